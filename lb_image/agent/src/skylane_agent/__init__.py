@@ -1,0 +1,1 @@
+"""Agent of Skylane: runs beside the forwarder and keeps its configuration current."""

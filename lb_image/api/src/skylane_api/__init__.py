@@ -1,0 +1,1 @@
+"""Generated stubs of the operator-agent contract (lb_image/api/forwarder)."""

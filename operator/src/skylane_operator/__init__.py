@@ -1,0 +1,1 @@
+"""Kubernetes operator of Skylane: reads LoadBalancers, decides, renders, pushes, reports."""
