@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <jansson.h>
+#include <stddef.h>
+
+// The commands of the control socket: one JSON object a line in, one out. What a command does is the
+// process's business; it hands over these functions. Each returns a new reply object.
+struct control_operations {
+	json_t *(*status)(void *context);
+	// `names` holds `count` listener names; NULL loads the whole directory.
+	json_t *(*load)(void *context, const char *const *names, size_t count);
+	json_t *(*stats)(void *context);
+	// At most `limit` flows, of one listener when `listener` is not NULL.
+	json_t *(*flows)(void *context, size_t limit, const char *listener);
+	void *context;
+};
+
+#define CONTROL_FLOWS_MAX 10000
+#define CONTROL_LOAD_MAX 1000
+
+// Reply to one line, ending with a newline; to be freed by the caller. NULL only without memory.
+char *control_reply(const struct control_operations *operations, const char *line, size_t length);
+
+// {"ok":false,"errors":[{"file":"","line":0,"field":`field`,"message":…}]}
+__attribute__((format(printf, 2, 3))) json_t *
+control_refusal(const char *field, const char *format, ...);
