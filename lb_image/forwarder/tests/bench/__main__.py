@@ -1,0 +1,104 @@
+"""`make bench`: on-CPU nanoseconds per packet of one worker beside `testpmd io` on the same ports.
+
+Method and results: docs/design/bench.md.
+"""
+
+import argparse
+import json
+import signal
+import sys
+import tempfile
+import time
+from dataclasses import asdict
+from pathlib import Path
+from types import FrameType
+
+from bench.hugepages import HugepagesMissingError, free_hugepages
+from bench.measure import Row, Start, Window, mbufs_for, memory_for, named, rounds, row
+from bench.process import BenchError
+from bench.scenario import captures, write_config
+from bench.subjects import port_devices, running_forwarder, running_testpmd
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+CASE = "fullnat-udp4"
+FLOWS = (1, 1_024, 60_000, 1_000_000)
+QUICK_FLOWS = (1, 1_024)
+
+
+def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Return the command line."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("--flows", type=int, nargs="+", help=f"default: {FLOWS}")
+    parser.add_argument("--rounds", type=int, help="default: 5, at least 1")
+    parser.add_argument("--quick", action="store_true", help="one short round of few flows: a smoke test")
+    parser.add_argument("--forwarder", type=Path, default=CHECKOUT / "build/forwarder/skylane-fwd")
+    parser.add_argument("--pcap-shell", type=Path, default=CHECKOUT / "build/forwarder/skylane-fwd-pcap")
+    parser.add_argument("--json", type=Path, default=CHECKOUT / "build/bench.json")
+    parser.add_argument(
+        "--baseline-only",
+        action="store_true",
+        help="check the harness: testpmd macswap stands for the forwarder",
+    )
+    options = parser.parse_args(arguments)
+    options.flows = options.flows or list(QUICK_FLOWS if options.quick else FLOWS)
+    options.rounds = options.rounds or (1 if options.quick else 5)
+    return options
+
+
+def measured_row(options: argparse.Namespace, flows: int, work: Path) -> Row:
+    """Measure one number of flows."""
+    window = Window(0.2, 0.3) if options.quick else Window(0.5, 1.0)
+    files = captures(None if options.baseline_only else options.pcap_shell, flows, work)
+    mbufs = mbufs_for(files.frames)
+    config = write_config(work / "config", flows, port_devices(files.paths))
+    subjects: dict[str, Start] = {"testpmd io": lambda: running_testpmd(files.paths, mbufs, work)}
+    if options.baseline_only:
+        subjects["testpmd macswap"] = lambda: running_testpmd(files.paths, mbufs, work, mode="macswap")
+    else:
+        subjects["skylane-fwd"] = lambda: running_forwarder(options.forwarder, config, mbufs, work)
+    with free_hugepages(memory_for(files.frames, flows)):
+        baseline, measured = rounds(subjects, options.rounds, window, files.frames).values()
+    for path in files.paths:
+        path.unlink()
+    return row("macswap" if options.baseline_only else CASE, flows, measured, baseline)
+
+
+def table(rows: list[Row]) -> str:
+    """Return the rows as the table that people read."""
+    lines = [f"{'case':14} {'flows':>9} {'ns min':>8} {'ns median':>10} {'testpmd io':>11} {'ratio':>6}"]
+    lines += [
+        f"{row.case:14} {row.flows:>9,} {row.ns_min:>8.1f} {row.ns_median:>10.1f} "
+        f"{row.baseline_ns_min:>11.1f} {row.ns_min / row.baseline_ns_min:>6.2f}"
+        for row in rows
+    ]
+    return "\n".join(lines)
+
+
+def on_terminate(_signal: int, _frame: FrameType | None) -> None:
+    """End through the clean-up: the programs are stopped and the hugepages given back."""
+    raise SystemExit("bench: terminated")
+
+
+def main() -> int:
+    """Measure, print and write; 1 when a row is not valid."""
+    options = parsed()
+    signal.signal(signal.SIGTERM, on_terminate)
+    rows = []
+    with tempfile.TemporaryDirectory(prefix="skylane-bench-") as work:
+        for flows in options.flows:
+            began = time.monotonic()
+            try:
+                with named(f"{CASE}, {flows} flows"):
+                    rows.append(measured_row(options, flows, Path(work)))
+            except (BenchError, HugepagesMissingError) as error:
+                print(f"bench: {error}", file=sys.stderr)
+                return 1
+            print(f"{flows:,} flows measured in {time.monotonic() - began:.0f} s", file=sys.stderr)
+    print(table(rows))
+    options.json.parent.mkdir(parents=True, exist_ok=True)
+    options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""Input of the bench: pcap files of 60-byte UDP frames, by struct packing (a million in seconds)."""
+
+import socket
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import NamedTuple
+
+# Classic pcap, microseconds, LINKTYPE_ETHERNET: https://www.tcpdump.org/manpages/pcap-savefile.5.html
+FILE_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
+RECORD_HEADER = struct.Struct("<IIII")
+ADDRESSES_AND_PORTS = struct.Struct(">IIHH")
+ADDRESSES_OFFSET = 26  # IPv4 source address in an untagged Ethernet frame
+FRAME_LENGTH = 60
+MICROSECONDS = 1_000_000
+
+
+class Endpoint(NamedTuple):
+    """One end of a flow (a tuple: a million are made)."""
+
+    address: int
+    port: int
+
+
+@dataclass(frozen=True)
+class Link:
+    """Ethernet addresses of one hop, 6 bytes each."""
+
+    source: bytes
+    destination: bytes
+
+
+def client_flows(count: int, listener: Endpoint) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """Yield `count` distinct (client, listener) pairs: 64 flows for each client of 100.64.0.0/10."""
+    base = int(IPv4Address("100.64.0.1"))
+    for index in range(count):
+        yield Endpoint(base + index // 64, 20_000 + index % 64 * 7), listener
+
+
+def folded(total: int) -> int:
+    """Return the one's complement checksum of a sum of 16-bit words (RFC 1071)."""
+    total = (total & 0xFFFF) + (total >> 16)
+    total = (total & 0xFFFF) + (total >> 16)
+    return ~total & 0xFFFF
+
+
+def udp_frames(flows: Iterable[tuple[Endpoint, Endpoint]], link: Link) -> Iterator[bytes]:
+    """Yield one 60-byte frame a flow: TTL 64, 18 bytes of payload, both checksums right."""
+    header = struct.Struct(">6s6sHBBHHHBBHIIHHHH")
+    payload = bytes(range(18))
+    ip_length, udp_length = 46, 26
+    ip_sum = 0x4500 + ip_length + 0x4000 + 0x4011
+    udp_sum = 17 + 2 * udp_length + sum(struct.unpack(">9H", payload))
+    for source, destination in flows:
+        addresses = (source.address >> 16) + (source.address & 0xFFFF)
+        addresses += (destination.address >> 16) + (destination.address & 0xFFFF)
+        udp_checksum = folded(udp_sum + addresses + source.port + destination.port) or 0xFFFF
+        yield header.pack(
+            link.destination, link.source, 0x0800,
+            0x45, 0, ip_length, 0, 0x4000, 64, 17, folded(ip_sum + addresses),
+            source.address, destination.address,
+            source.port, destination.port, udp_length, udp_checksum,
+        ) + payload  # fmt: skip
+
+
+def arp_reply(sender: IPv4Address, target: IPv4Address, link: Link) -> bytes:
+    """Return a padded ARP reply (RFC 826) that tells `target` the Ethernet address of `sender`."""
+    body = struct.pack(">HHBBH", 1, 0x0800, 6, 4, 2) + link.source + sender.packed + link.destination
+    return (link.destination + link.source + b"\x08\x06" + body + target.packed).ljust(FRAME_LENGTH, b"\0")
+
+
+def write_pcap(path: Path, frames: Iterable[bytes], first_us: int = 0, step_us: int = 1) -> int:
+    """Write the frames, `step_us` apart in time from `first_us` on, and return their number."""
+    count = 0
+    time_us = first_us
+    with path.open("wb", buffering=1 << 20) as file:
+        file.write(FILE_HEADER)
+        for frame in frames:
+            seconds, microseconds = divmod(time_us, MICROSECONDS)
+            file.write(RECORD_HEADER.pack(seconds, microseconds, len(frame), len(frame)) + frame)
+            time_us += step_us
+            count += 1
+    return count
+
+
+def read_pcap(path: Path) -> Iterator[bytes]:
+    """Yield the frames of a classic little-endian pcap file.
+
+    Raises:
+        ValueError: the file has another format, or is cut off.
+    """
+    with path.open("rb", buffering=1 << 20) as file:
+        if file.read(len(FILE_HEADER))[:4] not in (FILE_HEADER[:4], b"\x4d\x3c\xb2\xa1"):
+            raise ValueError(f"{path}: not a little-endian classic pcap file")
+        while header := file.read(RECORD_HEADER.size):
+            length = RECORD_HEADER.unpack(header)[2]
+            frame = file.read(length)
+            if len(frame) != length:
+                raise ValueError(f"{path}: cut off within a frame")
+            yield frame
+
+
+def udp_flow(frame: bytes) -> tuple[Endpoint, Endpoint] | None:
+    """Return the (source, destination) of an IPv4 UDP frame without options, None for any other frame."""
+    if frame[12:15] != b"\x08\x00\x45" or frame[23] != socket.IPPROTO_UDP:
+        return None
+    source, destination, source_port, destination_port = ADDRESSES_AND_PORTS.unpack_from(
+        frame, ADDRESSES_OFFSET
+    )
+    return Endpoint(source, source_port), Endpoint(destination, destination_port)
+
+
+def replies_to(frames: Iterable[bytes]) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """Yield the reverse of each UDP flow among the frames, in order of first appearance, each once."""
+    seen: dict[tuple[Endpoint, Endpoint], None] = {}
+    for frame in frames:
+        flow = udp_flow(frame)
+        if flow is not None and flow not in seen:
+            seen[flow] = None
+            yield flow[1], flow[0]

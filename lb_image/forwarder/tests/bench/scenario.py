@@ -1,0 +1,178 @@
+"""The measured case: one UDP listener, three backends, N flows, and the captures of both directions.
+
+The replies are aimed at the SNAT ports that the forwarder will choose. The choice depends only on the order
+of the first packets, so the pcap shell (the same core) translates the client frames once and its output is
+turned round.
+"""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Interface
+from pathlib import Path
+from typing import Any
+
+from bench.frames import (
+    MICROSECONDS,
+    Endpoint,
+    Link,
+    arp_reply,
+    client_flows,
+    read_pcap,
+    replies_to,
+    udp_frames,
+    write_pcap,
+)
+from bench.process import BenchError
+
+VIP = IPv4Address("198.51.100.10")
+VIP_PORT = 80
+BACKENDS = tuple(IPv4Address(f"10.244.0.{host}") for host in (5, 6, 7))
+# Ports below 1024 are never used as source: 64,512 flows an address, and some left over.
+FLOWS_PER_LOCAL_ADDRESS = 60_000
+# A file is at least this long, so that the ARP frame in it weighs little.
+MINIMUM_FRAMES = 1024
+PCAP_SHELL_TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Port:
+    """A forwarder port and the gateway behind it; net_pcap numbers its Ethernet addresses from 0."""
+
+    name: str
+    index: int
+    address: IPv4Interface
+    gateway: IPv4Address
+
+    @property
+    def link(self) -> Link:
+        """From the gateway to the port."""
+        return Link(bytes((2, 0, 0, 0, 0, self.index + 1)), b"\x02pcap" + bytes((self.index,)))
+
+    @property
+    def arp(self) -> bytes:
+        """The gateway's answer: without it the port can send nothing."""
+        return arp_reply(self.gateway, self.address.ip, self.link)
+
+
+EXTERNAL = Port("external", 0, IPv4Interface("10.77.0.11/24"), IPv4Address("10.77.0.1"))
+INTERNAL = Port("internal", 1, IPv4Interface("10.78.0.11/16"), IPv4Address("10.78.0.1"))
+
+
+@dataclass(frozen=True)
+class Captures:
+    """Input files of both ports; `frames` counts both, ARP included."""
+
+    flows: int
+    paths: tuple[Path, Path]
+    frames: int
+
+
+def local_addresses(flows: int) -> list[str]:
+    """Return enough SNAT addresses, in the subnet of the internal port."""
+    count = -(-flows // FLOWS_PER_LOCAL_ADDRESS)
+    return [str(IPv4Address("10.78.1.1") + index) for index in range(count)]
+
+
+def base_json(flows: int, devices: tuple[str, str]) -> dict[str, Any]:
+    """Return the base configuration for one busy worker."""
+    return {
+        "version": 1,
+        "generation": "00000000000000b0",
+        "workers": 1,
+        "poll_mode": "busy",
+        "max_flows_per_worker": max(65_536, 1 << (flows + flows // 16).bit_length()),
+        "ports": [
+            {
+                "name": port.name,
+                "driver": "vdev",
+                "device": device,
+                "address": str(port.address),
+                "gateway": str(port.gateway),
+                "mtu": 1500,
+            }
+            for port, device in zip((EXTERNAL, INTERNAL), devices, strict=True)
+        ],
+        "local_addresses": local_addresses(flows),
+    }
+
+
+def listener_json() -> dict[str, Any]:
+    """Return the one listener."""
+    return {
+        "version": 1,
+        "name": "bench",
+        "generation": "00000000000000b1",
+        "vip": str(VIP),
+        "port": VIP_PORT,
+        "protocol": "udp",
+        "scheduler": "wrr",
+        "arp": True,
+        "timeouts": {"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 180},
+        "backends": [{"address": str(address), "port": 8080, "weight": 1} for address in BACKENDS],
+    }
+
+
+def write_config(folder: Path, flows: int, devices: tuple[str, str]) -> Path:
+    """Write the configuration folder and return it."""
+    (folder / "listeners").mkdir(parents=True, exist_ok=True)
+    (folder / "base.json").write_text(json.dumps(base_json(flows, devices), indent=1))
+    (folder / "listeners" / "bench.json").write_text(json.dumps(listener_json(), indent=1))
+    return folder
+
+
+def client_frames(flows: int) -> list[bytes]:
+    """Return one frame a flow, as the clients send them."""
+    return list(udp_frames(client_flows(flows, Endpoint(int(VIP), VIP_PORT)), EXTERNAL.link))
+
+
+def translated(pcap_shell: Path, flows: int, frames: list[bytes], work: Path) -> Path:
+    """Return the capture of what the forwarder sends to the backends for the client frames.
+
+    Raises:
+        BenchError: the pcap shell fails.
+    """
+    config = write_config(work / "config-pcap", flows, ("net_null0", "net_null1"))
+    sent, arp, output = work / "clients.pcap", work / "arp.pcap", work / "translated.pcap"
+    # The gateway answers at both ends of the client frames: an answer may count only after the question.
+    write_pcap(sent, [EXTERNAL.arp, *frames[:1], *frames], first_us=MICROSECONDS)
+    write_pcap(arp, [INTERNAL.arp, INTERNAL.arp], first_us=MICROSECONDS - 1, step_us=2)
+    command = [
+        str(pcap_shell), "--config-dir", str(config),
+        "--port", f"external={sent}:{work / 'external-out.pcap'}", "--port", f"internal={arp}:{output}",
+    ]  # fmt: skip
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PCAP_SHELL_TIMEOUT_S, check=False)
+    if run.returncode:
+        raise BenchError(f"{command} ended with {run.returncode}: {run.stderr[-2000:]}")
+    return output
+
+
+def laps(frames: list[bytes], arp: bytes) -> list[bytes]:
+    """Return the frames of an endless file: whole laps over the flows, and one ARP frame."""
+    return [arp, *frames * -(-MINIMUM_FRAMES // len(frames))]
+
+
+def mirrored(flows: int) -> list[bytes]:
+    """Return replies without a forwarder: enough for testpmd, which looks at no header."""
+    pairs = client_flows(flows, Endpoint(int(VIP), VIP_PORT))
+    return list(udp_frames(((there, here) for here, there in pairs), INTERNAL.link))
+
+
+def captures(pcap_shell: Path | None, flows: int, work: Path) -> Captures:
+    """Write the input of both ports; without a pcap shell only testpmd can use it.
+
+    Raises:
+        BenchError: the forwarder did not translate every flow.
+    """
+    sent = client_frames(flows)
+    if pcap_shell is None:
+        replies = mirrored(flows)
+    else:
+        replies = list(
+            udp_frames(replies_to(read_pcap(translated(pcap_shell, flows, sent, work))), INTERNAL.link)
+        )
+    if len(replies) != flows:
+        raise BenchError(f"{flows} flows were sent, {len(replies)} came out of the pcap shell")
+    paths = (work / f"external-{flows}.pcap", work / f"internal-{flows}.pcap")
+    count = write_pcap(paths[0], laps(sent, EXTERNAL.arp)) + write_pcap(paths[1], laps(replies, INTERNAL.arp))
+    return Captures(flows, paths, count)
