@@ -1,5 +1,6 @@
 """Input of the bench: pcap files of 60-byte UDP frames, by struct packing (a million in seconds)."""
 
+import itertools
 import socket
 import struct
 from collections.abc import Iterable, Iterator
@@ -71,18 +72,16 @@ def arp_reply(sender: IPv4Address, target: IPv4Address, link: Link) -> bytes:
     return (link.destination + link.source + b"\x08\x06" + body + target.packed).ljust(FRAME_LENGTH, b"\0")
 
 
-def write_pcap(path: Path, frames: Iterable[bytes], first_us: int = 0, step_us: int = 1) -> int:
-    """Write the frames, `step_us` apart in time from `first_us` on, and return their number."""
-    count = 0
-    time_us = first_us
+def write_pcap(path: Path, frames: Iterable[bytes], times_us: Iterable[int] | None = None) -> int:
+    """Write the frames and return their number; without times they are a microsecond apart, from 0."""
+    written = 0
     with path.open("wb", buffering=1 << 20) as file:
         file.write(FILE_HEADER)
-        for frame in frames:
+        for frame, time_us in zip(frames, itertools.count() if times_us is None else times_us, strict=False):
             seconds, microseconds = divmod(time_us, MICROSECONDS)
             file.write(RECORD_HEADER.pack(seconds, microseconds, len(frame), len(frame)) + frame)
-            time_us += step_us
-            count += 1
-    return count
+            written += 1
+    return written
 
 
 def read_pcap(path: Path) -> Iterator[bytes]:

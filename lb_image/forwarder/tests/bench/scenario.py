@@ -5,6 +5,7 @@ of the first packets, so the pcap shell (the same core) translates the client fr
 turned round.
 """
 
+import itertools
 import json
 import subprocess
 from dataclasses import dataclass
@@ -135,8 +136,8 @@ def translated(pcap_shell: Path, flows: int, frames: list[bytes], work: Path) ->
     config = write_config(work / "config-pcap", flows, ("net_null0", "net_null1"))
     sent, arp, output = work / "clients.pcap", work / "arp.pcap", work / "translated.pcap"
     # The gateway answers at both ends of the client frames: an answer may count only after the question.
-    write_pcap(sent, [EXTERNAL.arp, *frames[:1], *frames], first_us=MICROSECONDS)
-    write_pcap(arp, [INTERNAL.arp, INTERNAL.arp], first_us=MICROSECONDS - 1, step_us=2)
+    write_pcap(sent, [EXTERNAL.arp, *frames[:1], *frames], times_us=itertools.count(MICROSECONDS))
+    write_pcap(arp, [INTERNAL.arp, INTERNAL.arp], times_us=(MICROSECONDS - 1, MICROSECONDS + 2))
     command = [
         str(pcap_shell), "--config-dir", str(config),
         "--port", f"external={sent}:{work / 'external-out.pcap'}", "--port", f"internal={arp}:{output}",

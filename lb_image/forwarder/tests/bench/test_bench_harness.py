@@ -1,0 +1,91 @@
+"""The bench's own parts; the figures themselves are not asserted here, machines differ."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bench.callgrind import Accepted, verdict
+from bench.frames import Endpoint, Link, client_flows, read_pcap, replies_to, udp_frames, write_pcap
+from bench.measure import row
+from bench.scenario import EXTERNAL, laps
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import ARP, Ether
+
+LISTENER = Endpoint(0xC633640A, 80)
+LINK = Link(b"\x02\0\0\0\0\1", b"\x02pcap\0")
+TESTS = Path(__file__).parents[1]
+
+
+def test_frames_have_right_checksums_and_length():
+    for frame in udp_frames(client_flows(200, LISTENER), LINK):
+        packet = Ether(frame)
+        ip_checksum, udp_checksum = packet[IP].chksum, packet[UDP].chksum
+        del packet[IP].chksum, packet[UDP].chksum
+        again = Ether(bytes(packet))
+        assert (len(frame), again[IP].chksum, again[UDP].chksum) == (60, ip_checksum, udp_checksum)
+
+
+def test_client_flows_are_distinct():
+    assert len(set(client_flows(10_000, LISTENER))) == 10_000
+
+
+def test_replies_turn_each_flow_round_once(tmp_path):
+    flows = list(client_flows(5, LISTENER))
+    frames = list(udp_frames(flows, LINK))
+    assert write_pcap(tmp_path / "two-laps.pcap", [EXTERNAL.arp, *frames, *frames]) == 11
+    assert list(replies_to(read_pcap(tmp_path / "two-laps.pcap"))) == [(there, here) for here, there in flows]
+
+
+def test_capture_that_is_cut_off_is_refused(tmp_path):
+    path = tmp_path / "cut.pcap"
+    write_pcap(path, [EXTERNAL.arp])
+    path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(ValueError, match=r"cut\.pcap: cut off within a frame"):
+        list(read_pcap(path))
+
+
+def test_arp_frame_names_the_gateway():
+    answer = Ether(EXTERNAL.arp)[ARP]
+    assert (answer.op, answer.psrc, answer.pdst) == (2, "10.77.0.1", "10.77.0.11")
+
+
+def test_endless_file_has_little_arp():
+    frames = laps(list(udp_frames(client_flows(1, LISTENER), LINK)), EXTERNAL.arp)
+    assert len(frames) == 1 + 1024
+    assert frames.count(EXTERNAL.arp) == 1
+
+
+def test_row_takes_minimum_and_median():
+    line = row("case", 7, [12.0, 10.0, 11.0], [5.0, 4.0, 6.0])
+    assert (line.ns_min, line.ns_median, line.baseline_ns_min) == (10.0, 11.0, 4.0)
+
+
+@pytest.mark.parametrize(("count", "complaints"), [(99.0, 0), (102.0, 0), (102.1, 1)])
+def test_growth_over_two_percent_is_refused(count, complaints):
+    found = verdict(Accepted("cc 1", {"case": count}), Accepted("cc 1", {"case": 100.0}))
+    assert len(found) == complaints
+    assert all("102.1" in line and "100.0" in line and "--accept" in line for line in found)
+
+
+def test_counts_of_another_compiler_are_refused():
+    (line,) = verdict(Accepted("cc 2", {"case": 1.0}), Accepted("cc 1", {"case": 100.0}))
+    assert "'cc 1'" in line
+    assert "'cc 2'" in line
+
+
+@pytest.mark.skipif(shutil.which("dpdk-testpmd") is None, reason="dpdk-testpmd is not installed")
+def test_quick_run_of_the_harness_gives_plausible_rows(tmp_path):
+    output = tmp_path / "bench.json"
+    run = subprocess.run(
+        [sys.executable, "-m", "bench", "--quick", "--baseline-only", "--flows", "64", "--json", str(output)],
+        cwd=TESTS, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    (line,) = json.loads(output.read_text())
+    assert set(line) == {"case", "flows", "workers", "ns_min", "ns_median", "baseline_ns_min"}
+    assert (line["flows"], line["workers"]) == (64, 1)
+    assert 1 < line["baseline_ns_min"] < 5_000
+    assert 1 < line["ns_min"] <= line["ns_median"] < 5_000
