@@ -1,7 +1,8 @@
 """Regression gate: instructions per packet of the core, counted by callgrind over fixed input.
 
-A count grows by more than 2 % only with its reason: run with `--accept`, which rewrites callgrind.json, and give
-the reason in the commit. Counts of different compilers do not compare, so the file names the one it was made with.
+A count grows by more than 2 % only with its reason: run with `--accept`, which rewrites callgrind.json, and
+give the reason in the commit. Counts of different compilers do not compare, so the file names the one it was
+made with.
 """
 
 import argparse
@@ -76,7 +77,8 @@ def counted(pcap_shell: Path, sent: list[bytes], replies: list[bytes], work: Pat
     bursts(external, [EXTERNAL.arp, *sent], MICROSECONDS)
     bursts(internal, [INTERNAL.arp, *replies], MICROSECONDS + 1)
     output_of(
-        "valgrind", "--tool=callgrind", f"--toggle-collect={COUNTED_FUNCTION}", f"--callgrind-out-file={profile}",
+        "valgrind", "--tool=callgrind",
+        f"--toggle-collect={COUNTED_FUNCTION}", f"--callgrind-out-file={profile}",
         str(pcap_shell), "--config-dir", str(work / "config"),
         "--port", f"external={external}:/dev/null", "--port", f"internal={internal}:/dev/null",
     )  # fmt: skip
@@ -110,13 +112,13 @@ def verdict(now: Accepted, accepted: Accepted) -> list[str]:
     how = "to accept, run this command with --accept and give the reason in the commit"
     if now.compiler != accepted.compiler:
         return [
-            f"the accepted counts were made with {accepted.compiler!r}, this is {now.compiler!r}: "
-            f"they do not compare; {how}"
+            f"counts of {now.compiler!r} do not compare with the accepted ones of {accepted.compiler!r}; {how}"
         ]
+    pairs = [(case, count, accepted.instructions.get(case, 0.0)) for case, count in now.instructions.items()]
     return [
-        f"{case}: {count:.1f} instructions per packet, accepted are {accepted.instructions.get(case, 0):.1f}; {how}"
-        for case, count in now.instructions.items()
-        if count > accepted.instructions.get(case, 0) * (1 + GROWTH_LIMIT)
+        f"{case}: {count:.1f} instructions per packet, accepted are {limit:.1f}; {how}"
+        for case, count, limit in pairs
+        if count > limit * (1 + GROWTH_LIMIT)
     ]
 
 
