@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "base.h"
+
+#include "json_read.h"
+
+#include <string.h>
+
+#define MTU_MIN 576 // RFC 791: every host takes datagrams of this size
+#define MTU_MAX 9000
+#define FLOWS_MIN 1024
+#define FLOWS_MAX (1u << 25)
+
+static const char *const driver_names[] = {
+	[BASE_DRIVER_VFIO] = "vfio",
+	[BASE_DRIVER_MLX5] = "mlx5",
+	[BASE_DRIVER_AF_XDP] = "af_xdp",
+	[BASE_DRIVER_AF_PACKET] = "af_packet",
+	[BASE_DRIVER_VDEV] = "vdev",
+	NULL,
+};
+
+static const char *const poll_mode_names[] = {
+	[BASE_POLL_BUSY] = "busy",
+	[BASE_POLL_ADAPTIVE] = "adaptive",
+	NULL,
+};
+
+const char *base_driver_name(enum base_driver driver) {
+	return driver_names[driver];
+}
+
+// The member that tells which device it is depends on the driver.
+static bool read_device(const struct json_node *port, bool allow_vdev, struct base_device *device) {
+	struct json_node driver_node = json_node_member(port, "driver");
+	unsigned driver;
+
+	if (!json_read_choice(port, "driver", JSON_REQUIRED, driver_names, &driver))
+		return false;
+	device->driver = driver;
+	switch (device->driver) {
+	case BASE_DRIVER_AF_XDP:
+	case BASE_DRIVER_AF_PACKET:
+		return json_read_string(
+			port,
+			"interface",
+			JSON_REQUIRED,
+			device->interface,
+			sizeof(device->interface)
+		);
+	case BASE_DRIVER_VFIO:
+	case BASE_DRIVER_MLX5:
+		return json_read_string(
+			port,
+			"resource",
+			JSON_REQUIRED,
+			device->resource,
+			sizeof(device->resource)
+		);
+	case BASE_DRIVER_VDEV:
+		if (!allow_vdev) {
+			json_node_error(&driver_node, "\"vdev\" needs the option --allow-vdev");
+			return false;
+		}
+		return json_read_string(
+			port, "device", JSON_REQUIRED, device->device, sizeof(device->device)
+		);
+	}
+	return false;
+}
+
+static bool on_link(const struct fwd_port *port, uint32_t address) {
+	uint32_t mask = UINT32_MAX << (32 - port->prefix_length);
+
+	return ((address ^ port->address) & mask) == 0;
+}
+
+static bool read_gateway(const struct json_node *node, struct fwd_port *port) {
+	struct json_node gateway = json_node_member(node, "gateway");
+
+	if (!json_read_ipv4(node, "gateway", JSON_OPTIONAL, &port->gateway))
+		return false;
+	if (port->gateway == 0)
+		return true;
+	if (port->gateway == port->address || !on_link(port, port->gateway)) {
+		json_node_error(&gateway, "must be another address of the port's subnet");
+		return false;
+	}
+	return true;
+}
+
+static bool read_port(
+	const struct json_node *node,
+	bool allow_vdev,
+	struct fwd_port *port,
+	struct base_device *device
+) {
+	static const char *const known[] = {
+		"name",
+		"driver",
+		"interface",
+		"resource",
+		"device",
+		"address",
+		"gateway",
+		"mtu",
+		NULL,
+	};
+	uint64_t mtu = 1500;
+	bool ok = json_refuse_unknown(node, known);
+
+	ok &= json_read_string(node, "name", JSON_REQUIRED, port->name, sizeof(port->name));
+	ok &= read_device(node, allow_vdev, device);
+	ok &= json_read_uint(node, "mtu", JSON_OPTIONAL, MTU_MIN, MTU_MAX, &mtu);
+	port->mtu = (uint16_t)mtu;
+	if (!json_read_ipv4_prefix(node, "address", &port->address, &port->prefix_length))
+		return false;
+	return read_gateway(node, port) && ok;
+}
+
+static bool names_are_unique(const struct json_node *ports, const struct fwd_base *base) {
+	for (unsigned i = 1; i < base->n_ports; i++) {
+		struct json_node port = json_node_element(ports, i);
+		struct json_node name = json_node_member(&port, "name");
+
+		if (strcmp(base->ports[i].name, base->ports[0].name) == 0) {
+			json_node_error(&name, "\"%s\" is already ports[0]", base->ports[i].name);
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+read_ports(const struct json_node *root, bool allow_vdev, struct base_config *config) {
+	struct json_node ports;
+	bool ok = true;
+
+	if (!json_read_array(root, "ports", 1, FWD_MAX_PORTS, &ports))
+		return false;
+	config->base.n_ports = (uint16_t)json_array_size(ports.value);
+	for (unsigned i = 0; i < config->base.n_ports; i++) {
+		struct json_node port = json_node_element(&ports, i);
+
+		if (!json_is_object(port.value)) {
+			json_node_error(&port, "must be an object");
+			ok = false;
+			continue;
+		}
+		ok &= read_port(&port, allow_vdev, &config->base.ports[i], &config->devices[i]);
+	}
+	return ok && names_are_unique(&ports, &config->base);
+}
+
+static bool local_address_is_free(
+	const struct json_node *node,
+	const struct fwd_base *base,
+	uint32_t address
+) {
+	for (unsigned i = 0; i < base->n_local_addresses; i++) {
+		if (base->local_addresses[i] != address)
+			continue;
+		json_node_error(node, "is already local_addresses[%u]", i);
+		return false;
+	}
+	for (unsigned i = 0; i < base->n_ports; i++) {
+		if (base->ports[i].gateway != address)
+			continue;
+		json_node_error(node, "is the gateway of ports[%u]", i);
+		return false;
+	}
+	return true;
+}
+
+static bool read_local_addresses(const struct json_node *root, struct fwd_base *base) {
+	struct json_node addresses;
+	bool ok = true;
+	size_t count;
+
+	if (!json_read_array(root, "local_addresses", 1, FWD_MAX_LOCAL_ADDRESSES, &addresses))
+		return false;
+	count = json_array_size(addresses.value);
+	for (size_t i = 0; i < count; i++) {
+		struct json_node node = json_node_element(&addresses, i);
+		uint32_t address = 0;
+
+		if (!json_value_ipv4(&node, &address)
+		    || !local_address_is_free(&node, base, address)) {
+			ok = false;
+			continue;
+		}
+		base->local_addresses[base->n_local_addresses++] = address;
+	}
+	return ok;
+}
+
+static bool read_root(const struct json_node *root, bool allow_vdev, struct base_config *config) {
+	static const char *const known[] = {
+		"version",
+		"generation",
+		"workers",
+		"poll_mode",
+		"max_flows_per_worker",
+		"ports",
+		"local_addresses",
+		NULL,
+	};
+	struct fwd_base *base = &config->base;
+	unsigned poll_mode = BASE_POLL_BUSY;
+	uint64_t max_flows = 262144;
+	uint64_t workers = 1;
+	uint64_t version;
+	bool ok = json_refuse_unknown(root, known);
+
+	ok &= json_read_uint(root, "version", JSON_REQUIRED, 1, 1, &version);
+	ok &= json_read_generation(root, base->generation);
+	ok &= json_read_uint(root, "workers", JSON_OPTIONAL, 1, FWD_MAX_WORKERS, &workers);
+	ok &= json_read_choice(root, "poll_mode", JSON_OPTIONAL, poll_mode_names, &poll_mode);
+	ok &= json_read_uint(
+		root, "max_flows_per_worker", JSON_OPTIONAL, FLOWS_MIN, FLOWS_MAX, &max_flows
+	);
+	ok &= read_ports(root, allow_vdev, config);
+	ok &= read_local_addresses(root, base);
+	base->n_workers = (uint16_t)workers;
+	base->max_flows_per_worker = (uint32_t)max_flows;
+	config->poll_mode = poll_mode;
+	return ok;
+}
+
+bool base_read(
+	const char *directory,
+	bool allow_vdev,
+	struct base_config *config,
+	struct config_errors *errors
+) {
+	struct json_file file;
+	bool ok = false;
+
+	memset(config, 0, sizeof(*config));
+	if (json_file_open(&file, directory, BASE_FILE, errors)) {
+		struct json_node root = json_node_root(&file);
+
+		ok = read_root(&root, allow_vdev, config);
+	}
+	json_file_close(&file);
+	return ok;
+}

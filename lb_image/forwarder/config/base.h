@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include "config_error.h"
+
+#include <fwd_config.h>
+
+#define BASE_FILE "base.json"
+
+enum base_driver {
+	BASE_DRIVER_VFIO,
+	BASE_DRIVER_MLX5,
+	BASE_DRIVER_AF_XDP,
+	BASE_DRIVER_AF_PACKET,
+	BASE_DRIVER_VDEV, // tests and benches: any EAL virtual device
+};
+
+enum base_poll_mode {
+	BASE_POLL_BUSY,
+	BASE_POLL_ADAPTIVE,
+};
+
+// What the DPDK shell must open for a port of `struct fwd_base`; the core never sees it.
+struct base_device {
+	enum base_driver driver;
+	char interface[16]; // af_xdp, af_packet: kernel interface
+	char resource[128]; // vfio, mlx5: extended resource that the device plugin allocated
+	char device[1024]; // vdev: EAL device arguments
+};
+
+// base.json: fixed for the life of the process.
+struct base_config {
+	struct fwd_base base;
+	struct base_device devices[FWD_MAX_PORTS];
+	enum base_poll_mode poll_mode;
+};
+
+const char *base_driver_name(enum base_driver driver);
+
+// Reads and checks `directory`/base.json. False with errors added when it is not usable.
+bool base_read(
+	const char *directory,
+	bool allow_vdev,
+	struct base_config *config,
+	struct config_errors *errors
+);

@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#define _GNU_SOURCE 1 // open_memstream
+#include "check.h"
+#include "config_error.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#define BASE "base.json"
+#define WEB "listeners/web.json"
+#define DNS "listeners/dns.json"
+
+static const char *const good_files[] = {BASE, WEB, DNS};
+static const char *testdata; // the good configuration
+
+struct fixture {
+	char directory[64];
+};
+
+static char *read_all(const char *directory, const char *file) {
+	char *text = calloc(1, 1 << 16);
+	char path[4096];
+	FILE *stream;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, file);
+	stream = fopen(path, "r");
+	assert_non_null(stream);
+	assert_true(fread(text, 1, (1 << 16) - 1, stream) > 0);
+	fclose(stream);
+	return text;
+}
+
+static void write_all(const struct fixture *f, const char *file, const char *text) {
+	char path[4096];
+	FILE *stream;
+
+	snprintf(path, sizeof(path), "%s/%s", f->directory, file);
+	stream = fopen(path, "w");
+	assert_non_null(stream);
+	assert_return_code(fputs(text, stream), 0);
+	fclose(stream);
+}
+
+static void remove_file(const struct fixture *f, const char *file) {
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/%s", f->directory, file);
+	remove(path);
+}
+
+static int set_up(void **state) {
+	struct fixture *f = calloc(1, sizeof(*f));
+	char path[128];
+
+	strcpy(f->directory, "/tmp/skylane-config-XXXXXX");
+	assert_non_null(mkdtemp(f->directory));
+	snprintf(path, sizeof(path), "%s/listeners", f->directory);
+	assert_return_code(mkdir(path, 0755), 0);
+	for (size_t i = 0; i < sizeof(good_files) / sizeof(good_files[0]); i++) {
+		char *text = read_all(testdata, good_files[i]);
+
+		write_all(f, good_files[i], text);
+		free(text);
+	}
+	*state = f;
+	return 0;
+}
+
+static int tear_down(void **state) {
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(good_files) / sizeof(good_files[0]); i++)
+		remove_file(f, good_files[i]);
+	remove_file(f, "listeners/Web_2.json");
+	remove_file(f, "listeners/web.json.tmp");
+	remove_file(f, "listeners");
+	rmdir(f->directory);
+	free(f);
+	return 0;
+}
+
+// What --check prints, without the directory in front of each line.
+static char *faults_of(const struct fixture *f) {
+	size_t prefix = strlen(f->directory) + 1;
+	char *printed = NULL;
+	size_t size = 0;
+	FILE *stream = open_memstream(&printed, &size);
+	bool ok = check_directory(f->directory, false, stream);
+	char *out;
+
+	fclose(stream);
+	assert_int_equal(ok, size == 0);
+	out = printed;
+	for (char *line = printed; *line != '\0';) {
+		char *end = strchr(line, '\n') + 1;
+		size_t length = (size_t)(end - line) - prefix;
+
+		memmove(out, line + prefix, length);
+		out += length;
+		line = end;
+	}
+	*out = '\0';
+	return printed;
+}
+
+static void replace(const struct fixture *f, const char *file, const char *old, const char *new) {
+	char *text = read_all(testdata, file);
+	char *at = strstr(text, old);
+	char *changed = NULL;
+
+	assert_non_null(at);
+	assert_true(
+		asprintf(&changed, "%.*s%s%s", (int)(at - text), text, new, at + strlen(old)) > 0
+	);
+	write_all(f, file, changed);
+	free(changed);
+	free(text);
+}
+
+static void test_good(void **state) {
+	char *faults = faults_of(*state);
+
+	assert_string_equal(faults, "");
+	free(faults);
+}
+
+static const struct {
+	const char *file, *old, *new, *fault;
+} cases[] = {
+	{BASE, "\"version\": 1", "\"version\": 2", "base.json:2: version: must be an integer from 1 to 1"},
+	{BASE, "0123456789abcdef", "xyz", "base.json:3: generation: must be 16 hexadecimal digits in lower case"},
+	{BASE, "\"workers\": 1", "\"workers\": 65", "base.json:4: workers: must be an integer from 1 to 64"},
+	{BASE, "\"workers\": 1", "\"worker\": 1", "base.json:4: worker: is not a known field"},
+	{BASE, "adaptive", "lazy", "base.json:5: poll_mode: must be one of \"busy\", \"adaptive\""},
+	{BASE, "af_packet", "afpacket",
+	 "base.json:10: ports[0].driver: must be one of \"vfio\", \"mlx5\", \"af_xdp\", \"af_packet\", \"vdev\""},
+	{BASE, "af_packet", "vdev", "base.json:10: ports[0].driver: \"vdev\" needs the option --allow-vdev"},
+	{BASE, "net1", "a-name-that-is-too-long", "base.json:11: ports[0].interface: must be a string of 1 to 15 characters"},
+	{BASE, "10.77.0.11/24", "10.77.0.11", "base.json:12: ports[0].address: must be an IPv4 address and prefix length, as 10.0.0.2/24"},
+	{BASE, "10.77.0.11/24", "10.77.0.11/33", "base.json:12: ports[0].address: must be an IPv4 address and prefix length, as 10.0.0.2/24"},
+	{BASE, "10.77.0.1\"", "10.99.0.1\"", "base.json:13: ports[0].gateway: must be another address of the port's subnet"},
+	{BASE, "1500", "100", "base.json:14: ports[0].mtu: must be an integer from 576 to 9000"},
+	{BASE, "\"internal\"", "\"external\"", "base.json:17: ports[1].name: \"external\" is already ports[0]"},
+	{BASE, "\"resource\": \"skylane.dev/nic\",", "", "base.json:16: ports[1].resource: is required"},
+	{BASE, "10.77.0.102", "10.77.0.101", "base.json:25: local_addresses[1]: is already local_addresses[0]"},
+	{BASE, "10.77.0.102", "10.77.0.1", "base.json:25: local_addresses[1]: is the gateway of ports[0]"},
+	{BASE, "10.77.0.102", "fd00::1", "base.json:25: local_addresses[1]: must be a unicast IPv4 address"},
+	{WEB, "\"web\"", "\"www\"", "listeners/web.json:3: name: must be \"web\", as the file is named"},
+	{WEB, "198.51.100.10", "2001:db8::1", "listeners/web.json:5: vip: must be a unicast IPv4 address"},
+	{WEB, "198.51.100.10", "224.0.0.1", "listeners/web.json:5: vip: must be a unicast IPv4 address"},
+	{WEB, "198.51.100.10", "198.51.100.010", "listeners/web.json:5: vip: must be a unicast IPv4 address"},
+	{WEB, "198.51.100.10", "10.77.0.101", "listeners/web.json:5: vip: is one of the base's local addresses"},
+	{WEB, "198.51.100.10", "10.78.0.11", "listeners/web.json:5: vip: is the address of port \"internal\""},
+	{WEB, "198.51.100.10", "10.77.0.1", "listeners/web.json:5: vip: is the gateway of port \"external\""},
+	{WEB, "\"port\": 80,", "\"port\": 0,", "listeners/web.json:6: port: must be an integer from 1 to 65535"},
+	{WEB, "\"port\": 80,", "\"port\": \"80\",", "listeners/web.json:6: port: must be an integer from 1 to 65535"},
+	{WEB, "\"tcp\"", "\"sctp\"", "listeners/web.json:7: protocol: must be one of \"tcp\", \"udp\""},
+	{WEB, "\"wrr\"", "\"random\"", "listeners/web.json:8: scheduler: must be one of \"rr\", \"wrr\""},
+	{WEB, "\"arp\": true", "\"arp\": 1", "listeners/web.json:9: arp: must be true or false"},
+	{WEB, "900", "0", "listeners/web.json:11: timeouts.established_s: must be an integer from 1 to 86400"},
+	{WEB, "\"syn_s\"", "\"syn\"", "listeners/web.json:12: timeouts.syn: is not a known field"},
+	{WEB, "10.244.0.5", "10.77.0.11", "listeners/web.json:15: backends[0].address: is the address of port \"external\""},
+	{WEB, "8081", "65536", "listeners/web.json:17: backends[1].port: must be an integer from 1 to 65535"},
+	{WEB, "\"weight\": 2", "\"weight\": 65536", "listeners/web.json:18: backends[1].weight: must be an integer from 0 to 65535"},
+	{WEB, "\"weight\": 2", "\"wait\": 2", "listeners/web.json:18: backends[1].wait: is not a known field"},
+	{WEB, "\"port\": 8081,", "\"port\": 8081", "listeners/web.json:18: '}' expected near '\"weight\"'"},
+	{WEB, "\"port\": 80,", "\"port\": 80, \"port\": 81,", "listeners/web.json:6: duplicate object key near '\"port\"'"},
+	{WEB, "\"timeouts\"", "\"timeouts\": 7, \"x\"",
+	 "listeners/web.json:10: x: is not a known field\nlisteners/web.json:10: timeouts: must be an object"},
+	{DNS, "\"port\": 53,\n  \"protocol\": \"udp\"", "\"port\": 80,\n  \"protocol\": \"tcp\"",
+	 "listeners/web.json:5: vip: 198.51.100.10 port 80 (tcp) is already taken by listener \"dns\""},
+};
+
+static void test_faults(void **state) {
+	struct fixture *f = *state;
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *expected = NULL;
+		char *original = read_all(testdata, cases[i].file);
+		char *faults;
+
+		assert_true(asprintf(&expected, "%s\n", cases[i].fault) > 0);
+		replace(f, cases[i].file, cases[i].old, cases[i].new);
+		faults = faults_of(f);
+		assert_string_equal(faults, expected);
+		write_all(f, cases[i].file, original);
+		free(faults);
+		free(original);
+		free(expected);
+	}
+}
+
+// Every fault of a file is told at once, not only the first.
+static void test_all_faults(void **state) {
+	struct fixture *f = *state;
+	char *faults;
+
+	write_all(
+		f,
+		DNS,
+		"{\"version\": 1, \"name\": \"dns\",\n\"generation\": \"00000000000000b1\",\n"
+		"\"vip\": \"x\",\n\"port\": 0,\n\"protocol\": \"udp\",\n"
+		"\"backends\": [{\"address\": \"10.0.0.1\"},\n 7]}\n"
+	);
+	faults = faults_of(f);
+	assert_string_equal(
+		faults,
+		DNS ":3: vip: must be a unicast IPv4 address\n"
+		DNS ":4: port: must be an integer from 1 to 65535\n"
+		DNS ":6: backends[0].port: is required\n"
+		DNS ":7: backends[1]: must be an object\n"
+	);
+	free(faults);
+}
+
+// Cut anywhere, a file gives an error that names the file and a line in it, never a configuration.
+static void test_truncated(void **state) {
+	struct fixture *f = *state;
+	char *original = read_all(testdata, WEB);
+	size_t length = strlen(original) - 2; // without the last brace and newline
+
+	for (size_t cut = 0; cut <= length; cut++) {
+		char *text = strndup(original, cut);
+		char *faults;
+
+		write_all(f, WEB, text);
+		faults = faults_of(f);
+		assert_int_equal(strncmp(faults, WEB ":", strlen(WEB ":")), 0);
+		assert_in_range(atoi(faults + strlen(WEB ":")), 1, 21);
+		free(faults);
+		free(text);
+	}
+	free(original);
+}
+
+static void test_cut_off_says_so(void **state) {
+	struct fixture *f = *state;
+	char *faults;
+
+	write_all(f, WEB, "{\n  \"version\": 1,\n  \"na");
+	faults = faults_of(f);
+	assert_non_null(strstr(faults, WEB ":3: the file is cut off: "));
+	free(faults);
+}
+
+static void test_file_names(void **state) {
+	struct fixture *f = *state;
+	char *faults;
+
+	write_all(f, "listeners/web.json.tmp", "{");
+	write_all(f, "listeners/Web_2.json", "{}");
+	faults = faults_of(f);
+	assert_string_equal(
+		faults,
+		"listeners:0: \"Web_2.json\" is not named after a listener (a DNS label and .json)\n"
+	);
+	free(faults);
+}
+
+static void test_no_base(void **state) {
+	struct fixture *f = *state;
+	char *faults;
+
+	remove_file(f, BASE);
+	faults = faults_of(f);
+	assert_string_equal(faults, "base.json:0: cannot be read: No such file or directory\n");
+	free(faults);
+}
+
+int main(int argc, char **argv) {
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup_teardown(test_good, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_all_faults, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_truncated, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_cut_off_says_so, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_file_names, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_base, set_up, tear_down),
+	};
+
+	if (argc != 2) {
+		fprintf(stderr, "usage: %s TESTDATA\n", argv[0]);
+		return 2;
+	}
+	testdata = argv[1];
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "json_read.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <string.h>
+
+// True when there is a value to read. A missing member is an error unless it is optional.
+static bool
+present(const struct json_node *node, enum json_presence presence, bool *missing_is_fine) {
+	*missing_is_fine = presence == JSON_OPTIONAL;
+	if (node->value != NULL)
+		return true;
+	if (presence == JSON_REQUIRED)
+		json_node_error(node, "is required");
+	return false;
+}
+
+bool json_read_uint(
+	const struct json_node *object,
+	const char *key,
+	enum json_presence presence,
+	uint64_t minimum,
+	uint64_t maximum,
+	uint64_t *out
+) {
+	struct json_node node = json_node_member(object, key);
+	json_int_t value;
+	bool fine;
+
+	if (!present(&node, presence, &fine))
+		return fine;
+	value = json_integer_value(node.value);
+	if (!json_is_integer(node.value) || value < 0 || (uint64_t)value < minimum
+	    || (uint64_t)value > maximum) {
+		json_node_error(
+			&node, "must be an integer from %" PRIu64 " to %" PRIu64, minimum, maximum
+		);
+		return false;
+	}
+	*out = (uint64_t)value;
+	return true;
+}
+
+bool json_read_bool(
+	const struct json_node *object,
+	const char *key,
+	enum json_presence presence,
+	bool *out
+) {
+	struct json_node node = json_node_member(object, key);
+	bool fine;
+
+	if (!present(&node, presence, &fine))
+		return fine;
+	if (!json_is_boolean(node.value)) {
+		json_node_error(&node, "must be true or false");
+		return false;
+	}
+	*out = json_is_true(node.value);
+	return true;
+}
+
+bool json_read_string(
+	const struct json_node *object,
+	const char *key,
+	enum json_presence presence,
+	char *out,
+	size_t size
+) {
+	struct json_node node = json_node_member(object, key);
+	size_t length = json_string_length(node.value);
+	bool fine;
+
+	if (!present(&node, presence, &fine))
+		return fine;
+	if (!json_is_string(node.value) || length == 0 || length >= size) {
+		json_node_error(&node, "must be a string of 1 to %zu characters", size - 1);
+		return false;
+	}
+	memcpy(out, json_string_value(node.value), length + 1);
+	return true;
+}
+
+bool json_read_generation(const struct json_node *object, char out[17]) {
+	struct json_node node = json_node_member(object, "generation");
+	const char *value = json_string_value(node.value);
+	bool fine;
+
+	if (!present(&node, JSON_REQUIRED, &fine))
+		return false;
+	if (value == NULL || strlen(value) != 16 || strspn(value, "0123456789abcdef") != 16) {
+		json_node_error(&node, "must be 16 hexadecimal digits in lower case");
+		return false;
+	}
+	memcpy(out, value, 17);
+	return true;
+}
+
+static void choice_error(const struct json_node *node, const char *const *names) {
+	char list[128] = "";
+
+	for (; *names != NULL; names++) {
+		size_t used = strlen(list);
+
+		snprintf(list + used, sizeof(list) - used, "%s\"%s\"", used ? ", " : "", *names);
+	}
+	json_node_error(node, "must be one of %s", list);
+}
+
+bool json_read_choice(
+	const struct json_node *object,
+	const char *key,
+	enum json_presence presence,
+	const char *const *names,
+	unsigned *out
+) {
+	struct json_node node = json_node_member(object, key);
+	const char *value = json_string_value(node.value);
+	bool fine;
+
+	if (!present(&node, presence, &fine))
+		return fine;
+	for (unsigned i = 0; value != NULL && names[i] != NULL; i++) {
+		if (strcmp(value, names[i]) == 0) {
+			*out = i;
+			return true;
+		}
+	}
+	choice_error(&node, names);
+	return false;
+}
+
+static bool is_unicast(uint32_t address) {
+	uint32_t first_octet = address >> 24;
+
+	return first_octet != 0 && first_octet != 127 && first_octet < 224;
+}
+
+// inet_pton takes dotted quads only: no octal, no shortened forms.
+static bool parse_ipv4(const char *text, uint32_t *address) {
+	struct in_addr parsed;
+
+	if (text == NULL || inet_pton(AF_INET, text, &parsed) != 1)
+		return false;
+	*address = ntohl(parsed.s_addr);
+	return is_unicast(*address);
+}
+
+bool json_value_ipv4(const struct json_node *node, uint32_t *out) {
+	uint32_t address;
+
+	if (!parse_ipv4(json_string_value(node->value), &address)) {
+		json_node_error(node, "must be a unicast IPv4 address");
+		return false;
+	}
+	*out = address;
+	return true;
+}
+
+bool json_read_ipv4(
+	const struct json_node *object,
+	const char *key,
+	enum json_presence presence,
+	uint32_t *out
+) {
+	struct json_node node = json_node_member(object, key);
+	bool fine;
+
+	if (!present(&node, presence, &fine))
+		return fine;
+	return json_value_ipv4(&node, out);
+}
+
+static bool parse_prefix_length(const char *text, uint8_t *length) {
+	size_t digits = strspn(text, "0123456789");
+	unsigned value = 0;
+
+	if (digits == 0 || digits > 2 || text[digits] != '\0' || text[0] == '0')
+		return false;
+	for (size_t i = 0; i < digits; i++)
+		value = value * 10 + (unsigned)(text[i] - '0');
+	*length = (uint8_t)value;
+	return value <= 32;
+}
+
+bool json_read_ipv4_prefix(
+	const struct json_node *object,
+	const char *key,
+	uint32_t *address,
+	uint8_t *prefix_length
+) {
+	struct json_node node = json_node_member(object, key);
+	char text[sizeof("255.255.255.255/32")] = "";
+	uint32_t parsed_address;
+	uint8_t parsed_length;
+	bool fine;
+	char *slash;
+
+	if (!present(&node, JSON_REQUIRED, &fine))
+		return false;
+	if (json_is_string(node.value) && json_string_length(node.value) < sizeof(text))
+		strcpy(text, json_string_value(node.value));
+	slash = strchr(text, '/');
+	if (slash != NULL)
+		*slash = '\0';
+	if (slash == NULL || !parse_ipv4(text, &parsed_address)
+	    || !parse_prefix_length(slash + 1, &parsed_length)) {
+		json_node_error(&node, "must be an IPv4 address and prefix length, as 10.0.0.2/24");
+		return false;
+	}
+	*address = parsed_address;
+	*prefix_length = parsed_length;
+	return true;
+}
+
+bool json_read_array(
+	const struct json_node *object,
+	const char *key,
+	size_t minimum,
+	size_t maximum,
+	struct json_node *array
+) {
+	size_t size;
+	bool fine;
+
+	*array = json_node_member(object, key);
+	if (!present(array, JSON_REQUIRED, &fine))
+		return false;
+	size = json_array_size(array->value);
+	if (!json_is_array(array->value) || size < minimum || size > maximum) {
+		json_node_error(
+			array, "must be a list of %zu to %zu elements", minimum, maximum
+		);
+		return false;
+	}
+	return true;
+}
+
+static bool is_known(const char *name, const char *const *names) {
+	for (; *names != NULL; names++) {
+		if (strcmp(name, *names) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool json_refuse_unknown(const struct json_node *object, const char *const *names) {
+	const char *name;
+	json_t *value;
+	bool known = true;
+
+	json_object_foreach(object->value, name, value) {
+		struct json_node node = json_node_member(object, name);
+
+		if (is_known(name, names))
+			continue;
+		json_node_error(&node, "is not a known field");
+		known = false;
+	}
+	return known;
+}

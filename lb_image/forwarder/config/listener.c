@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "listener.h"
+
+#include "json_read.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define TIMEOUT_MAX_S 86400
+
+static const char *const scheduler_names[] = {
+	[FWD_SCHEDULER_RR] = "rr",
+	[FWD_SCHEDULER_WRR] = "wrr",
+	NULL,
+};
+
+static const char *const protocol_names[] = {"tcp", "udp", NULL};
+static const uint8_t protocol_numbers[] = {IPPROTO_TCP, IPPROTO_UDP};
+
+bool listener_name_is_valid(const char *name) {
+	size_t length = strlen(name);
+
+	return length > 0 && length < FWD_NAME_SIZE && name[0] != '-' && name[length - 1] != '-'
+		&& strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789-") == length;
+}
+
+void listener_file(const char *name, char *file, size_t size) {
+	snprintf(file, size, LISTENER_DIRECTORY "/%s.json", name);
+}
+
+static bool
+read_name(const struct json_node *root, const char *expected, struct fwd_listener *listener) {
+	struct json_node name = json_node_member(root, "name");
+
+	if (!json_read_string(root, "name", JSON_REQUIRED, listener->name, sizeof(listener->name)))
+		return false;
+	if (strcmp(listener->name, expected) != 0) {
+		json_node_error(&name, "must be \"%s\", as the file is named", expected);
+		return false;
+	}
+	return true;
+}
+
+// A virtual address may be on no subnet of ours, but never one that we use ourselves.
+static bool
+read_vip(const struct json_node *root, const struct fwd_base *base, struct fwd_listener *listener) {
+	struct json_node vip = json_node_member(root, "vip");
+
+	if (!json_read_ipv4(root, "vip", JSON_REQUIRED, &listener->vip))
+		return false;
+	for (unsigned i = 0; i < base->n_ports; i++) {
+		if (listener->vip == base->ports[i].address) {
+			json_node_error(&vip, "is the address of port \"%s\"", base->ports[i].name);
+			return false;
+		}
+		if (listener->vip == base->ports[i].gateway) {
+			json_node_error(&vip, "is the gateway of port \"%s\"", base->ports[i].name);
+			return false;
+		}
+	}
+	for (unsigned i = 0; i < base->n_local_addresses; i++) {
+		if (listener->vip == base->local_addresses[i]) {
+			json_node_error(&vip, "is one of the base's local addresses");
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool
+read_timeout(const struct json_node *timeouts, const char *key, uint64_t value, uint32_t *out) {
+	bool ok = json_read_uint(timeouts, key, JSON_OPTIONAL, 1, TIMEOUT_MAX_S, &value);
+
+	*out = (uint32_t)value;
+	return ok;
+}
+
+static bool read_timeouts(const struct json_node *root, struct fwd_timeouts *out) {
+	static const char *const known[] = {"established_s", "syn_s", "fin_s", "udp_s", NULL};
+	struct json_node timeouts = json_node_member(root, "timeouts");
+	bool ok;
+
+	if (timeouts.value != NULL && !json_is_object(timeouts.value)) {
+		json_node_error(&timeouts, "must be an object");
+		return false;
+	}
+	ok = json_refuse_unknown(&timeouts, known);
+	ok &= read_timeout(&timeouts, "established_s", 900, &out->established_s);
+	ok &= read_timeout(&timeouts, "syn_s", 60, &out->syn_s);
+	ok &= read_timeout(&timeouts, "fin_s", 60, &out->fin_s);
+	ok &= read_timeout(&timeouts, "udp_s", 180, &out->udp_s);
+	return ok;
+}
+
+// A packet that we send to one of our own addresses would never leave.
+static bool
+backend_is_foreign(const struct json_node *node, const struct fwd_base *base, uint32_t address) {
+	for (unsigned i = 0; i < base->n_ports; i++) {
+		if (address == base->ports[i].address) {
+			json_node_error(node, "is the address of port \"%s\"", base->ports[i].name);
+			return false;
+		}
+	}
+	for (unsigned i = 0; i < base->n_local_addresses; i++) {
+		if (address == base->local_addresses[i]) {
+			json_node_error(node, "is one of the base's local addresses");
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool read_backend(
+	const struct json_node *node,
+	const struct fwd_base *base,
+	struct fwd_backend *backend
+) {
+	static const char *const known[] = {"address", "port", "weight", NULL};
+	struct json_node address = json_node_member(node, "address");
+	uint64_t weight = 1;
+	uint64_t port = 0;
+	bool ok;
+
+	if (!json_is_object(node->value)) {
+		json_node_error(node, "must be an object");
+		return false;
+	}
+	ok = json_refuse_unknown(node, known);
+	ok &= json_read_uint(node, "port", JSON_REQUIRED, 1, UINT16_MAX, &port);
+	ok &= json_read_uint(node, "weight", JSON_OPTIONAL, 0, UINT16_MAX, &weight);
+	ok &= json_read_ipv4(node, "address", JSON_REQUIRED, &backend->address)
+		&& backend_is_foreign(&address, base, backend->address);
+	backend->port = (uint16_t)port;
+	backend->weight = (uint16_t)weight;
+	return ok;
+}
+
+static bool read_backends(
+	const struct json_node *backends,
+	const struct fwd_base *base,
+	struct fwd_listener *listener
+) {
+	size_t count = json_array_size(backends->value);
+	bool ok = true;
+
+	listener->n_backends = (uint16_t)count;
+	for (size_t i = 0; i < count; i++) {
+		struct json_node node = json_node_element(backends, i);
+
+		ok &= read_backend(&node, base, &listener->backends[i]);
+	}
+	return ok;
+}
+
+static bool read_fields(
+	const struct json_node *root,
+	const char *name,
+	const struct fwd_base *base,
+	struct fwd_listener *listener
+) {
+	static const char *const known[] = {
+		"version",
+		"name",
+		"generation",
+		"vip",
+		"port",
+		"protocol",
+		"scheduler",
+		"arp",
+		"timeouts",
+		"backends",
+		NULL,
+	};
+	unsigned scheduler = FWD_SCHEDULER_WRR;
+	unsigned protocol = 0;
+	uint64_t version;
+	uint64_t port = 0;
+	bool arp = true;
+	bool ok = json_refuse_unknown(root, known);
+
+	ok &= json_read_uint(root, "version", JSON_REQUIRED, 1, 1, &version);
+	ok &= read_name(root, name, listener);
+	ok &= json_read_generation(root, listener->generation);
+	ok &= read_vip(root, base, listener);
+	ok &= json_read_uint(root, "port", JSON_REQUIRED, 1, UINT16_MAX, &port);
+	ok &= json_read_choice(root, "protocol", JSON_REQUIRED, protocol_names, &protocol);
+	ok &= json_read_choice(root, "scheduler", JSON_OPTIONAL, scheduler_names, &scheduler);
+	ok &= json_read_bool(root, "arp", JSON_OPTIONAL, &arp);
+	ok &= read_timeouts(root, &listener->timeouts);
+	listener->port = (uint16_t)port;
+	listener->protocol = protocol_numbers[protocol];
+	listener->scheduler = scheduler;
+	listener->arp = arp;
+	return ok;
+}
+
+static struct fwd_listener *
+read_root(const struct json_node *root, const char *name, const struct fwd_base *base) {
+	struct json_node backends;
+	bool ok = json_read_array(root, "backends", 0, FWD_MAX_BACKENDS, &backends);
+	size_t count = ok ? json_array_size(backends.value) : 0;
+	struct fwd_listener *listener;
+
+	listener = calloc(1, sizeof(*listener) + count * sizeof(listener->backends[0]));
+	if (listener == NULL) {
+		json_node_error(root, "no memory for the listener");
+		return NULL;
+	}
+	ok &= read_fields(root, name, base, listener);
+	if (count > 0)
+		ok &= read_backends(&backends, base, listener);
+	if (ok)
+		return listener;
+	free(listener);
+	return NULL;
+}
+
+struct fwd_listener *listener_read(
+	const char *directory,
+	const char *name,
+	const struct fwd_base *base,
+	struct config_errors *errors
+) {
+	struct fwd_listener *listener = NULL;
+	char path[sizeof(LISTENER_DIRECTORY "/.json") + FWD_NAME_SIZE];
+	struct json_file file;
+
+	listener_file(name, path, sizeof(path));
+	if (json_file_open(&file, directory, path, errors)) {
+		struct json_node root = json_node_root(&file);
+
+		listener = read_root(&root, name, base);
+	}
+	json_file_close(&file);
+	return listener;
+}
