@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include <stdbool.h>
+
+enum option_mode {
+	OPTION_RUN,
+	OPTION_CHECK,
+	OPTION_QUERY,
+	OPTION_VERSION,
+	OPTION_HELP,
+	OPTION_WRONG, // told on standard error
+};
+
+// The command line. Strings and `eal` point into argv.
+struct options {
+	enum option_mode mode;
+	const char *config_directory;
+	const char *control_path;
+	const char *request; // --query
+	const char *lcores; // NULL: from the affinity mask
+	bool no_huge;
+	bool allow_vdev;
+	char **eal; // what follows "--"
+	int n_eal;
+};
+
+void options_parse(int argc, char **argv, struct options *options);
+void options_usage(void);
