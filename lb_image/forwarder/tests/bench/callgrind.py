@@ -111,9 +111,7 @@ def verdict(now: Accepted, accepted: Accepted) -> list[str]:
     """Return the complaints, none if all is well."""
     how = "to accept, run this command with --accept and give the reason in the commit"
     if now.compiler != accepted.compiler:
-        return [
-            f"counts of {now.compiler!r} do not compare with the accepted ones of {accepted.compiler!r}; {how}"
-        ]
+        return [f"counts of {now.compiler!r} do not compare with those of {accepted.compiler!r}; {how}"]
     pairs = [(case, count, accepted.instructions.get(case, 0.0)) for case, count in now.instructions.items()]
     return [
         f"{case}: {count:.1f} instructions per packet, accepted are {limit:.1f}; {how}"
