@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "counters.h"
+
+static uint64_t read_counter(const uint64_t *counter) {
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+json_t *counters_drops(struct fwd_worker *const *workers, unsigned count) {
+	json_t *drops = json_object();
+
+	for (unsigned reason = DROP_NONE + 1; reason < DROP_REASON_COUNT; reason++) {
+		uint64_t sum = 0;
+
+		for (unsigned w = 0; w < count; w++)
+			sum += read_counter(&workers[w]->counters.drops[reason]);
+		json_object_set_new(drops, drop_reason_name(reason), json_integer((json_int_t)sum));
+	}
+	return drops;
+}
+
+static json_t *listener_json(struct fwd_worker *const *workers, unsigned count, unsigned slot) {
+	uint64_t sums[6] = {0};
+
+	for (unsigned w = 0; w < count; w++) {
+		const struct listener_counters *from = &workers[w]->counters.listeners[slot];
+
+		sums[0] += read_counter(&from->packets_in);
+		sums[1] += read_counter(&from->bytes_in);
+		sums[2] += read_counter(&from->packets_out);
+		sums[3] += read_counter(&from->bytes_out);
+		sums[4] += read_counter(&from->connections);
+		sums[5] += read_counter(&from->active_flows);
+	}
+	return json_pack(
+		"{s:I,s:I,s:I,s:I,s:I,s:I}",
+		"packets_in",
+		(json_int_t)sums[0],
+		"bytes_in",
+		(json_int_t)sums[1],
+		"packets_out",
+		(json_int_t)sums[2],
+		"bytes_out",
+		(json_int_t)sums[3],
+		"connections",
+		(json_int_t)sums[4],
+		"active_flows",
+		(json_int_t)sums[5]
+	);
+}
+
+json_t *counters_listeners(
+	struct fwd_worker *const *workers,
+	unsigned count,
+	const struct fwd_config *config
+) {
+	json_t *listeners = json_object();
+
+	for (unsigned slot = 0; slot < FWD_MAX_LISTENERS; slot++) {
+		const struct fwd_listener *listener = config->listeners[slot];
+
+		if (listener != NULL)
+			json_object_set_new(
+				listeners, listener->name, listener_json(workers, count, slot)
+			);
+	}
+	return listeners;
+}

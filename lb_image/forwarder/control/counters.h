@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Counters of all workers, added up, as the parts of the `stats` reply. Reads what running workers write: every counter is
+// old or new, the sum is of no single instant.
+
+#pragma once
+
+#include <jansson.h>
+#include <worker.h>
+
+// {"<drop reason>": n, ...}, every reason also when 0.
+json_t *counters_drops(struct fwd_worker *const *workers, unsigned count);
+
+// {"<listener>": {"packets_in": n, ...}, ...} of the listeners of `config`.
+json_t *counters_listeners(
+	struct fwd_worker *const *workers,
+	unsigned count,
+	const struct fwd_config *config
+);

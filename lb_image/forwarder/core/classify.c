@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The first look at a packet: header checks, then is it ours, a client's or a backend's?
+
+#include "worker_internal.h"
+
+#include "checksum.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+static enum drop_reason check_ipv4(const struct fwd_packet *packet, struct packet_view *view) {
+	struct ipv4_header *ip = (struct ipv4_header *)(packet->data + sizeof(struct ether_header));
+	unsigned room = packet->len - sizeof(struct ether_header);
+	unsigned header_length;
+
+	if (room < sizeof(*ip))
+		return DROP_TRUNCATED;
+	header_length = (ip->version_ihl & 0xf) * 4u;
+	view->total_length = ntohs(ip->total_length);
+	if (ip->version_ihl >> 4 != 4 || header_length < sizeof(*ip)
+	    || view->total_length < header_length)
+		return DROP_BAD_IP_HEADER;
+	if (view->total_length > room)
+		return DROP_TRUNCATED;
+	if (checksum_words(ip, header_length / 2) != 0xffff)
+		return DROP_BAD_IP_CHECKSUM;
+	if (ip->fragment & htons(IPV4_FRAGMENT_MASK))
+		return DROP_FRAGMENT;
+	view->ip = ip;
+	view->l4 = (uint8_t *)ip + header_length;
+	return DROP_NONE;
+}
+
+static enum drop_reason check_l4(struct packet_view *view) {
+	unsigned length = view->total_length - (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip);
+	const struct tcp_header *tcp = view->l4;
+	const struct udp_header *udp = view->l4;
+
+	if (view->ip->protocol == IPPROTO_TCP) {
+		if (length < sizeof(*tcp) || (tcp->data_offset >> 4) * 4u < sizeof(*tcp)
+		    || (tcp->data_offset >> 4) * 4u > length)
+			return DROP_BAD_L4_HEADER;
+		view->tcp_flags = tcp->flags;
+		return DROP_NONE;
+	}
+	if (length < sizeof(*udp) || ntohs(udp->length) < sizeof(*udp) || ntohs(udp->length) > length)
+		return DROP_BAD_L4_HEADER;
+	view->tcp_flags = 0;
+	return DROP_NONE;
+}
+
+// TCP and UDP have their ports in the same place.
+static void aim_client(const struct fwd_worker *worker, struct packet_view *view) {
+	const struct udp_header *ports = view->l4;
+
+	view->key.client_address = view->ip->src;
+	view->key.vip = view->ip->dst;
+	view->key.client_port = ports->src;
+	view->key.vip_port = ports->dst;
+	view->key.protocol = view->ip->protocol;
+	view->hash = flow_hash(&worker->flows, &view->key);
+	__builtin_prefetch(flow_table_bucket(&worker->flows, view->hash));
+	view->kind = VIEW_CLIENT;
+}
+
+static void
+aim_reply(const struct fwd_worker *worker, struct packet_view *view, uint32_t local_index) {
+	const struct udp_header *ports = view->l4;
+
+	view->flow = flow_table_reply_index(
+		&worker->flows, local_index, ports->dst, view->ip->src, ports->src
+	);
+	if (view->flow != FLOW_NONE)
+		__builtin_prefetch(&worker->flows.flows[view->flow]);
+	view->kind = VIEW_REPLY;
+}
+
+static void classify_ipv4(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view
+) {
+	const struct own_address *own;
+	enum drop_reason reason = check_ipv4(packet, view);
+
+	if (reason == DROP_NONE && view->ip->protocol == IPPROTO_ICMP) {
+		local_icmp(worker, config, packet, view);
+		return;
+	}
+	if (reason == DROP_NONE && view->ip->protocol != IPPROTO_TCP
+	    && view->ip->protocol != IPPROTO_UDP)
+		reason = DROP_UNKNOWN_PROTOCOL;
+	if (reason == DROP_NONE)
+		reason = check_l4(view);
+	if (reason != DROP_NONE) {
+		packet_drop(packet, reason);
+		return;
+	}
+	own = own_address_find(worker, view->ip->dst);
+	if (own != NULL && own->local_index != FWD_NO_SLOT)
+		aim_reply(worker, view, own->local_index);
+	else
+		aim_client(worker, view);
+}
+
+void packet_classify(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	uint32_t now_s
+) {
+	const struct ether_header *ether = (const struct ether_header *)packet->data;
+
+	view->kind = VIEW_DONE;
+	if (packet->len < sizeof(*ether)) {
+		packet_drop(packet, DROP_TRUNCATED);
+	} else if (ether->type == htons(ETHER_TYPE_ARP)) {
+		local_arp(worker, config, packet, now_s);
+	} else if (ether->type != htons(ETHER_TYPE_IPV4)) {
+		packet_drop(packet, DROP_UNKNOWN_ETHERTYPE);
+	} else if (memcmp(ether->dst, worker->base->ports[packet->port_in].mac, ETHER_ADDR_SIZE)) {
+		packet_drop(packet, DROP_NOT_OUR_MAC);
+	} else {
+		classify_ipv4(worker, config, packet, view);
+	}
+}

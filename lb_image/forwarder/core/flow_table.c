@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "flow_table.h"
+
+#include <arpa/inet.h>
+#include <string.h>
+
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
+#define LINE 64
+
+static size_t round_line(size_t size) {
+	return (size + LINE - 1) & ~(size_t)(LINE - 1);
+}
+
+static uint32_t power_of_two_at_least(uint32_t n) {
+	uint32_t power = 1;
+
+	while (power < n)
+		power <<= 1;
+	return power;
+}
+
+static uint32_t places_per_bank(const struct fwd_base *base) {
+	return base->n_local_addresses * fwd_ports_per_worker(base);
+}
+
+static uint32_t banks_of(const struct fwd_base *base) {
+	uint32_t places = places_per_bank(base);
+	uint32_t wanted = places ? (base->max_flows_per_worker + places - 1) / places : 1;
+
+	return power_of_two_at_least(wanted);
+}
+
+// Half full at the limit.
+static uint32_t buckets_of(const struct fwd_base *base) {
+	return power_of_two_at_least(base->max_flows_per_worker / (FLOW_BUCKET_WAYS / 2) + 1);
+}
+
+size_t flow_table_size(const struct fwd_base *base) {
+	size_t banks = banks_of(base);
+
+	return round_line(places_per_bank(base) * banks * sizeof(struct flow))
+		+ round_line(buckets_of(base) * sizeof(struct flow_bucket))
+		+ 2 * round_line(banks * sizeof(uint32_t));
+}
+
+static void link_free(struct flow_table *table, uint32_t bank) {
+	uint32_t last = FLOW_NONE;
+
+	table->free_head[bank] = FLOW_NONE;
+	for (uint32_t i = bank; i < table->n_flows; i += table->n_banks) {
+		if (last == FLOW_NONE)
+			table->free_head[bank] = i;
+		else
+			table->flows[last].next_free = i;
+		last = i;
+	}
+	if (last != FLOW_NONE)
+		table->flows[last].next_free = FLOW_NONE;
+	table->free_tail[bank] = last;
+}
+
+void flow_table_init(
+	struct flow_table *table,
+	void *memory,
+	const struct fwd_base *base,
+	unsigned worker_index,
+	uint64_t seed
+) {
+	uint8_t *at = memory;
+
+	table->seed = seed;
+	table->n_banks = banks_of(base);
+	table->n_ports = fwd_ports_per_worker(base);
+	table->port_min = FWD_LOCAL_PORT_MIN + worker_index * table->n_ports;
+	table->n_flows = places_per_bank(base) * table->n_banks;
+	table->max_flows = base->max_flows_per_worker;
+	table->bucket_mask = buckets_of(base) - 1;
+	table->flows = (struct flow *)at;
+	at += round_line((size_t)table->n_flows * sizeof(struct flow));
+	table->buckets = (struct flow_bucket *)at;
+	at += round_line(((size_t)table->bucket_mask + 1) * sizeof(struct flow_bucket));
+	table->free_head = (uint32_t *)at;
+	at += round_line(table->n_banks * sizeof(uint32_t));
+	table->free_tail = (uint32_t *)at;
+	for (uint32_t bank = 0; bank < table->n_banks; bank++)
+		link_free(table, bank);
+}
+
+// Bit i is set when tag i of the bucket equals `tag`.
+static unsigned match_tags(const struct flow_bucket *bucket, uint16_t tag) {
+#ifdef __SSE2__
+	__m128i tags = _mm_load_si128((const __m128i *)bucket->tags);
+	__m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
+
+	return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128()));
+#else
+	unsigned matches = 0;
+
+	for (unsigned i = 0; i < FLOW_BUCKET_WAYS; i++)
+		matches |= (unsigned)(bucket->tags[i] == tag) << i;
+	return matches;
+#endif
+}
+
+uint32_t flow_table_candidate(const struct flow_table *table, uint32_t hash) {
+	const struct flow_bucket *bucket = flow_table_bucket(table, hash);
+	unsigned matches = match_tags(bucket, flow_tag(hash));
+
+	return matches ? bucket->flows[__builtin_ctz(matches)] : FLOW_NONE;
+}
+
+uint32_t
+flow_table_find(const struct flow_table *table, const struct flow_key *key, uint32_t hash) {
+	uint32_t at = hash & table->bucket_mask;
+	uint16_t tag = flow_tag(hash);
+
+	for (uint32_t n = 0; n <= table->bucket_mask; n++, at = (at + 1) & table->bucket_mask) {
+		const struct flow_bucket *bucket = &table->buckets[at];
+
+		for (unsigned m = match_tags(bucket, tag); m != 0; m &= m - 1) {
+			uint32_t index = bucket->flows[__builtin_ctz(m)];
+
+			if (flow_matches(&table->flows[index], key))
+				return index;
+		}
+		if (bucket->passed == 0)
+			break;
+	}
+	return FLOW_NONE;
+}
+
+uint32_t flow_table_take(struct flow_table *table, uint32_t bank) {
+	uint32_t index = table->free_head[bank];
+
+	if (index == FLOW_NONE)
+		return FLOW_NONE;
+	table->free_head[bank] = table->flows[index].next_free;
+	if (table->free_head[bank] == FLOW_NONE)
+		table->free_tail[bank] = FLOW_NONE;
+	return index;
+}
+
+void flow_table_release(struct flow_table *table, uint32_t index) {
+	uint32_t bank = index & (table->n_banks - 1);
+
+	table->flows[index].state = FLOW_FREE;
+	table->flows[index].next_free = FLOW_NONE;
+	if (table->free_tail[bank] == FLOW_NONE)
+		table->free_head[bank] = index;
+	else
+		table->flows[table->free_tail[bank]].next_free = index;
+	table->free_tail[bank] = index;
+}
+
+void flow_table_place(
+	const struct flow_table *table,
+	uint32_t index,
+	uint32_t *local,
+	uint16_t *port
+) {
+	uint32_t place = index / table->n_banks;
+
+	*local = place / table->n_ports;
+	*port = (uint16_t)(table->port_min + place % table->n_ports);
+}
+
+// Free way of a bucket, or -1.
+static int free_way(const struct flow_bucket *bucket) {
+	unsigned empty = match_tags(bucket, 0);
+
+	return empty ? __builtin_ctz(empty) : -1;
+}
+
+// A flow that finds its home full goes to the next bucket with room, and every bucket that it passed counts it: a search
+// stops at the first bucket that nobody passed.
+bool flow_table_insert(struct flow_table *table, uint32_t index) {
+	uint32_t hash = table->flows[index].hash;
+	uint32_t at = hash & table->bucket_mask, n = 0;
+	int way;
+
+	while ((way = free_way(&table->buckets[at])) < 0) {
+		if (n++ == table->bucket_mask)
+			return false;
+		at = (at + 1) & table->bucket_mask;
+	}
+	for (uint32_t b = hash & table->bucket_mask; b != at; b = (b + 1) & table->bucket_mask)
+		table->buckets[b].passed++;
+	table->buckets[at].flows[way] = index;
+	table->buckets[at].tags[way] = flow_tag(hash);
+	table->active++;
+	return true;
+}
+
+static bool remove_from(struct flow_bucket *bucket, uint32_t index, uint16_t tag) {
+	for (unsigned m = match_tags(bucket, tag); m != 0; m &= m - 1) {
+		unsigned way = __builtin_ctz(m);
+
+		if (bucket->flows[way] == index) {
+			bucket->tags[way] = 0;
+			return true;
+		}
+	}
+	return false;
+}
+
+void flow_table_delete(struct flow_table *table, uint32_t index) {
+	uint32_t hash = table->flows[index].hash;
+	uint32_t at = hash & table->bucket_mask;
+
+	while (!remove_from(&table->buckets[at], index, flow_tag(hash))) {
+		table->buckets[at].passed--;
+		at = (at + 1) & table->bucket_mask;
+	}
+	table->active--;
+	flow_table_release(table, index);
+}
+
+void flow_table_sweep(
+	struct flow_table *table,
+	uint32_t now_s,
+	uint32_t count,
+	void (*expired)(void *context, const struct flow *flow),
+	void *context
+) {
+	for (; count > 0 && table->n_flows > 0; count--) {
+		struct flow *flow = &table->flows[table->sweep_cursor];
+
+		if (flow->state != FLOW_FREE && now_s - flow->last_seen_s >= flow->idle_timeout_s) {
+			expired(context, flow);
+			flow_table_delete(table, table->sweep_cursor);
+		}
+		if (++table->sweep_cursor == table->n_flows)
+			table->sweep_cursor = 0;
+	}
+}

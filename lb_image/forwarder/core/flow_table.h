@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Flows of one worker. A flow's index is its local (SNAT) address, port and bank, so that a reply finds its flow without
+// hashing; a packet of a client finds it through buckets of tags. Only the owning worker writes; the control thread may
+// read entries for display.
+//
+// Banks let one local port serve several backends at once: bank = hash(backend) mod n_banks. There are as many as it takes
+// to offer max_flows places.
+
+#pragma once
+
+#include "fwd_config.h"
+
+#include <stddef.h>
+
+enum flow_state {
+	FLOW_FREE,
+	FLOW_UDP,
+	FLOW_TCP_SYN, // SYN from the client seen
+	FLOW_TCP_SYN_ACK, // SYN+ACK from the backend seen
+	FLOW_TCP_ESTABLISHED,
+	FLOW_TCP_FIN_CLIENT, // FIN from the client only
+	FLOW_TCP_FIN_BACKEND, // FIN from the backend only
+	FLOW_TCP_CLOSED, // FIN from both, or RST
+	FLOW_STATE_COUNT
+};
+
+#define FLOW_NONE UINT32_MAX
+
+// Addresses and ports in network byte order.
+struct flow_key {
+	uint32_t client_address;
+	uint32_t vip;
+	uint16_t client_port;
+	uint16_t vip_port;
+	uint8_t protocol;
+};
+
+// One cache line. Written by the owning worker only.
+struct flow {
+	uint32_t client_address;
+	uint32_t vip;
+	uint16_t client_port;
+	uint16_t vip_port;
+	uint32_t local_address;
+	uint32_t backend_address;
+	uint16_t local_port;
+	uint16_t backend_port;
+	uint8_t protocol;
+	uint8_t state; // enum flow_state
+	uint16_t listener; // slot in fwd_config
+	uint32_t last_seen_s;
+	uint32_t idle_timeout_s; // of the present state
+	uint16_t address_delta; // checksum delta of the address rewrite towards the backend (RFC 1624)
+	uint16_t l4_delta; // the same with the ports
+	uint16_t backend_neighbour;
+	uint16_t client_neighbour;
+	uint8_t backend_port_index; // forwarder port towards the backend
+	uint8_t client_port_index;
+	uint16_t reserved;
+	uint32_t hash; // of the key
+	uint32_t next_free; // index, in state FLOW_FREE only
+	uint32_t created_s;
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct flow) == 64, "one cache line");
+
+#define FLOW_BUCKET_WAYS 8
+
+struct flow_bucket {
+	uint16_t tags[FLOW_BUCKET_WAYS]; // 0: empty
+	uint32_t flows[FLOW_BUCKET_WAYS];
+	uint16_t passed; // flows whose home is here or before, that are kept in a later bucket
+	uint16_t reserved[7];
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct flow_bucket) == 64, "one cache line");
+
+struct flow_table {
+	struct flow *flows; // n_flows entries
+	struct flow_bucket *buckets; // bucket_mask + 1 entries
+	uint64_t seed;
+	uint32_t bucket_mask;
+	uint32_t n_flows; // places: local addresses x ports x banks
+	uint32_t max_flows; // limit of live flows
+	uint32_t active;
+	uint32_t n_ports; // local ports of this worker
+	uint32_t port_min; // first of them
+	uint32_t n_banks; // power of two
+	uint32_t *free_head; // by bank, FIFO: a port rests as long as possible before it is used again
+	uint32_t *free_tail; // by bank
+	uint32_t sweep_cursor;
+};
+
+// Bytes that flow_table_init() needs for a worker of `base`.
+size_t flow_table_size(const struct fwd_base *base);
+
+// `memory` is zeroed and 64-byte aligned.
+void flow_table_init(
+	struct flow_table *table,
+	void *memory,
+	const struct fwd_base *base,
+	unsigned worker_index,
+	uint64_t seed
+);
+
+static inline uint32_t flow_hash(const struct flow_table *table, const struct flow_key *key) {
+	uint64_t a = (uint64_t)key->client_address << 32 | key->vip;
+	uint64_t b = (uint64_t)key->client_port << 32 | (uint32_t)key->vip_port << 8 | key->protocol;
+	uint64_t h = (a ^ table->seed) * 0x9e3779b97f4a7c15u;
+
+	h = (h ^ (h >> 32) ^ b) * 0xd6e8feb86659fd93u;
+	return (uint32_t)(h >> 32) ^ (uint32_t)h;
+}
+
+static inline uint16_t flow_tag(uint32_t hash) {
+	uint16_t tag = (uint16_t)(hash >> 16);
+
+	return tag ? tag : 1;
+}
+
+static inline const struct flow_bucket *
+flow_table_bucket(const struct flow_table *table, uint32_t hash) {
+	return &table->buckets[hash & table->bucket_mask];
+}
+
+static inline uint32_t
+flow_bank(const struct flow_table *table, uint32_t backend_address, uint16_t backend_port) {
+	uint32_t h = (backend_address ^ (uint32_t)backend_port << 16) * 0x9e3779b1u;
+
+	return (h >> 16) & (table->n_banks - 1);
+}
+
+// Place of the flow that a packet from a backend to a local address belongs to, if there is one; FLOW_NONE when the port
+// is not this worker's. `local_index` counts the local addresses; ports in network byte order.
+static inline uint32_t flow_table_reply_index(
+	const struct flow_table *table,
+	uint32_t local_index,
+	uint16_t local_port,
+	uint32_t backend_address,
+	uint16_t backend_port
+) {
+	uint32_t port = (uint32_t)__builtin_bswap16(local_port) - table->port_min;
+
+	if (port >= table->n_ports)
+		return FLOW_NONE;
+	return (local_index * table->n_ports + port) * table->n_banks
+		+ flow_bank(table, backend_address, backend_port);
+}
+
+static inline bool flow_matches(const struct flow *flow, const struct flow_key *key) {
+	return flow->client_address == key->client_address && flow->client_port == key->client_port
+		&& flow->vip == key->vip && flow->vip_port == key->vip_port
+		&& flow->protocol == key->protocol && flow->state != FLOW_FREE;
+}
+
+// First place in the home bucket whose tag matches, FLOW_NONE without one. To be prefetched; it may be another flow.
+uint32_t flow_table_candidate(const struct flow_table *table, uint32_t hash);
+
+// The flow of `key`, or FLOW_NONE.
+uint32_t flow_table_find(const struct flow_table *table, const struct flow_key *key, uint32_t hash);
+
+// A free place of this bank, or FLOW_NONE. It is the caller's until flow_table_insert() or flow_table_release().
+uint32_t flow_table_take(struct flow_table *table, uint32_t bank);
+
+// Local address index and port (host byte order) of a place.
+void flow_table_place(const struct flow_table *table, uint32_t index, uint32_t *local, uint16_t *port);
+
+// Makes the filled flow findable. False when no bucket has room; the place is still the caller's.
+bool flow_table_insert(struct flow_table *table, uint32_t index);
+
+// Gives back a place that was never inserted.
+void flow_table_release(struct flow_table *table, uint32_t index);
+
+// Ends a flow.
+void flow_table_delete(struct flow_table *table, uint32_t index);
+
+// Looks at `count` places from where the last call stopped; calls `expired` for each idle flow, then deletes it.
+void flow_table_sweep(
+	struct flow_table *table,
+	uint32_t now_s,
+	uint32_t count,
+	void (*expired)(void *context, const struct flow *flow),
+	void *context
+);

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "fwd_config.h"
+
+#include <stddef.h>
+#include <string.h>
+
+static uint32_t mix(uint64_t key) {
+	key *= 0x9e3779b97f4a7c15u;
+	return (uint32_t)(key >> 32) % FWD_LOOKUP_SIZE;
+}
+
+static uint32_t listener_hash(uint32_t vip, uint16_t port, uint8_t protocol) {
+	return mix((uint64_t)vip << 32 | (uint32_t)port << 8 | protocol);
+}
+
+static uint16_t gcd(uint16_t a, uint16_t b) {
+	while (b != 0) {
+		uint16_t rest = a % b;
+
+		a = b;
+		b = rest;
+	}
+	return a;
+}
+
+void fwd_listener_measure(struct fwd_listener *listener) {
+	uint16_t max = 0, divisor = 0;
+
+	for (uint32_t i = 0; i < listener->n_backends; i++) {
+		uint16_t weight = listener->backends[i].weight;
+
+		if (weight > max)
+			max = weight;
+		divisor = gcd(weight, divisor);
+	}
+	listener->weight_max = max;
+	listener->weight_gcd = divisor;
+}
+
+static void index_listener(struct fwd_config *config, const struct fwd_listener *listener) {
+	uint32_t i = listener_hash(listener->vip, listener->port, listener->protocol);
+
+	while (config->lookup[i] != 0)
+		i = (i + 1) % FWD_LOOKUP_SIZE;
+	config->lookup[i] = listener->index + 1;
+}
+
+static void index_vip(struct fwd_config *config, const struct fwd_listener *listener) {
+	uint32_t i = mix(listener->vip);
+
+	while (config->vips[i] != 0) {
+		if (config->listeners[config->vips[i] - 1]->vip == listener->vip)
+			break;
+		i = (i + 1) % FWD_LOOKUP_SIZE;
+	}
+	if (config->vips[i] == 0 || listener->arp)
+		config->vips[i] = listener->index + 1;
+}
+
+void fwd_config_index(struct fwd_config *config) {
+	memset(config->lookup, 0, sizeof(config->lookup));
+	memset(config->vips, 0, sizeof(config->vips));
+	for (unsigned slot = 0; slot < FWD_MAX_LISTENERS; slot++) {
+		const struct fwd_listener *listener = config->listeners[slot];
+
+		if (listener == NULL)
+			continue;
+		index_listener(config, listener);
+		index_vip(config, listener);
+	}
+}
+
+uint16_t
+fwd_config_lookup(const struct fwd_config *config, uint32_t vip, uint16_t port, uint8_t protocol) {
+	uint32_t i = listener_hash(vip, port, protocol);
+
+	for (; config->lookup[i] != 0; i = (i + 1) % FWD_LOOKUP_SIZE) {
+		const struct fwd_listener *listener = config->listeners[config->lookup[i] - 1];
+
+		if (listener->vip == vip && listener->port == port && listener->protocol == protocol)
+			return listener->index;
+	}
+	return FWD_NO_SLOT;
+}
+
+const struct fwd_listener *fwd_config_vip(const struct fwd_config *config, uint32_t vip) {
+	for (uint32_t i = mix(vip); config->vips[i] != 0; i = (i + 1) % FWD_LOOKUP_SIZE) {
+		const struct fwd_listener *listener = config->listeners[config->vips[i] - 1];
+
+		if (listener->vip == vip)
+			return listener;
+	}
+	return NULL;
+}
+
+uint8_t fwd_base_port_of(const struct fwd_base *base, uint32_t local_address) {
+	for (unsigned i = 0; i < base->n_ports; i++) {
+		if (fwd_port_on_link(&base->ports[i], local_address))
+			return (uint8_t)i;
+	}
+	return 0;
+}

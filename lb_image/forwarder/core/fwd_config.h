@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What the workers read. Built by config/ from JSON, never changed once it is published. Addresses, ports and masks are
+// in host byte order.
+
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define FWD_MAX_PORTS 2
+#define FWD_MAX_LOCAL_ADDRESSES 256
+#define FWD_MAX_WORKERS 64
+#define FWD_MAX_LISTENERS 1000
+#define FWD_MAX_BACKENDS 1000
+#define FWD_NAME_SIZE 64
+#define FWD_GENERATION_SIZE 17
+
+#define FWD_NO_SLOT UINT16_MAX
+
+// Local (SNAT) ports run from here to 65535; every worker owns an equal, contiguous share.
+#define FWD_LOCAL_PORT_MIN 1024
+
+struct fwd_port {
+	char name[FWD_NAME_SIZE];
+	uint32_t address;
+	uint32_t gateway; // 0: none
+	uint16_t mtu;
+	uint8_t prefix_length;
+	uint8_t mac[6]; // written by the shell when the port is up, before any worker starts
+};
+
+// Fixed for the life of the process.
+struct fwd_base {
+	char generation[FWD_GENERATION_SIZE];
+	uint32_t max_flows_per_worker;
+	uint16_t n_workers;
+	uint16_t n_ports;
+	uint16_t n_local_addresses;
+	struct fwd_port ports[FWD_MAX_PORTS];
+	uint32_t local_addresses[FWD_MAX_LOCAL_ADDRESSES];
+};
+
+enum fwd_scheduler {
+	FWD_SCHEDULER_RR,
+	FWD_SCHEDULER_WRR,
+};
+
+struct fwd_backend {
+	uint32_t address;
+	uint16_t port;
+	uint16_t weight; // 0: no new flows
+};
+
+// Idle times, seconds.
+struct fwd_timeouts {
+	uint32_t established_s;
+	uint32_t syn_s;
+	uint32_t fin_s;
+	uint32_t udp_s;
+};
+
+// One generation of a listener.
+struct fwd_listener {
+	char name[FWD_NAME_SIZE];
+	char generation[FWD_GENERATION_SIZE];
+	uint32_t vip;
+	uint16_t port;
+	uint8_t protocol; // IPPROTO_TCP, IPPROTO_UDP
+	bool arp; // answer ARP for the VIP
+	enum fwd_scheduler scheduler;
+	struct fwd_timeouts timeouts;
+	uint16_t index; // own slot in fwd_config, the same in every generation of this name
+	uint16_t weight_max; // by fwd_listener_measure()
+	uint16_t weight_gcd; // by fwd_listener_measure(); 0 when all weights are 0
+	uint32_t n_backends;
+	struct fwd_backend backends[];
+};
+
+// Open-addressed, at most half full.
+#define FWD_LOOKUP_SIZE 2048
+_Static_assert(FWD_LOOKUP_SIZE >= 2 * FWD_MAX_LISTENERS, "the lookup stays at most half full");
+
+struct fwd_config {
+	const struct fwd_listener *listeners[FWD_MAX_LISTENERS]; // by slot, NULL: free
+	// By fwd_config_index(), from address, port and protocol to the slot + 1; 0: empty.
+	uint16_t lookup[FWD_LOOKUP_SIZE];
+	// By fwd_config_index(), from a VIP to the slot + 1 of one of its listeners, one that answers ARP where there is one.
+	uint16_t vips[FWD_LOOKUP_SIZE];
+};
+
+// Fills what the schedulers need to know of the weights. Call when the backends are complete.
+void fwd_listener_measure(struct fwd_listener *listener);
+
+// Fills both tables from `listeners`. Call before the configuration is published.
+void fwd_config_index(struct fwd_config *config);
+
+// Slot of the listener, or FWD_NO_SLOT.
+uint16_t
+fwd_config_lookup(const struct fwd_config *config, uint32_t vip, uint16_t port, uint8_t protocol);
+
+// A listener of this VIP, or NULL. It has `arp` set if any of them has.
+const struct fwd_listener *fwd_config_vip(const struct fwd_config *config, uint32_t vip);
+
+static inline uint32_t fwd_port_mask(const struct fwd_port *port) {
+	return port->prefix_length ? UINT32_MAX << (32 - port->prefix_length) : 0;
+}
+
+static inline bool fwd_port_on_link(const struct fwd_port *port, uint32_t address) {
+	return ((address ^ port->address) & fwd_port_mask(port)) == 0;
+}
+
+// The port that owns a local address: the one whose subnet contains it, else the first.
+uint8_t fwd_base_port_of(const struct fwd_base *base, uint32_t local_address);
+
+// Local ports that each worker owns.
+static inline uint32_t fwd_ports_per_worker(const struct fwd_base *base) {
+	return (UINT16_MAX + 1u - FWD_LOCAL_PORT_MIN) / base->n_workers;
+}

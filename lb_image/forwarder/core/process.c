@@ -1,0 +1,246 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The fast path: a burst goes through in stages, so that the cache misses of its packets overlap.
+
+#include "worker_internal.h"
+
+#include "checksum.h"
+#include "tcp_state.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+// What a direction of a flow writes into its packets.
+struct rewrite {
+	uint32_t src, dst;
+	uint16_t src_port, dst_port;
+	uint16_t address_delta, l4_delta;
+	uint16_t neighbour;
+	uint8_t port;
+};
+
+static void rewrite_l4(struct packet_view *view, const struct rewrite *to) {
+	struct udp_header *ports = view->l4;
+
+	ports->src = to->src_port;
+	ports->dst = to->dst_port;
+	if (view->ip->protocol == IPPROTO_TCP) {
+		struct tcp_header *tcp = view->l4;
+
+		tcp->checksum = checksum_adjust(tcp->checksum, to->l4_delta);
+	} else if (ports->checksum != 0) {
+		uint16_t checksum = checksum_adjust(ports->checksum, to->l4_delta);
+
+		// RFC 768: 0 says that there is no checksum; a sum of 0 is sent as its other form.
+		ports->checksum = checksum ? checksum : 0xffff;
+	}
+}
+
+static void rewrite_ip(struct ipv4_header *ip, const struct rewrite *to) {
+	uint16_t old_word, new_word, delta;
+
+	memcpy(&old_word, &ip->ttl, sizeof(old_word));
+	ip->ttl--;
+	memcpy(&new_word, &ip->ttl, sizeof(new_word));
+	delta = checksum_add(to->address_delta, checksum_delta16(old_word, new_word));
+	ip->checksum = checksum_adjust(ip->checksum, delta);
+	ip->src = to->src;
+	ip->dst = to->dst;
+}
+
+// True when the packet is on its way; else it is dropped, untouched.
+static bool send_rewritten(
+	const struct fwd_worker *worker,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	const struct rewrite *to
+) {
+	const struct fwd_port *port = &worker->base->ports[to->port];
+	uint64_t mac = neighbour_mac(worker->neighbours, to->neighbour);
+	struct ether_header *ether = (struct ether_header *)packet->data;
+
+	if (__builtin_expect(view->ip->ttl <= 1, 0)) {
+		packet_drop(packet, DROP_TTL_EXCEEDED);
+		return false;
+	}
+	if (__builtin_expect(view->total_length > port->mtu, 0)) {
+		packet_drop(packet, DROP_MTU_EXCEEDED);
+		return false;
+	}
+	if (__builtin_expect(mac == 0, 0)) {
+		packet_drop(packet, DROP_NEIGHBOUR_UNRESOLVED);
+		return false;
+	}
+	memcpy(ether->dst, &mac, ETHER_ADDR_SIZE);
+	memcpy(ether->src, port->mac, ETHER_ADDR_SIZE);
+	rewrite_ip(view->ip, to);
+	rewrite_l4(view, to);
+	packet_send(packet, to->port);
+	return true;
+}
+
+static void change_state(
+	const struct fwd_config *config,
+	struct flow *flow,
+	uint8_t flags,
+	bool from_backend
+) {
+	const struct fwd_listener *listener = config->listeners[flow->listener];
+	enum flow_state next = tcp_state_next(flow->state, flags, from_backend);
+
+	if (next == flow->state)
+		return;
+	flow->state = (uint8_t)next;
+	// Where the listener is gone, the timeout of the last state stays.
+	if (listener != NULL)
+		flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, next);
+}
+
+static void touch(
+	const struct fwd_config *config,
+	struct flow *flow,
+	const struct packet_view *view,
+	bool from_backend,
+	uint32_t now_s
+) {
+	uint8_t flags = view->tcp_flags;
+
+	if (flow->last_seen_s != now_s)
+		flow->last_seen_s = now_s;
+	if (flow->protocol == IPPROTO_TCP
+	    && (flow->state != FLOW_TCP_ESTABLISHED || (flags & (TCP_FIN | TCP_RST))))
+		change_state(config, flow, flags, from_backend);
+}
+
+static uint32_t find_or_create(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	uint32_t now_s
+) {
+	struct flow_table *table = &worker->flows;
+	enum drop_reason reason;
+	uint32_t index = view->flow;
+
+	if (index == FLOW_NONE || !flow_matches(&table->flows[index], &view->key))
+		index = flow_table_find(table, &view->key, view->hash);
+	// A client that uses its port again starts a new connection; the backend may still hold the old one.
+	if (index != FLOW_NONE && table->flows[index].state == FLOW_TCP_CLOSED
+	    && (view->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
+		worker->counters.listeners[table->flows[index].listener].active_flows--;
+		flow_table_delete(table, index);
+		index = FLOW_NONE;
+	}
+	if (index == FLOW_NONE) {
+		index = flow_create(worker, config, packet, view, now_s, &reason);
+		if (index == FLOW_NONE)
+			packet_drop(packet, reason);
+	}
+	return index;
+}
+
+static void process_client(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	uint32_t now_s
+) {
+	uint32_t index = find_or_create(worker, config, packet, view, now_s);
+	struct listener_counters *counters;
+	struct flow *flow;
+
+	if (index == FLOW_NONE)
+		return;
+	flow = &worker->flows.flows[index];
+	const struct rewrite to = {
+		.src = flow->local_address,
+		.dst = flow->backend_address,
+		.src_port = flow->local_port,
+		.dst_port = flow->backend_port,
+		.address_delta = flow->address_delta,
+		.l4_delta = flow->l4_delta,
+		.neighbour = flow->backend_neighbour,
+		.port = flow->backend_port_index,
+	};
+	if (!send_rewritten(worker, packet, view, &to))
+		return;
+	touch(config, flow, view, false, now_s);
+	counters = &worker->counters.listeners[flow->listener];
+	counters->packets_in++;
+	counters->bytes_in += view->total_length;
+}
+
+static void process_reply(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	uint32_t now_s
+) {
+	struct listener_counters *counters;
+	struct flow *flow;
+
+	if (view->flow == FLOW_NONE) {
+		packet_drop(packet, DROP_NO_FLOW);
+		return;
+	}
+	flow = &worker->flows.flows[view->flow];
+	if (flow->state == FLOW_FREE || flow->protocol != view->ip->protocol
+	    || flow->backend_address != view->ip->src
+	    || flow->backend_port != ((struct udp_header *)view->l4)->src) {
+		packet_drop(packet, DROP_NO_FLOW);
+		return;
+	}
+	// The way back is the same change undone: the complement of the sums.
+	const struct rewrite to = {
+		.src = flow->vip,
+		.dst = flow->client_address,
+		.src_port = flow->vip_port,
+		.dst_port = flow->client_port,
+		.address_delta = (uint16_t)~flow->address_delta,
+		.l4_delta = (uint16_t)~flow->l4_delta,
+		.neighbour = flow->client_neighbour,
+		.port = flow->client_port_index,
+	};
+	if (!send_rewritten(worker, packet, view, &to))
+		return;
+	touch(config, flow, view, true, now_s);
+	counters = &worker->counters.listeners[flow->listener];
+	counters->packets_out++;
+	counters->bytes_out += view->total_length;
+}
+
+static void look_up(const struct fwd_worker *worker, struct packet_view *view) {
+	if (view->kind != VIEW_CLIENT)
+		return;
+	view->flow = flow_table_candidate(&worker->flows, view->hash);
+	if (view->flow != FLOW_NONE)
+		__builtin_prefetch(&worker->flows.flows[view->flow]);
+}
+
+void worker_process(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packets,
+	unsigned count,
+	uint64_t now_ms
+) {
+	struct packet_view views[FWD_BURST_MAX];
+	uint32_t now_s = (uint32_t)(now_ms / 1000);
+
+	for (unsigned i = 0; i < count; i++)
+		packet_classify(worker, config, &packets[i], &views[i], now_s);
+	for (unsigned i = 0; i < count; i++)
+		look_up(worker, &views[i]);
+	for (unsigned i = 0; i < count; i++) {
+		if (views[i].kind == VIEW_CLIENT)
+			process_client(worker, config, &packets[i], &views[i], now_s);
+		else if (views[i].kind == VIEW_REPLY)
+			process_reply(worker, config, &packets[i], &views[i], now_s);
+		if (packets[i].verdict == FWD_DROP && packets[i].drop_reason != DROP_NONE)
+			worker->counters.drops[packets[i].drop_reason]++;
+	}
+}

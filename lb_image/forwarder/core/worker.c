@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Setting up a worker, its slow duties, and what others may ask of it.
+
+#include "worker_internal.h"
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <string.h>
+
+// A sweep over the whole table takes about this many calls of worker_housekeeping().
+#define SWEEP_CALLS 4096
+#define SWEEP_MIN 64
+// Entries of the neighbour table that worker 0 looks at per call.
+#define NEIGHBOUR_STEP 128
+// Listeners whose on-link backends are looked at per call.
+#define PREFETCH_STEP 2
+
+static size_t worker_struct_size(void) {
+	return (sizeof(struct fwd_worker) + 63) & ~(size_t)63;
+}
+
+size_t worker_memory_size(const struct fwd_base *base) {
+	return worker_struct_size() + flow_table_size(base);
+}
+
+static void
+add_own_address(struct fwd_worker *worker, uint32_t address, uint16_t local_index, uint8_t port) {
+	uint32_t wire = htonl(address);
+	uint32_t i = (wire * 0x9e3779b1u) >> 22;
+
+	while (worker->own[i].used)
+		i = (i + 1) % ADDRESS_TABLE_SIZE;
+	worker->own[i] = (struct own_address){wire, local_index, port, true};
+}
+
+struct fwd_worker *worker_init(
+	void *memory,
+	const struct fwd_base *base,
+	struct neighbour_table *neighbours,
+	unsigned index,
+	uint64_t seed
+) {
+	struct fwd_worker *worker = memory;
+
+	worker->base = base;
+	worker->neighbours = neighbours;
+	worker->index = (uint16_t)index;
+	flow_table_init(
+		&worker->flows, (uint8_t *)memory + worker_struct_size(), base, index, seed
+	);
+	worker->sweep_step = worker->flows.n_flows / SWEEP_CALLS + SWEEP_MIN;
+	for (uint16_t i = 0; i < base->n_local_addresses; i++) {
+		uint32_t local = base->local_addresses[i];
+
+		add_own_address(worker, local, i, fwd_base_port_of(base, local));
+	}
+	for (uint8_t i = 0; i < base->n_ports; i++) {
+		uint32_t gateway = base->ports[i].gateway;
+
+		add_own_address(worker, base->ports[i].address, FWD_NO_SLOT, i);
+		worker->gateways[i] = gateway ? neighbour_get(neighbours, i, gateway) : NEIGHBOUR_NONE;
+	}
+	return worker;
+}
+
+static void flow_expired(void *context, const struct flow *flow) {
+	struct fwd_worker *worker = context;
+
+	worker->counters.listeners[flow->listener].active_flows--;
+}
+
+// Asks for the MACs of on-link backends before the first packet needs them.
+static void resolve_backends(struct fwd_worker *worker, const struct fwd_config *config) {
+	enum drop_reason ignored;
+
+	for (unsigned n = 0; n < PREFETCH_STEP; n++) {
+		const struct fwd_listener *listener = config->listeners[worker->prefetch_slot];
+
+		worker->prefetch_slot = (worker->prefetch_slot + 1) % FWD_MAX_LISTENERS;
+		for (uint32_t i = 0; listener != NULL && i < listener->n_backends; i++) {
+			for (uint8_t port = 0; port < worker->base->n_ports; port++) {
+				uint32_t address = listener->backends[i].address;
+
+				if (fwd_port_on_link(&worker->base->ports[port], address))
+					worker_next_hop(worker, port, address, &ignored);
+			}
+		}
+	}
+}
+
+unsigned worker_housekeeping(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	uint64_t now_ms,
+	struct fwd_emit *out,
+	unsigned max
+) {
+	uint32_t now_s = (uint32_t)(now_ms / 1000);
+
+	flow_table_sweep(&worker->flows, now_s, worker->sweep_step, flow_expired, worker);
+	if (worker->index != 0)
+		return 0;
+	resolve_backends(worker, config);
+	return neighbour_refresh(
+		worker->neighbours, worker->base, now_s, &worker->neighbour_cursor, NEIGHBOUR_STEP, out, max
+	);
+}
+
+uint16_t worker_owner_of(
+	const struct fwd_base *base,
+	const struct fwd_worker *any,
+	const uint8_t *frame,
+	uint16_t len
+) {
+	const struct ether_header *ether = (const struct ether_header *)frame;
+	const struct ipv4_header *ip = (const struct ipv4_header *)(ether + 1);
+	const struct own_address *own;
+	const struct udp_header *ports;
+	uint32_t port;
+
+	if (len < sizeof(*ether) + sizeof(*ip) + sizeof(*ports)
+	    || ether->type != htons(ETHER_TYPE_IPV4)
+	    || (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
+		return WORKER_ANY;
+	own = own_address_find(any, ip->dst);
+	if (own == NULL || own->local_index == FWD_NO_SLOT
+	    || len < sizeof(*ether) + (ip->version_ihl & 0xf) * 4u + sizeof(*ports))
+		return WORKER_ANY;
+	ports = (const struct udp_header *)((const uint8_t *)ip + (ip->version_ihl & 0xf) * 4u);
+	port = ntohs(ports->dst);
+	if (port < FWD_LOCAL_PORT_MIN)
+		return WORKER_ANY;
+	port = (port - FWD_LOCAL_PORT_MIN) / fwd_ports_per_worker(base);
+	return port < base->n_workers ? (uint16_t)port : WORKER_ANY;
+}
+
+bool worker_flow_read(
+	const struct fwd_worker *worker,
+	uint32_t *cursor,
+	uint64_t now_ms,
+	struct fwd_flow_view *out
+) {
+	uint32_t now_s = (uint32_t)(now_ms / 1000);
+
+	for (; *cursor < worker->flows.n_flows; (*cursor)++) {
+		const struct flow *flow = &worker->flows.flows[*cursor];
+
+		if (flow->state == FLOW_FREE)
+			continue;
+		*out = (struct fwd_flow_view){
+			.client_address = ntohl(flow->client_address),
+			.vip = ntohl(flow->vip),
+			.local_address = ntohl(flow->local_address),
+			.backend_address = ntohl(flow->backend_address),
+			.client_port = ntohs(flow->client_port),
+			.vip_port = ntohs(flow->vip_port),
+			.local_port = ntohs(flow->local_port),
+			.backend_port = ntohs(flow->backend_port),
+			.listener = flow->listener,
+			.protocol = flow->protocol,
+			.state = flow->state,
+			.idle_s = now_s - flow->last_seen_s,
+			.age_s = now_s - flow->created_s,
+		};
+		(*cursor)++;
+		return true;
+	}
+	return false;
+}
+
+const char *flow_state_name(unsigned state) {
+	static const char *const names[FLOW_STATE_COUNT] = {
+		[FLOW_FREE] = "free",
+		[FLOW_UDP] = "udp",
+		[FLOW_TCP_SYN] = "syn",
+		[FLOW_TCP_SYN_ACK] = "syn_ack",
+		[FLOW_TCP_ESTABLISHED] = "established",
+		[FLOW_TCP_FIN_CLIENT] = "fin_client",
+		[FLOW_TCP_FIN_BACKEND] = "fin_backend",
+		[FLOW_TCP_CLOSED] = "closed",
+	};
+
+	return state < FLOW_STATE_COUNT ? names[state] : NULL;
+}

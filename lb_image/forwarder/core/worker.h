@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// One worker: shared-nothing but for the neighbour table. Its thread calls worker_process() and worker_housekeeping(); the
+// control thread may read the counters and flows at any time and sees each field old or new.
+
+#pragma once
+
+#include "drop_reason.h"
+#include "flow_table.h"
+#include "fwd_config.h"
+#include "neighbour.h"
+#include "packet.h"
+#include "scheduler.h"
+
+// Written by the worker only.
+struct listener_counters {
+	uint64_t packets_in; // from clients, sent on
+	uint64_t bytes_in; // of their IPv4 datagrams
+	uint64_t packets_out; // to clients
+	uint64_t bytes_out;
+	uint64_t connections; // flows made
+	uint64_t active_flows;
+	struct scheduler_state scheduler;
+};
+
+// Written by the worker only; `rx`, `tx` and TX_FULL drops by the shell, on the worker's thread.
+struct worker_counters {
+	uint64_t rx_packets;
+	uint64_t tx_packets;
+	uint64_t drops[DROP_REASON_COUNT];
+	struct listener_counters listeners[FWD_MAX_LISTENERS]; // by slot
+};
+
+// Our own addresses by value, for the first look at a packet. Open-addressed, at most half full.
+#define ADDRESS_TABLE_SIZE 1024
+_Static_assert(
+	ADDRESS_TABLE_SIZE >= 2 * (FWD_MAX_LOCAL_ADDRESSES + FWD_MAX_PORTS),
+	"at most half full"
+);
+
+struct own_address {
+	uint32_t address; // network byte order
+	uint16_t local_index; // of the local address; FWD_NO_SLOT: a port's own address
+	uint8_t port;
+	bool used;
+};
+
+struct fwd_worker {
+	const struct fwd_base *base;
+	struct neighbour_table *neighbours;
+	uint16_t index;
+	uint16_t neighbour_cursor;
+	uint16_t prefetch_slot; // next listener whose on-link backends are resolved ahead of traffic
+	uint32_t sweep_step;
+	struct flow_table flows;
+	struct own_address own[ADDRESS_TABLE_SIZE];
+	uint16_t gateways[FWD_MAX_PORTS]; // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
+	struct worker_counters counters;
+};
+
+// Bytes for a worker, aligned to 64.
+size_t worker_memory_size(const struct fwd_base *base);
+
+// Makes a worker in zeroed, 64-byte aligned memory of worker_memory_size(). Never fails. `seed` keys the hash of the flow
+// table; the choice of local ports does not depend on it.
+struct fwd_worker *worker_init(
+	void *memory,
+	const struct fwd_base *base,
+	struct neighbour_table *neighbours,
+	unsigned index,
+	uint64_t seed
+);
+
+// Handles a burst of at most FWD_BURST_MAX frames: fills port_out, verdict and drop_reason of each, rewrites those to be
+// sent, counts drops.
+void worker_process(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packets,
+	unsigned count,
+	uint64_t now_ms
+);
+
+// To be called about every millisecond: ends idle flows, resolves next hops. Returns how many frames it made.
+unsigned worker_housekeeping(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	uint64_t now_ms,
+	struct fwd_emit *out,
+	unsigned max
+);
+
+#define WORKER_ANY UINT16_MAX
+
+// The worker that must handle a frame: the owner of the local port that a reply is sent to, else WORKER_ANY.
+uint16_t
+worker_owner_of(const struct fwd_base *base, const struct fwd_worker *any, const uint8_t *frame, uint16_t len);
+
+// A flow for display; addresses and ports in host byte order.
+struct fwd_flow_view {
+	uint32_t client_address, vip, local_address, backend_address;
+	uint16_t client_port, vip_port, local_port, backend_port;
+	uint16_t listener; // slot
+	uint8_t protocol;
+	uint8_t state; // enum flow_state
+	uint32_t idle_s;
+	uint32_t age_s;
+};
+
+// Next live flow from `*cursor` on (start with 0); false at the end. May be called from another thread: an entry that
+// changes meanwhile may be shown half old, half new.
+bool worker_flow_read(
+	const struct fwd_worker *worker,
+	uint32_t *cursor,
+	uint64_t now_ms,
+	struct fwd_flow_view *out
+);
+
+const char *flow_state_name(unsigned state);
