@@ -211,8 +211,10 @@ read_root(const struct json_node *root, const char *name, const struct fwd_base 
 	ok &= read_fields(root, name, base, listener);
 	if (count > 0)
 		ok &= read_backends(&backends, base, listener);
-	if (ok)
+	if (ok) {
+		fwd_listener_measure(listener);
 		return listener;
+	}
 	free(listener);
 	return NULL;
 }
