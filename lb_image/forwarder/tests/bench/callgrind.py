@@ -15,9 +15,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.frames import MICROSECONDS, read_pcap, replies_to, udp_frames, write_pcap
+from bench.frames import MICROSECONDS, udp_frames, write_pcap
 from bench.process import BenchError
-from bench.scenario import EXTERNAL, INTERNAL, client_frames, translated, write_config
+from bench.scenario import EXTERNAL, INTERNAL, client_frames, pcap_shell_link, reply_flows, write_config
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 SOURCE = CHECKOUT / "lb_image/forwarder"
@@ -61,7 +61,7 @@ def built_pcap_shell() -> Path:
     """Build the pcap shell for the default architecture: valgrind does not know every newer instruction."""
     build = CHECKOUT / "build/callgrind"
     if not (build / "build.ninja").exists():
-        output_of("meson", "setup", "--buildtype=release", "-Dmarch=x86-64-v2", str(build), str(SOURCE))
+        output_of("meson", "setup", "--buildtype=release", str(build), str(SOURCE))
     output_of("meson", "compile", "-C", str(build), "-j2", "skylane-fwd-pcap")
     return next(path for path in build.rglob("skylane-fwd-pcap") if path.is_file())
 
@@ -74,8 +74,8 @@ def bursts(path: Path, frames: list[bytes], first_us: int) -> None:
 def counted(pcap_shell: Path, sent: list[bytes], replies: list[bytes], work: Path) -> int:
     """Return the instructions that the core executes for these frames."""
     external, internal, profile = work / "external.pcap", work / "internal.pcap", work / "callgrind.out"
-    bursts(external, [EXTERNAL.arp, *sent], MICROSECONDS)
-    bursts(internal, [INTERNAL.arp, *replies], MICROSECONDS + 1)
+    bursts(external, [EXTERNAL.arp(pcap_shell_link(EXTERNAL)), *sent], MICROSECONDS)
+    bursts(internal, [INTERNAL.arp(pcap_shell_link(INTERNAL)), *replies], MICROSECONDS + 1)
     output_of(
         "valgrind", "--tool=callgrind",
         f"--toggle-collect={COUNTED_FUNCTION}", f"--callgrind-out-file={profile}",
@@ -90,12 +90,9 @@ def counted(pcap_shell: Path, sent: list[bytes], replies: list[bytes], work: Pat
 
 def instructions_per_packet(pcap_shell: Path, work: Path) -> dict[str, float]:
     """Return the counts by case; start-up and first packets cancel out in a difference of two runs."""
-    config = write_config(work / "config", 2 * FLOWS, ("net_null0", "net_null1"))
-    sent = client_frames(2 * FLOWS)
-    output = translated(pcap_shell, 2 * FLOWS, sent, work)
-    replies = list(udp_frames(replies_to(read_pcap(output)), INTERNAL.link))
-    if len(replies) != len(sent):
-        raise BenchError(f"{config}: {len(sent)} flows were sent, {len(replies)} came out of the pcap shell")
+    write_config(work / "config", 2 * FLOWS, ("net_null0", "net_null1"))
+    sent = client_frames(2 * FLOWS, pcap_shell_link(EXTERNAL))
+    replies = list(udp_frames(reply_flows(pcap_shell, 2 * FLOWS, work), pcap_shell_link(INTERNAL)))
     few, many, extra_laps = sent[:FLOWS], sent, 8
     short = counted(pcap_shell, few * 2, replies[:FLOWS] * 2, work)
     long = counted(pcap_shell, few * (2 + extra_laps), replies[:FLOWS] * (2 + extra_laps), work)

@@ -29,6 +29,7 @@ from bench.process import BenchError
 VIP = IPv4Address("198.51.100.10")
 VIP_PORT = 80
 BACKENDS = tuple(IPv4Address(f"10.244.0.{host}") for host in (5, 6, 7))
+GATEWAY_MAC = bytes.fromhex("02fe00000001")
 # Ports below 1024 are never used as source: 64,512 flows an address, and some left over.
 FLOWS_PER_LOCAL_ADDRESS = 60_000
 # A file is at least this long, so that the ARP frame in it weighs little.
@@ -38,22 +39,26 @@ PCAP_SHELL_TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Port:
-    """A forwarder port and the gateway behind it; net_pcap numbers its Ethernet addresses from 0."""
+    """A forwarder port and the gateway behind it."""
 
     name: str
     index: int
     address: IPv4Interface
     gateway: IPv4Address
 
-    @property
-    def link(self) -> Link:
-        """From the gateway to the port."""
-        return Link(bytes((2, 0, 0, 0, 0, self.index + 1)), b"\x02pcap" + bytes((self.index,)))
+    def arp(self, link: Link) -> bytes:
+        """Return the gateway's answer: without it the port can send nothing."""
+        return arp_reply(self.gateway, self.address.ip, link)
 
-    @property
-    def arp(self) -> bytes:
-        """The gateway's answer: without it the port can send nothing."""
-        return arp_reply(self.gateway, self.address.ip, self.link)
+
+def net_pcap_link(port: Port) -> Link:
+    """From the gateway to a net_pcap port: its Ethernet addresses start with 02:70:63:61:70:00."""
+    return Link(GATEWAY_MAC, b"\x02pcap" + bytes((port.index,)))
+
+
+def pcap_shell_link(port: Port) -> Link:
+    """From the gateway to a port of the pcap shell: its Ethernet addresses start with 02:00:00:00:00:01."""
+    return Link(GATEWAY_MAC, bytes((2, 0, 0, 0, 0, port.index + 1)))
 
 
 EXTERNAL = Port("external", 0, IPv4Interface("10.77.0.11/24"), IPv4Address("10.77.0.1"))
@@ -82,7 +87,7 @@ def base_json(flows: int, devices: tuple[str, str]) -> dict[str, Any]:
         "generation": "00000000000000b0",
         "workers": 1,
         "poll_mode": "busy",
-        "max_flows_per_worker": max(65_536, 1 << (flows + flows // 16).bit_length()),
+        "max_flows_per_worker": max(65_536, flows + flows // 64),
         "ports": [
             {
                 "name": port.name,
@@ -122,30 +127,33 @@ def write_config(folder: Path, flows: int, devices: tuple[str, str]) -> Path:
     return folder
 
 
-def client_frames(flows: int) -> list[bytes]:
+def client_frames(flows: int, link: Link) -> list[bytes]:
     """Return one frame a flow, as the clients send them."""
-    return list(udp_frames(client_flows(flows, Endpoint(int(VIP), VIP_PORT)), EXTERNAL.link))
+    return list(udp_frames(client_flows(flows, Endpoint(int(VIP), VIP_PORT)), link))
 
 
-def translated(pcap_shell: Path, flows: int, frames: list[bytes], work: Path) -> Path:
-    """Return the capture of what the forwarder sends to the backends for the client frames.
+def reply_flows(pcap_shell: Path, flows: int, work: Path) -> list[tuple[Endpoint, Endpoint]]:
+    """Return what the backends answer to the first packet of each flow, in the same order.
 
     Raises:
-        BenchError: the pcap shell fails.
+        BenchError: the pcap shell fails, or does not translate every flow.
     """
     config = write_config(work / "config-pcap", flows, ("net_null0", "net_null1"))
     sent, arp, output = work / "clients.pcap", work / "arp.pcap", work / "translated.pcap"
-    # The gateway answers at both ends of the client frames: an answer may count only after the question.
-    write_pcap(sent, [EXTERNAL.arp, *frames[:1], *frames], times_us=itertools.count(MICROSECONDS))
-    write_pcap(arp, [INTERNAL.arp, INTERNAL.arp], times_us=(MICROSECONDS - 1, MICROSECONDS + 2))
+    external, internal = pcap_shell_link(EXTERNAL), pcap_shell_link(INTERNAL)
+    write_pcap(sent, client_frames(flows, external), times_us=itertools.count(2 * MICROSECONDS))
+    write_pcap(arp, [INTERNAL.arp(internal)], times_us=[MICROSECONDS])
     command = [
         str(pcap_shell), "--config-dir", str(config),
-        "--port", f"external={sent}:{work / 'external-out.pcap'}", "--port", f"internal={arp}:{output}",
+        "--port", f"external={sent}:/dev/null", "--port", f"internal={arp}:{output}",
     ]  # fmt: skip
     run = subprocess.run(command, capture_output=True, text=True, timeout=PCAP_SHELL_TIMEOUT_S, check=False)
     if run.returncode:
         raise BenchError(f"{command} ended with {run.returncode}: {run.stderr[-2000:]}")
-    return output
+    replies = list(replies_to(read_pcap(output)))
+    if len(replies) != flows:
+        raise BenchError(f"{flows} flows were sent, {len(replies)} came out of the pcap shell")
+    return replies
 
 
 def laps(frames: list[bytes], arp: bytes) -> list[bytes]:
@@ -153,10 +161,10 @@ def laps(frames: list[bytes], arp: bytes) -> list[bytes]:
     return [arp, *frames * -(-MINIMUM_FRAMES // len(frames))]
 
 
-def mirrored(flows: int) -> list[bytes]:
-    """Return replies without a forwarder: enough for testpmd, which looks at no header."""
+def mirrored(flows: int) -> list[tuple[Endpoint, Endpoint]]:
+    """Return replies as if nothing were translated: enough for testpmd, which looks at no header."""
     pairs = client_flows(flows, Endpoint(int(VIP), VIP_PORT))
-    return list(udp_frames(((there, here) for here, there in pairs), INTERNAL.link))
+    return [(there, here) for here, there in pairs]
 
 
 def captures(pcap_shell: Path | None, flows: int, work: Path) -> Captures:
@@ -165,15 +173,10 @@ def captures(pcap_shell: Path | None, flows: int, work: Path) -> Captures:
     Raises:
         BenchError: the forwarder did not translate every flow.
     """
-    sent = client_frames(flows)
-    if pcap_shell is None:
-        replies = mirrored(flows)
-    else:
-        replies = list(
-            udp_frames(replies_to(read_pcap(translated(pcap_shell, flows, sent, work))), INTERNAL.link)
-        )
-    if len(replies) != flows:
-        raise BenchError(f"{flows} flows were sent, {len(replies)} came out of the pcap shell")
+    external, internal = net_pcap_link(EXTERNAL), net_pcap_link(INTERNAL)
+    back = reply_flows(pcap_shell, flows, work) if pcap_shell else mirrored(flows)
+    sent, replies = client_frames(flows, external), list(udp_frames(back, internal))
     paths = (work / f"external-{flows}.pcap", work / f"internal-{flows}.pcap")
-    count = write_pcap(paths[0], laps(sent, EXTERNAL.arp)) + write_pcap(paths[1], laps(replies, INTERNAL.arp))
+    count = write_pcap(paths[0], laps(sent, EXTERNAL.arp(external)))
+    count += write_pcap(paths[1], laps(replies, INTERNAL.arp(internal)))
     return Captures(flows, paths, count)

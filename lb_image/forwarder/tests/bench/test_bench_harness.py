@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 from bench.callgrind import Accepted, verdict
-from bench.frames import Endpoint, Link, client_flows, read_pcap, replies_to, udp_frames, write_pcap
+from bench.frames import Endpoint, client_flows, read_pcap, replies_to, udp_frames, write_pcap
 from bench.measure import row
-from bench.scenario import EXTERNAL, laps
+from bench.scenario import EXTERNAL, laps, net_pcap_link
 from scapy.layers.inet import IP, UDP
 from scapy.layers.l2 import ARP, Ether
 
 LISTENER = Endpoint(0xC633640A, 80)
-LINK = Link(b"\x02\0\0\0\0\1", b"\x02pcap\0")
+LINK = net_pcap_link(EXTERNAL)
+ARP_FRAME = EXTERNAL.arp(LINK)
 TESTS = Path(__file__).parents[1]
 
 
@@ -35,27 +36,27 @@ def test_client_flows_are_distinct():
 def test_replies_turn_each_flow_round_once(tmp_path):
     flows = list(client_flows(5, LISTENER))
     frames = list(udp_frames(flows, LINK))
-    assert write_pcap(tmp_path / "two-laps.pcap", [EXTERNAL.arp, *frames, *frames]) == 11
+    assert write_pcap(tmp_path / "two-laps.pcap", [ARP_FRAME, *frames, *frames]) == 11
     assert list(replies_to(read_pcap(tmp_path / "two-laps.pcap"))) == [(there, here) for here, there in flows]
 
 
 def test_capture_that_is_cut_off_is_refused(tmp_path):
     path = tmp_path / "cut.pcap"
-    write_pcap(path, [EXTERNAL.arp])
+    write_pcap(path, [ARP_FRAME])
     path.write_bytes(path.read_bytes()[:-1])
     with pytest.raises(ValueError, match=r"cut\.pcap: cut off within a frame"):
         list(read_pcap(path))
 
 
 def test_arp_frame_names_the_gateway():
-    answer = Ether(EXTERNAL.arp)[ARP]
+    answer = Ether(ARP_FRAME)[ARP]
     assert (answer.op, answer.psrc, answer.pdst) == (2, "10.77.0.1", "10.77.0.11")
 
 
 def test_endless_file_has_little_arp():
-    frames = laps(list(udp_frames(client_flows(1, LISTENER), LINK)), EXTERNAL.arp)
+    frames = laps(list(udp_frames(client_flows(1, LISTENER), LINK)), ARP_FRAME)
     assert len(frames) == 1 + 1024
-    assert frames.count(EXTERNAL.arp) == 1
+    assert frames.count(ARP_FRAME) == 1
 
 
 def test_row_takes_minimum_and_median():
