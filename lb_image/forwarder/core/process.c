@@ -38,12 +38,10 @@ static void rewrite_l4(struct packet_view *view, const struct rewrite *to) {
 }
 
 static void rewrite_ip(struct ipv4_header *ip, const struct rewrite *to) {
-	uint16_t old_word, new_word, delta;
+	// TTL - 1 takes 0x0100 from its word. A load of that word after the store of one byte would wait for the store.
+	uint16_t delta = checksum_add(to->address_delta, htons((uint16_t)~0x0100));
 
-	memcpy(&old_word, &ip->ttl, sizeof(old_word));
 	ip->ttl--;
-	memcpy(&new_word, &ip->ttl, sizeof(new_word));
-	delta = checksum_add(to->address_delta, checksum_delta16(old_word, new_word));
 	ip->checksum = checksum_adjust(ip->checksum, delta);
 	ip->src = to->src;
 	ip->dst = to->dst;

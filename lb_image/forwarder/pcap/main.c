@@ -36,6 +36,7 @@ struct config_switch {
 struct shell {
 	struct base_config base;
 	struct fwd_config *config;
+	uint16_t next_slot; // for the next new listener
 	struct fwd_worker *worker;
 	struct neighbour_table *neighbours;
 	struct frame_source sources[FWD_MAX_PORTS];
@@ -56,12 +57,14 @@ static bool load(struct shell *shell, const char *directory) {
 		.directory = directory,
 		.base = &shell->base.base,
 		.running = shell->config,
+		.next_slot = shell->next_slot,
 	};
 	struct fwd_config *next = generation_build(&source, NULL, 0, &errors);
 	bool ok = next != NULL && errors.count == 0;
 
 	config_errors_print(&errors, directory, stderr);
 	config_errors_free(&errors);
+	shell->next_slot = source.next_slot;
 	if (next == NULL)
 		return false;
 	if (shell->config != NULL)

@@ -7,12 +7,13 @@ import sys
 from pathlib import Path
 
 import pytest
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import ARP, Ether
+
 from bench.callgrind import Accepted, verdict
 from bench.frames import Endpoint, client_flows, read_pcap, replies_to, udp_frames, write_pcap
 from bench.measure import row
 from bench.scenario import EXTERNAL, laps, net_pcap_link
-from scapy.layers.inet import IP, UDP
-from scapy.layers.l2 import ARP, Ether
 
 LISTENER = Endpoint(0xC633640A, 80)
 LINK = net_pcap_link(EXTERNAL)

@@ -1,0 +1,358 @@
+"""Reference model of the forwarder, written from the RFCs and the documented rules, with dictionaries.
+
+It shares nothing with the C code. What it takes as the contract:
+
+* one worker, one bank (``max_flows_per_worker`` ≤ local addresses x 64,512): local ports are taken first in, first out, at the
+  start in order of address, then port from 1024;
+* the clock counts whole seconds from the first frame; idle flows end and neighbours are asked at the start of a second;
+* ``rr`` and ``wrr`` are LVS's, and go on where they stood when a listener gets a new generation.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import struct
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from math import gcd
+from typing import Any
+
+from model import wire
+from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
+
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+CONFIRM_S, FORGET_S = 30, 36
+Json = dict[str, Any]
+
+
+@dataclass
+class Port:
+    """A port of base.json; MAC addresses are the pcap shell's."""
+
+    index: int
+    name: str
+    mac: bytes
+    interface: ipaddress.IPv4Interface
+    gateway: int
+    mtu: int
+
+    def on_link(self, address: int) -> bool:
+        return ipaddress.IPv4Address(address) in self.interface.network
+
+
+@dataclass
+class Neighbour:
+    mac: bytes | None = None
+    confirmed_s: int = 0
+
+
+@dataclass
+class Flow:
+    """One connection; ``ends`` tells which sides have sent FIN."""
+
+    client: tuple[int, int]
+    vip: tuple[int, int]
+    local: tuple[int, int]
+    backend: tuple[int, int]
+    protocol: int
+    scheduler: Scheduler
+    timeouts: Json
+    last_seen_s: int
+    phase: str
+    ends: set[str] = field(default_factory=set)
+    timeout_s: int = 0
+
+    def closed(self) -> bool:
+        return self.phase == "reset" or self.ends == {"client", "backend"}
+
+
+class Scheduler:
+    """Choice of a backend; remembers where it stands."""
+
+    def __init__(self) -> None:
+        self.position, self.threshold = 0, 0
+
+    def pick(self, kind: str, weights: list[int]) -> int | None:
+        """Index of the next backend, None when all weights are 0."""
+        if not any(weights):
+            return None
+        step = gcd(*weights)
+        if kind == "wrr" and not 0 < self.threshold <= max(weights):
+            self.threshold = max(weights)
+        while True:
+            if self.position >= len(weights):
+                self.position = 0
+                if kind == "wrr":
+                    self.threshold -= step
+                    if self.threshold <= 0:
+                        self.threshold = max(weights)
+            index = self.position
+            self.position += 1
+            if weights[index] >= (self.threshold if kind == "wrr" else 1):
+                return index
+
+
+class Model:
+    """Feed it frames; it says what comes out and counts what does not."""
+
+    def __init__(self, base: Json, listeners: list[Json]) -> None:
+        self.ports = [
+            Port(
+                index,
+                port["name"],
+                bytes([2, 0, 0, 0, 0, index + 1]),
+                ipaddress.IPv4Interface(port["address"]),
+                ip(port["gateway"]) if port.get("gateway") else 0,
+                port.get("mtu", 1500),
+            )
+            for index, port in enumerate(base["ports"])
+        ]
+        self.locals = [ip(a) for a in base["local_addresses"]]
+        self.free = deque((address, port) for address in self.locals for port in range(1024, 65536))
+        self.max_flows = base["max_flows_per_worker"]
+        self.flows: dict[tuple[int, int, int, int, int], Flow] = {}
+        self.replies: dict[tuple[int, int], Flow] = {}
+        self.neighbours = {(p.index, p.gateway): Neighbour() for p in self.ports if p.gateway}
+        self.schedulers: dict[str, Scheduler] = {}
+        self.drops: Counter[str] = Counter()
+        self.now_s = -1
+        self.load(listeners)
+
+    def load(self, listeners: list[Json]) -> None:
+        """Take another set of listeners; flows live on."""
+        self.listeners = {
+            (ip(one["vip"]), one["port"], TCP if one["protocol"] == "tcp" else UDP): one for one in listeners
+        }
+        names = {one["name"] for one in listeners}
+        self.schedulers = {n: s for n, s in self.schedulers.items() if n in names}
+        for name in names - self.schedulers.keys():
+            self.schedulers[name] = Scheduler()
+
+    # Time
+
+    def tick(self, now_s: int) -> list[tuple[int, bytes]]:
+        """Start of second ``now_s``: end idle flows; returns ARP requests as (port, frame)."""
+        if now_s == self.now_s:
+            return []
+        self.now_s = now_s
+        for key, flow in list(self.flows.items()):
+            if now_s - flow.last_seen_s >= flow.timeout_s:
+                self.end(key)
+        for listener in self.listeners.values():
+            for backend in listener["backends"]:
+                self.watch(ip(backend["address"]))
+        return [request for port, address in self.neighbours if (request := self.ask(port, address))]
+
+    def watch(self, address: int) -> None:
+        for port in self.ports:
+            if port.on_link(address):
+                self.neighbours.setdefault((port.index, address), Neighbour())
+
+    def ask(self, index: int, address: int) -> tuple[int, bytes] | None:
+        entry, port = self.neighbours[index, address], self.ports[index]
+        age_s = self.now_s - entry.confirmed_s
+        if entry.mac and age_s >= FORGET_S:
+            entry.mac = None
+        if entry.mac and age_s < CONFIRM_S:
+            return None
+        head = wire.BROADCAST + port.mac + b"\x08\x06"
+        body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
+        addresses = (
+            port.mac + struct.pack("!I", int(port.interface.ip)) + bytes(6) + struct.pack("!I", address)
+        )
+        return index, (head + body + addresses).ljust(60, b"\0")
+
+    # Packets
+
+    def process(self, port: int, frame: bytes) -> tuple[int, bytes] | None:
+        """What is sent for ``frame``, as (port, frame); drops are counted."""
+        try:
+            return self.handle(self.ports[port], frame)
+        except MalformedError as reason:
+            self.drops[str(reason.args[0])] += 1
+            return None
+
+    def handle(self, port: Port, frame: bytes) -> tuple[int, bytes] | None:
+        if len(frame) < 14:
+            raise MalformedError("truncated")
+        if frame[12:14] == b"\x08\x06":
+            return self.arp(port, frame)
+        if frame[12:14] != b"\x08\x00":
+            raise MalformedError("unknown_ethertype")
+        if frame[:6] != port.mac:
+            raise MalformedError("not_our_mac")
+        datagram = wire.decode_ipv4(frame[14:])
+        if datagram.protocol == ICMP:
+            return self.echo(port, frame, datagram)
+        if datagram.destination in self.locals:
+            return self.from_backend(datagram)
+        return self.from_client(port, frame, datagram)
+
+    def arp(self, port: Port, frame: bytes) -> tuple[int, bytes] | None:
+        if len(frame) < 42:
+            raise MalformedError("truncated")
+        kind = struct.unpack_from("!HHBB", frame, 14)
+        operation = struct.unpack_from("!H", frame, 20)[0]
+        sender_mac, target = frame[22:28], struct.unpack_from("!I", frame, 38)[0]
+        sender = struct.unpack_from("!I", frame, 28)[0]
+        if kind != (1, 0x0800, 6, 4) or sender_mac[0] & 1:
+            raise MalformedError("bad_arp")
+        entry = self.neighbours.get((port.index, sender))
+        if entry:
+            entry.mac, entry.confirmed_s = sender_mac, self.now_s
+        if operation == 1 and self.answers_arp(port, target):
+            head = sender_mac + port.mac + frame[12:20] + b"\0\2"
+            return port.index, head + port.mac + frame[38:42] + sender_mac + frame[28:32] + frame[42:]
+        if not entry:
+            raise MalformedError("bad_arp")
+        return None
+
+    def answers_arp(self, port: Port, address: int) -> bool:
+        if address == int(port.interface.ip):
+            return True
+        if address in self.locals:
+            return self.local_port(address) is port
+        vips = [one for (vip, _, _), one in self.listeners.items() if vip == address]
+        return port.index == 0 and any(one["arp"] for one in vips)
+
+    def local_port(self, address: int) -> Port:
+        return next((p for p in self.ports if p.on_link(address)), self.ports[0])
+
+    def is_vip(self, address: int) -> bool:
+        return any(vip == address for vip, _, _ in self.listeners)
+
+    def is_own(self, address: int) -> bool:
+        return address in self.locals or any(int(p.interface.ip) == address for p in self.ports)
+
+    def echo(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
+        if not self.is_own(datagram.destination) and not self.is_vip(datagram.destination):
+            raise MalformedError("not_ours")
+        if len(datagram.payload) < 8:
+            raise MalformedError("bad_l4_header")
+        if datagram.payload[:2] != b"\x08\0":
+            raise MalformedError("icmp_error")
+        error = wire.ones_sum(datagram.payload)
+        body = bytearray(b"\0" + datagram.payload[1:])
+        struct.pack_into("!H", body, 2, 0)
+        struct.pack_into("!H", body, 2, (wire.checksum(bytes(body)) + error) % 0xFFFF)
+        header = wire.ipv4_header(datagram.header, (datagram.destination, datagram.source), 64)
+        return port.index, frame[6:12] + port.mac + frame[12:14] + header + bytes(body) + datagram.trailer
+
+    def from_backend(self, datagram: Datagram) -> tuple[int, bytes]:
+        flow = self.replies.get((datagram.destination, datagram.ports[1]))
+        source = (datagram.source, datagram.ports[0])
+        if not flow or flow.protocol != datagram.protocol or flow.backend != source:
+            raise MalformedError("no_flow")
+        sent = self.send(self.ports[0], datagram, flow.vip, flow.client)
+        self.touch(flow, datagram.flags, "backend")
+        return sent
+
+    def from_client(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
+        key = (datagram.source, datagram.ports[0], datagram.destination, datagram.ports[1], datagram.protocol)
+        flow = self.flows.get(key)
+        if flow and flow.protocol == TCP and flow.closed() and datagram.flags & (SYN | ACK) == SYN:
+            self.end(key)
+            flow = None
+        if not flow:
+            flow = self.begin(key, port, frame, datagram)
+        sent = self.send(self.local_port(flow.local[0]), datagram, flow.local, flow.backend)
+        self.touch(flow, datagram.flags, "client")
+        return sent
+
+    def send(
+        self, port: Port, datagram: Datagram, source: tuple[int, int], destination: tuple[int, int]
+    ) -> tuple[int, bytes]:
+        if datagram.ttl <= 1:
+            raise MalformedError("ttl_exceeded")
+        if datagram.length > port.mtu:
+            raise MalformedError("mtu_exceeded")
+        entry = self.neighbours[self.next_hop(port, destination[0])]
+        if not entry.mac:
+            raise MalformedError("neighbour_unresolved")
+        addresses, ports = (source[0], destination[0]), (source[1], destination[1])
+        return port.index, entry.mac + port.mac + b"\x08\0" + wire.rewritten(datagram, addresses, ports)
+
+    def next_hop(self, port: Port, address: int) -> tuple[int, int]:
+        if port.on_link(address):
+            self.neighbours.setdefault((port.index, address), Neighbour())
+            return port.index, address
+        if not port.gateway:
+            raise MalformedError("no_route")
+        return port.index, port.gateway
+
+    # Flows
+
+    def begin(
+        self, key: tuple[int, int, int, int, int], port: Port, frame: bytes, datagram: Datagram
+    ) -> Flow:
+        listener = self.listeners.get(key[2:])
+        if not listener:
+            known = self.is_vip(key[2]) or self.is_own(key[2])
+            raise MalformedError("no_listener" if known else "not_ours")
+        if datagram.protocol == TCP and datagram.flags & (SYN | ACK | FIN | RST) != SYN:
+            raise MalformedError("no_flow")
+        if len(self.flows) >= self.max_flows:
+            raise MalformedError("flow_table_full")
+        chosen = self.schedulers[listener["name"]].pick(
+            listener["scheduler"], [b["weight"] for b in listener["backends"]]
+        )
+        if chosen is None:
+            raise MalformedError("no_backends")
+        if not self.free:
+            raise MalformedError("local_ports_exhausted")
+        backend = listener["backends"][chosen]
+        flow = Flow(
+            key[:2], (key[2], key[3]), self.free[0], (ip(backend["address"]), backend["port"]),
+            key[4], self.schedulers[listener["name"]], listener["timeouts"], self.now_s, "syn" if key[4] == TCP else "udp",
+        )  # fmt: skip
+        self.free.popleft()
+        try:
+            client_hop = self.next_hop(self.ports[0], key[0])
+            self.next_hop(self.local_port(flow.local[0]), flow.backend[0])
+        except MalformedError:
+            self.free.append(flow.local)
+            raise
+        entry = self.neighbours[client_hop]
+        if port.index == 0 and not entry.mac and port.on_link(key[0]):
+            entry.mac, entry.confirmed_s = frame[6:12], self.now_s
+        self.flows[key] = self.replies[flow.local] = flow
+        self.set_timeout(flow)
+        return flow
+
+    def end(self, key: tuple[int, int, int, int, int]) -> None:
+        flow = self.flows.pop(key)
+        del self.replies[flow.local]
+        self.free.append(flow.local)
+
+    def touch(self, flow: Flow, flags: int, side: str) -> None:
+        flow.last_seen_s = self.now_s
+        if flow.protocol == UDP:
+            return
+        before = (flow.phase, frozenset(flow.ends))
+        self.advance(flow, flags, side)
+        if before != (flow.phase, frozenset(flow.ends)):
+            self.set_timeout(flow)
+
+    def advance(self, flow: Flow, flags: int, side: str) -> None:
+        """RFC 9293, section 3.3.2, as far as it shows from outside."""
+        if flow.closed():
+            return
+        if flags & RST:
+            flow.phase = "reset"
+        elif flags & FIN:
+            flow.ends.add(side)
+            flow.phase = "fin"
+        elif flow.phase == "syn" and side == "backend" and flags & SYN and flags & ACK:
+            flow.phase = "syn_ack"
+        elif flow.phase == "syn_ack" and side == "client" and flags & ACK and not flags & SYN:
+            flow.phase = "established"
+
+    def set_timeout(self, flow: Flow) -> None:
+        """Of the listener's present generation; the last one's where the listener is gone."""
+        current = [one for one in self.listeners.values() if self.schedulers[one["name"]] is flow.scheduler]
+        if current:
+            flow.timeouts = current[0]["timeouts"]
+        elif flow.timeout_s:
+            return
+        phase = {"syn_ack": "syn", "reset": "fin"}.get(flow.phase, flow.phase)
+        flow.timeout_s = flow.timeouts[f"{phase}_s"]

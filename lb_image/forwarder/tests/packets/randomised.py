@@ -1,0 +1,76 @@
+"""Random packets, generations and time, from few addresses and ports so that they meet."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+from packets.build import BACKENDS, GATEWAY_MAC, LOCAL, NEW_GATEWAY_MAC, VIP, Script, base, dns, listener
+from packets.harness import Case, Json
+
+STEPS = 2000
+CLIENTS = ["192.0.2.10", "192.0.2.11", "10.77.0.50"]
+FLAGS = ["S", "S", "S", "A", "A", "PA", "FA", "R", "SA"]
+
+
+def random_listeners(rng: random.Random, generation: int) -> list[Json]:
+    """A set of listeners; the second one comes and goes under a new name each time, as a slot is not used again soon."""
+    timeouts = {key: rng.randint(2, 40) for key in ("established_s", "syn_s", "fin_s", "udp_s")}
+    chosen: dict[str, Any] = {
+        "scheduler": rng.choice(["rr", "wrr"]),
+        "timeouts": timeouts,
+        "arp": rng.random() < 0.5,
+    }
+    backends = rng.sample([*BACKENDS, "10.77.0.60"], rng.randint(0, 4))
+    listeners = [listener(addresses=backends, weights=[rng.choice([0, 1, 2, 5]) for _ in backends], **chosen)]
+    if rng.random() < 0.7:
+        listeners.append({**dns(), "name": f"dns-{generation}"})
+    return listeners
+
+
+def random_step(rng: random.Random, script: Script) -> None:
+    kind = rng.random()
+    fields: dict[str, Any] = {"src": rng.choice(CLIENTS), "ttl": rng.choice([1, 2, 64, 64, 64])}
+    reply: dict[str, Any] = {"dport": 1024 + rng.randrange(60), "backend": rng.choice([*BACKENDS, "10.77.0.60"])}
+    data = bytes(rng.randrange(256) for _ in range(rng.choice([0, 1, 7, 20])))
+    wrong = rng.choice([None, None, None, rng.randrange(65536)])
+    if kind < 0.35:
+        script.tcp(rng.choice(FLAGS), 4000 + rng.randrange(12), data, chksum=wrong, **fields)
+    elif kind < 0.6:
+        script.tcp_reply(rng.choice(FLAGS), data=data, ttl=fields["ttl"], **reply)
+    elif kind < 0.75:
+        script.udp(5000 + rng.randrange(12), data, chksum=wrong, **fields)
+    elif kind < 0.87:
+        script.udp_reply(data=data, chksum=wrong, ttl=fields["ttl"], **reply)
+    elif kind < 0.9:
+        script.gateway(
+            rng.choice([GATEWAY_MAC, NEW_GATEWAY_MAC]), rng.choice(["10.77.0.1", "10.77.0.50", "10.77.0.60"])
+        )
+    elif kind < 0.93:
+        script.who_has(rng.choice([VIP, LOCAL, "10.77.0.11", "10.77.0.99"]))
+    elif kind < 0.96:
+        script.ping(rng.choice([VIP, LOCAL, "198.51.100.77"]), chksum=wrong)
+    else:
+        script.wait(rng.choice([0.1, 0.5, 1, 3, 12]))
+
+
+def burst(rng: random.Random, script: Script) -> None:
+    """Up to 32 packets at one moment. No ARP among them: a burst learns before it forwards."""
+    start = script.now_us
+    for _ in range(rng.randint(2, 32)):
+        script.now_us = start
+        script.tcp(rng.choice(FLAGS), 4000 + rng.randrange(12), src=rng.choice(CLIENTS[:2]))
+
+
+def random_case(rng: random.Random) -> Case:
+    """About STEPS frames over some hundred seconds, with a new generation every hundred steps or so."""
+    script = Script().gateway()
+    for _ in range(STEPS):
+        random_step(rng, script)
+        if rng.random() < 0.01:
+            burst(rng, script)
+    seconds = (script.now_us - script.frames[0].time_us) / 1e6
+    moments = sorted(round(rng.uniform(0, seconds), 3) + 0.0005 for _ in range(STEPS // 100))
+    switches = [(at_s, random_listeners(rng, n)) for n, at_s in enumerate(moments)]
+    first = [listener(), dns()]
+    return Case("random", base(max_flows_per_worker=1024), first, script.frames, switches)
