@@ -19,7 +19,8 @@ def ones_sum(data: bytes) -> int:
     """One's complement sum of 16-bit words; 0 stands for both zeros."""
     if len(data) % 2:
         data += b"\0"
-    return sum(struct.unpack(f"!{len(data) // 2}H", data)) % 0xFFFF
+    words: tuple[int, ...] = struct.unpack(f"!{len(data) // 2}H", data)
+    return sum(words) % 0xFFFF
 
 
 def checksum(data: bytes) -> int:

@@ -138,7 +138,7 @@ def dns(**changes: Any) -> Json:
 def case(about: str | None, script: Script, *listeners: Json, **rest: Any) -> Case:
     """``rest``: base, switches."""
     return Case(
-        about,
+        about or "",
         rest.get("base") or base(),
         list(listeners) or [listener()],
         script.frames,

@@ -31,7 +31,10 @@ def random_listeners(rng: random.Random, generation: int) -> list[Json]:
 def random_step(rng: random.Random, script: Script) -> None:
     kind = rng.random()
     fields: dict[str, Any] = {"src": rng.choice(CLIENTS), "ttl": rng.choice([1, 2, 64, 64, 64])}
-    reply: dict[str, Any] = {"dport": 1024 + rng.randrange(60), "backend": rng.choice([*BACKENDS, "10.77.0.60"])}
+    reply: dict[str, Any] = {
+        "dport": 1024 + rng.randrange(60),
+        "backend": rng.choice([*BACKENDS, "10.77.0.60"]),
+    }
     data = bytes(rng.randrange(256) for _ in range(rng.choice([0, 1, 7, 20])))
     wrong = rng.choice([None, None, None, rng.randrange(65536)])
     if kind < 0.35:
