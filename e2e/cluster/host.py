@@ -1,0 +1,182 @@
+"""What the cluster changes on the host outside its namespaces, and how it is put back.
+
+Everything is written down before the first change, so that `down` works from any half-started state.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from pathlib import Path
+
+from cluster.paths import RUN
+from lib.proc import wait_until
+
+RECORD = RUN / "host-before.json"
+# The kubelet sets these for the whole machine.
+SYSCTLS = (
+    "vm/overcommit_memory",
+    "vm/panic_on_oom",
+    "kernel/panic",
+    "kernel/panic_on_oops",
+    "kernel/keys/root_maxkeys",
+    "kernel/keys/root_maxbytes",
+)
+HUGEPAGES = Path("/proc/sys/vm/nr_hugepages")
+HUGEPAGES_NEEDED = 256  # 2 MiB each: the demo's forwarder and one more of its size
+CGROUP_MOUNT = Path("/sys/fs/cgroup")
+CGROUP = "skylane-e2e"
+# Mount points that the node's private mounts need, and the kubelet and containerd would make.
+FOLDERS = (Path("/var/lib/kubelet"), Path("/var/lib/cni"), Path("/run/containerd"), Path("/run/netns"))
+
+
+def prepare() -> None:
+    """Write down what is, then raise hugepages and make the cgroup and the mount points."""
+    RUN.mkdir(parents=True, exist_ok=True)
+    if not RECORD.exists():
+        _write_record()
+    for folder in FOLDERS:
+        folder.mkdir(parents=True, exist_ok=True)
+    _make_cgroups()
+    raise_hugepages(HUGEPAGES_NEEDED)
+
+
+def restore() -> None:
+    """Put back what ``prepare`` wrote down; without its record there is nothing to put back."""
+    _remove_cgroups()
+    if not RECORD.exists():
+        return
+    before = json.loads(RECORD.read_text())
+    for name, value in before["sysctls"].items():
+        Path("/proc/sys", name).write_text(value)
+    _lower_hugepages(before["hugepages"])
+    for folder in before["missing_folders"]:
+        _remove_if_empty(Path(folder))
+    RECORD.unlink()
+
+
+def raise_hugepages(free: int) -> None:
+    """Have at least ``free`` hugepages of 2 MiB free, and remember how many were added.
+
+    Raises:
+        MemoryError: the kernel found less contiguous memory than that.
+
+    """
+    missing = free - _meminfo("HugePages_Free")
+    if missing <= 0:
+        return
+    _change_hugepages(missing)
+    if _meminfo("HugePages_Free") < free:
+        raise MemoryError(
+            f"{HUGEPAGES}: {free} free hugepages wanted, the kernel gave {_meminfo('HugePages_Free')}"
+        )
+
+
+def _change_hugepages(pages: int) -> None:
+    """Add or take pages; the setting is shared with others, so only our own share is remembered."""
+    before = int(HUGEPAGES.read_text())
+    HUGEPAGES.write_text(str(before + pages))
+    record = json.loads(RECORD.read_text())
+    record["hugepages"] += int(HUGEPAGES.read_text()) - before
+    RECORD.write_text(json.dumps(record))
+
+
+def lower_hugepages(pages: int) -> None:
+    """Take ``pages`` hugepages away, for tests of a node that has too few."""
+    _change_hugepages(-pages)
+
+
+def _lower_hugepages(ours: int) -> None:
+    """Take back what we added, but never what somebody else holds."""
+    spare = min(ours, _meminfo("HugePages_Free")) if ours > 0 else ours
+    HUGEPAGES.write_text(str(int(HUGEPAGES.read_text()) - spare))
+
+
+def _meminfo(name: str) -> int:
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(f"{name}:"))
+
+
+def _write_record() -> None:
+    record = {
+        "sysctls": {name: Path("/proc/sys", name).read_text().strip() for name in SYSCTLS},
+        "hugepages": 0,
+        "missing_folders": [str(folder) for folder in FOLDERS if not folder.exists()],
+    }
+    RECORD.write_text(json.dumps(record))
+
+
+def _remove_if_empty(folder: Path) -> None:
+    try:
+        folder.rmdir()
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        print(f"left {folder}: {error.strerror}")
+
+
+def cgroup_hierarchies() -> list[Path]:
+    """The one hierarchy of cgroup v2, or every mounted one of v1."""
+    if (CGROUP_MOUNT / "cgroup.controllers").exists():
+        return [CGROUP_MOUNT]
+    return [folder for folder in sorted(CGROUP_MOUNT.iterdir()) if (folder / "cgroup.procs").exists()]
+
+
+def system_cgroup() -> Path:
+    """Where the cluster's own processes live: never where the kubelet puts pods.
+
+    With cgroup v1 one hierarchy is enough to find every process again.
+    """
+    hierarchies = cgroup_hierarchies()
+    return next((h for h in hierarchies if h.name == "pids"), hierarchies[0]) / CGROUP / "system"
+
+
+def processes() -> set[int]:
+    """Every process of the cluster: daemons, shims, and whatever runs in its pods."""
+    found: set[int] = set()
+    for hierarchy in cgroup_hierarchies():
+        for file in (hierarchy / CGROUP).rglob("cgroup.procs"):
+            found.update(int(pid) for pid in file.read_text().split())
+    return found
+
+
+def kill_processes() -> None:
+    """Kill every process of the cluster, and those that it starts meanwhile."""
+
+    def none_left() -> bool:
+        left = processes()
+        for pid in left:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        return not left
+
+    wait_until(none_left, "the cluster's processes to end", timeout_s=30)
+
+
+def _make_cgroups() -> None:
+    for hierarchy in cgroup_hierarchies():
+        top = hierarchy / CGROUP
+        top.mkdir(exist_ok=True)
+        _inherit_cpuset(top)
+    system_cgroup().mkdir(exist_ok=True)
+
+
+def _inherit_cpuset(folder: Path) -> None:
+    """A new cgroup of v1's cpuset controller takes no process before it has CPUs and memory nodes."""
+    for name in ("cpuset.cpus", "cpuset.mems"):
+        of_parent = folder.parent / name
+        if of_parent.exists():
+            (folder / name).write_text(of_parent.read_text())
+
+
+def _remove_cgroups() -> None:
+    for hierarchy in cgroup_hierarchies():
+        top = hierarchy / CGROUP
+        if not top.exists():
+            continue
+        folders = [top, *(folder for folder in top.rglob("*") if folder.is_dir())]
+        for folder in sorted(folders, key=lambda f: len(f.parts), reverse=True):
+            folder.rmdir()
