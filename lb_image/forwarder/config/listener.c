@@ -145,7 +145,7 @@ static bool read_backends(
 	size_t count = json_array_size(backends->value);
 	bool ok = true;
 
-	listener->n_backends = (uint16_t)count;
+	listener->n_backends = (uint32_t)count;
 	for (size_t i = 0; i < count; i++) {
 		struct json_node node = json_node_element(backends, i);
 

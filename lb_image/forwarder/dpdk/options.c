@@ -5,6 +5,7 @@
 
 #include <getopt.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum {
@@ -13,6 +14,7 @@ enum {
 	OPTION_NO_HUGE,
 	OPTION_ALLOW_VDEV,
 	OPTION_LCORES,
+	OPTION_MBUFS,
 	OPTION_CHECK_DIR,
 	OPTION_QUERY_SOCKET,
 	OPTION_SHOW_VERSION,
@@ -25,6 +27,7 @@ static const struct option long_options[] = {
 	{"no-huge", no_argument, NULL, OPTION_NO_HUGE},
 	{"allow-vdev", no_argument, NULL, OPTION_ALLOW_VDEV},
 	{"lcores", required_argument, NULL, OPTION_LCORES},
+	{"mbufs", required_argument, NULL, OPTION_MBUFS},
 	{"check", required_argument, NULL, OPTION_CHECK_DIR},
 	{"query", required_argument, NULL, OPTION_QUERY_SOCKET},
 	{"version", no_argument, NULL, OPTION_SHOW_VERSION},
@@ -34,7 +37,7 @@ static const struct option long_options[] = {
 
 void options_usage(void) {
 	puts("usage: skylane-fwd [--config-dir DIR] [--control SOCKET] [--no-huge] [--allow-vdev]\n"
-	     "                   [--lcores LIST] [-- EAL ARGUMENTS]\n"
+	     "                   [--lcores LIST] [--mbufs N] [-- EAL ARGUMENTS]\n"
 	     "       skylane-fwd --check DIR [--allow-vdev]\n"
 	     "       skylane-fwd --query SOCKET JSON\n"
 	     "       skylane-fwd --version");
@@ -56,6 +59,11 @@ static void take(struct options *options, int option) {
 		break;
 	case OPTION_LCORES:
 		options->lcores = optarg;
+		break;
+	case OPTION_MBUFS:
+		options->mbufs = (unsigned)strtoul(optarg, NULL, 10);
+		if (options->mbufs == 0)
+			options->mode = OPTION_WRONG;
 		break;
 	case OPTION_CHECK_DIR:
 		options->mode = OPTION_CHECK;

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "dataplane.h"
+
+#include "eal.h"
+#include "port.h"
+
+#include <rte_cycles.h>
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_launch.h>
+#include <rte_lcore.h>
+#include <rte_malloc.h>
+#include <rte_random.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#define POOL_CACHE 256
+#define INBOX_SIZE 1024
+
+struct failure {
+	char *text;
+	size_t size;
+};
+
+// Buffers that can be held at once: by all queues, by the caches and bursts of the workers.
+static unsigned buffers_needed(const struct fwd_base *base) {
+	unsigned queues = (unsigned)base->n_ports * base->n_workers;
+	unsigned private = base->n_workers * (2 * POOL_CACHE + 4 * LCORE_BURST);
+	unsigned inboxes = base->n_workers > 1 ? base->n_workers * INBOX_SIZE : 0;
+
+	return queues * 2 * PORT_DESCRIPTORS + private + inboxes;
+}
+
+// One pool for all workers: packets that were handed over end in another worker's transmit queue, and
+// drivers with fast free want every packet of a queue to be from one pool.
+static bool
+make_pool(struct dataplane *dataplane, unsigned wanted, const struct failure *failure) {
+	unsigned count = wanted > 0 ? wanted : buffers_needed(&dataplane->base);
+	int socket = rte_eth_dev_socket_id(0);
+
+	dataplane->pool = rte_pktmbuf_pool_create(
+		"packets", count, POOL_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, socket
+	);
+	if (dataplane->pool != NULL)
+		return true;
+	snprintf(
+		failure->text,
+		failure->size,
+		"no memory for %u packet buffers (%u MiB; are there enough hugepages?): %s",
+		count,
+		(count * (RTE_MBUF_DEFAULT_BUF_SIZE + 256)) >> 20,
+		rte_strerror(rte_errno)
+	);
+	return false;
+}
+
+static bool open_ports(
+	struct dataplane *dataplane,
+	const struct devargs *devargs,
+	const struct failure *failure
+) {
+	for (uint16_t i = 0; i < dataplane->base.n_ports; i++) {
+		struct fwd_port *port = &dataplane->base.ports[i];
+		char label[FWD_NAME_SIZE + 16];
+		struct port_request request = {
+			.label = label,
+			.device = devargs[i].name,
+			.n_queues = dataplane->base.n_workers,
+			.mtu = port->mtu,
+			.pool = dataplane->pool,
+		};
+
+		snprintf(label, sizeof(label), "ports[%u] \"%s\"", i, port->name);
+		if (!port_open(
+			    &request,
+			    &dataplane->port_ids[i],
+			    port->mac,
+			    failure->text,
+			    failure->size
+		    ))
+			return false;
+		dataplane->n_open_ports++;
+	}
+	return true;
+}
+
+static bool make_inboxes(struct dataplane *dataplane, const struct failure *failure) {
+	for (unsigned i = 0; dataplane->base.n_workers > 1 && i < dataplane->base.n_workers; i++) {
+		char name[32];
+
+		snprintf(name, sizeof(name), "inbox%u", i);
+		dataplane->shared.inboxes[i] = rte_ring_create(
+			name, INBOX_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ
+		);
+		if (dataplane->shared.inboxes[i] == NULL) {
+			snprintf(failure->text, failure->size, "no memory for a ring");
+			return false;
+		}
+	}
+	return true;
+}
+
+static bool make_shared(
+	struct dataplane *dataplane,
+	const struct fwd_config *first,
+	const struct failure *failure
+) {
+	struct lcore_shared *shared = &dataplane->shared;
+	unsigned n_workers = dataplane->base.n_workers;
+
+	shared->qsbr = rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(n_workers), RTE_CACHE_LINE_SIZE);
+	dataplane->neighbours
+		= rte_zmalloc("neighbours", sizeof(*dataplane->neighbours), RTE_CACHE_LINE_SIZE);
+	if (shared->qsbr == NULL || dataplane->neighbours == NULL) {
+		snprintf(failure->text, failure->size, "no memory for the neighbour table");
+		return false;
+	}
+	rte_rcu_qsbr_init(shared->qsbr, n_workers);
+	for (unsigned i = 0; i < n_workers; i++)
+		rte_rcu_qsbr_thread_register(shared->qsbr, i);
+	atomic_store(&shared->config, first);
+	shared->base = &dataplane->base;
+	shared->start_tsc = rte_rdtsc();
+	shared->tsc_per_ms = rte_get_tsc_hz() / 1000;
+	return make_inboxes(dataplane, failure);
+}
+
+static struct lcore_worker *make_worker(
+	struct dataplane *dataplane,
+	unsigned index,
+	unsigned lcore,
+	bool adaptive,
+	const struct failure *failure
+) {
+	size_t size = worker_memory_size(&dataplane->base);
+	int socket = (int)rte_lcore_to_socket_id(lcore);
+	struct lcore_worker *worker
+		= rte_zmalloc_socket("lcore", sizeof(*worker), RTE_CACHE_LINE_SIZE, socket);
+	void *memory = rte_zmalloc_socket("worker", size, RTE_CACHE_LINE_SIZE, socket);
+
+	if (worker == NULL || memory == NULL) {
+		snprintf(
+			failure->text,
+			failure->size,
+			"no memory for worker %u: %zu MiB for %u flows (are there enough hugepages?)",
+			index,
+			size >> 20,
+			dataplane->base.max_flows_per_worker
+		);
+		return NULL;
+	}
+	worker->shared = &dataplane->shared;
+	worker->pool = dataplane->pool;
+	worker->core = worker_init(
+		memory, &dataplane->base, dataplane->neighbours, index, rte_rand()
+	);
+	worker->index = index;
+	worker->n_ports = dataplane->base.n_ports;
+	worker->adaptive = adaptive;
+	for (uint16_t port = 0; port < worker->n_ports; port++)
+		worker->tx[port].port_id = dataplane->port_ids[port];
+	return worker;
+}
+
+static bool
+make_workers(struct dataplane *dataplane, bool adaptive, const struct failure *failure) {
+	unsigned made = 0;
+	unsigned lcore;
+
+	RTE_LCORE_FOREACH_WORKER(lcore) {
+		if (made == dataplane->base.n_workers)
+			break;
+		dataplane->workers[made] = make_worker(dataplane, made, lcore, adaptive, failure);
+		if (dataplane->workers[made] == NULL)
+			return false;
+		made++;
+	}
+	if (made == dataplane->base.n_workers)
+		return true;
+	snprintf(
+		failure->text,
+		failure->size,
+		"%u workers need as many lcores and one for control, EAL has %u",
+		dataplane->base.n_workers,
+		rte_lcore_count()
+	);
+	return false;
+}
+
+static void launch(struct dataplane *dataplane) {
+	unsigned launched = 0;
+	unsigned lcore;
+
+	RTE_LCORE_FOREACH_WORKER(lcore) {
+		if (launched < dataplane->base.n_workers)
+			rte_eal_remote_launch(lcore_run, dataplane->workers[launched++], lcore);
+	}
+}
+
+struct dataplane *dataplane_open(
+	const struct options *options,
+	const struct base_config *config,
+	const struct fwd_config *first,
+	char *error,
+	size_t error_size
+) {
+	struct dataplane *dataplane = calloc(1, sizeof(*dataplane));
+	struct failure failure = {error, error_size};
+	struct devargs devargs[FWD_MAX_PORTS];
+
+	if (dataplane == NULL) {
+		snprintf(error, error_size, "no memory");
+		return NULL;
+	}
+	dataplane->base = config->base;
+	for (unsigned i = 0; i < config->base.n_ports; i++) {
+		if (!devargs_build(config, i, &devargs[i], error, error_size)) {
+			free(dataplane);
+			return NULL;
+		}
+	}
+	if (eal_start(options, config, devargs, error, error_size)
+	    && make_pool(dataplane, options->mbufs, &failure) && open_ports(dataplane, devargs, &failure)
+	    && make_shared(dataplane, first, &failure)
+	    && make_workers(dataplane, config->poll_mode == BASE_POLL_ADAPTIVE, &failure)) {
+		launch(dataplane);
+		return dataplane;
+	}
+	dataplane_close(dataplane);
+	return NULL;
+}
+
+void dataplane_publish(struct dataplane *dataplane, const struct fwd_config *next) {
+	atomic_store_explicit(&dataplane->shared.config, next, memory_order_release);
+	rte_rcu_qsbr_synchronize(dataplane->shared.qsbr, RTE_QSBR_THRID_INVALID);
+}
+
+// EAL takes back its memory when the process ends; the ports must be closed before.
+void dataplane_close(struct dataplane *dataplane) {
+	atomic_store(&dataplane->shared.stop, true);
+	if (dataplane->workers[0] != NULL)
+		rte_eal_mp_wait_lcore();
+	for (uint16_t i = 0; i < dataplane->n_open_ports; i++)
+		port_close(dataplane->port_ids[i]);
+	rte_eal_cleanup();
+	free(dataplane);
+}

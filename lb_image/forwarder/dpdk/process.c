@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The control plane's side of the forwarder: one thread that answers the control socket and builds
+// generations.
+
+#define _GNU_SOURCE 1 // sigset_t with ppoll
+#include "process.h"
+
+#include "dataplane.h"
+#include "report.h"
+
+#include <control_server.h>
+#include <generation.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+// How often a missing base.json is looked for, and the longest wait for a signal to be noticed.
+#define WAIT_MS 200
+
+struct process {
+	const struct options *options;
+	struct base_config base; // valid when `dataplane` is not NULL
+	struct dataplane *dataplane; // NULL: waiting for base.json
+	struct fwd_config *running;
+	struct generation_source source;
+	char failure[512]; // why the data plane did not start: the process ends
+};
+
+static volatile sig_atomic_t end_requested;
+
+static void on_signal(int number) {
+	(void)number;
+	end_requested = 1;
+}
+
+// The signals are blocked but during the wait of the control server.
+static sigset_t catch_signals(void) {
+	struct sigaction action = {.sa_handler = on_signal};
+	sigset_t blocked, before;
+
+	sigemptyset(&blocked);
+	sigaddset(&blocked, SIGTERM);
+	sigaddset(&blocked, SIGINT);
+	sigprocmask(SIG_BLOCK, &blocked, &before);
+	sigaction(SIGTERM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
+	signal(SIGPIPE, SIG_IGN);
+	return before;
+}
+
+static json_t *listeners_json(const struct fwd_config *config) {
+	json_t *object = json_object();
+
+	for (size_t slot = 0; config != NULL && slot < FWD_MAX_LISTENERS; slot++) {
+		const struct fwd_listener *listener = config->listeners[slot];
+
+		if (listener != NULL)
+			json_object_set_new(
+				object, listener->name, json_string(listener->generation)
+			);
+	}
+	return object;
+}
+
+static json_t *errors_json(const struct config_errors *errors) {
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < errors->count; i++) {
+		const struct config_error *error = &errors->items[i];
+
+		json_array_append_new(
+			array,
+			json_pack(
+				"{s:s, s:i, s:s, s:s}",
+				"file",
+				error->file,
+				"line",
+				(int)error->line,
+				"field",
+				error->field,
+				"message",
+				error->message
+			)
+		);
+	}
+	return array;
+}
+
+static json_t *state_json(const struct process *process, bool ok) {
+	bool running = process->dataplane != NULL;
+
+	return json_pack(
+		"{s:b, s:s, s:s, s:s, s:o}",
+		"ok",
+		ok,
+		"state",
+		running ? "running" : "waiting",
+		"version",
+		SKYLANE_VERSION,
+		"base_generation",
+		running ? process->base.base.generation : "",
+		"listeners",
+		listeners_json(process->running)
+	);
+}
+
+static bool base_exists(const struct process *process) {
+	char path[4096];
+
+	snprintf(path, sizeof(path), "%s/" BASE_FILE, process->options->config_directory);
+	return access(path, F_OK) == 0;
+}
+
+static struct fwd_config *build(
+	struct process *process,
+	const char *const *names,
+	size_t count,
+	struct config_errors *errors
+) {
+	process->source.running = process->running;
+	return generation_build(&process->source, names, count, errors);
+}
+
+// From waiting to running. A bad base.json leaves the process waiting; a device that cannot be opened ends
+// it, since EAL starts only once.
+static void start(struct process *process, struct config_errors *errors) {
+	const struct options *options = process->options;
+	struct fwd_config *first;
+
+	if (!base_read(
+		    options->config_directory, options->allow_vdev, &process->base, errors
+	    ))
+		return;
+	process->source.directory = options->config_directory;
+	process->source.base = &process->base.base;
+	first = build(process, NULL, 0, errors);
+	if (first == NULL) {
+		snprintf(process->failure, sizeof(process->failure), "no memory");
+		return;
+	}
+	process->dataplane = dataplane_open(
+		options, &process->base, first, process->failure, sizeof(process->failure)
+	);
+	if (process->dataplane != NULL) {
+		process->running = first;
+		fprintf(stderr, "skylane-fwd: running, base %s\n", process->base.base.generation);
+	} else {
+		generation_free(first, NULL);
+		config_errors_add(errors, BASE_FILE, 1, "ports", "%s", process->failure);
+	}
+}
+
+// The base of a running process is fixed: another one needs a new process.
+static void check_base(const struct process *process, struct config_errors *errors) {
+	struct base_config now;
+
+	if (!base_read(
+		    process->options->config_directory, process->options->allow_vdev, &now, errors
+	    ))
+		return;
+	if (strcmp(now.base.generation, process->base.base.generation) != 0)
+		config_errors_add(
+			errors,
+			BASE_FILE,
+			1,
+			"generation",
+			"%s needs a restart; %s goes on running",
+			now.base.generation,
+			process->base.base.generation
+		);
+}
+
+static void reload(
+	struct process *process,
+	const char *const *names,
+	size_t count,
+	struct config_errors *errors
+) {
+	struct fwd_config *next = build(process, names, count, errors);
+
+	if (next == NULL) {
+		config_errors_add(errors, "", 0, "", "no memory for a new generation");
+		return;
+	}
+	dataplane_publish(process->dataplane, next);
+	generation_free(process->running, next);
+	process->running = next;
+	if (names == NULL)
+		check_base(process, errors);
+}
+
+static json_t *on_status(void *context) {
+	return state_json(context, true);
+}
+
+static json_t *on_load(void *context, const char *const *names, size_t count) {
+	struct config_errors errors = {0};
+	struct process *process = context;
+	json_t *reply;
+
+	if (process->dataplane != NULL)
+		reload(process, names, count, &errors);
+	else
+		start(process, &errors);
+	reply = state_json(process, errors.count == 0);
+	json_object_set_new(reply, "errors", errors_json(&errors));
+	config_errors_print(&errors, process->options->config_directory, stderr);
+	config_errors_free(&errors);
+	return reply;
+}
+
+static json_t *on_stats(void *context) {
+	struct process *process = context;
+	json_t *reply;
+
+	if (process->dataplane == NULL)
+		return control_refusal("", "waiting for " BASE_FILE);
+	reply = json_pack("{s:b}", "ok", 1);
+	report_stats(process->dataplane, process->running, reply);
+	return reply;
+}
+
+static json_t *on_flows(void *context, size_t limit, const char *listener) {
+	struct process *process = context;
+
+	if (process->dataplane == NULL)
+		return control_refusal("", "waiting for " BASE_FILE);
+	return json_pack(
+		"{s:b, s:o}",
+		"ok",
+		1,
+		"flows",
+		report_flows(process->dataplane, process->running, limit, listener)
+	);
+}
+
+// A base.json that is there but bad is told once; the next try is a `load` or a restart.
+static void start_when_ready(struct process *process, bool *tried) {
+	struct config_errors errors = {0};
+
+	if (*tried || process->dataplane != NULL || !base_exists(process))
+		return;
+	*tried = true;
+	start(process, &errors);
+	config_errors_print(&errors, process->options->config_directory, stderr);
+	config_errors_free(&errors);
+}
+
+int process_run(const struct options *options) {
+	struct process process = {.options = options};
+	struct control_operations operations = {
+		.status = on_status,
+		.load = on_load,
+		.stats = on_stats,
+		.flows = on_flows,
+		.context = &process,
+	};
+	struct control_server *server = control_server_open(options->control_path, &operations);
+	sigset_t mask = catch_signals();
+	bool tried = false;
+
+	if (server == NULL) {
+		fprintf(stderr, "skylane-fwd: %s: %s\n", options->control_path, strerror(errno));
+		return 1;
+	}
+	while (!end_requested && process.failure[0] == '\0') {
+		start_when_ready(&process, &tried);
+		if (process.failure[0] == '\0')
+			control_server_run(server, WAIT_MS, &mask);
+	}
+	if (process.failure[0] != '\0')
+		fprintf(stderr, "skylane-fwd: %s\n", process.failure);
+	control_server_close(server);
+	if (process.dataplane != NULL)
+		dataplane_close(process.dataplane);
+	if (process.running != NULL)
+		generation_free(process.running, NULL);
+	return process.failure[0] != '\0';
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "report.h"
+
+#include <counters.h>
+
+#include <rte_cycles.h>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <string.h>
+
+#define ADDRESS_SIZE INET_ADDRSTRLEN
+
+// A counter that its worker may be writing.
+static uint64_t value_of(const uint64_t *counter) {
+	return __atomic_load_n(counter, __ATOMIC_RELAXED);
+}
+
+static void set(json_t *object, const char *key, uint64_t value) {
+	json_object_set_new(object, key, json_integer((json_int_t)value));
+}
+
+static json_t *address_json(uint32_t address) {
+	struct in_addr in = {htonl(address)};
+	char text[ADDRESS_SIZE];
+
+	return json_string(inet_ntop(AF_INET, &in, text, sizeof(text)));
+}
+
+static json_t *worker_json(const struct lcore_worker *worker) {
+	const struct worker_counters *core = &worker->core->counters;
+	const struct lcore_counters *lcore = &worker->counters;
+	json_t *object = json_object();
+
+	set(object, "rx_packets", value_of(&core->rx_packets));
+	set(object, "tx_packets", value_of(&core->tx_packets));
+	set(object, "busy_cycles", value_of(&lcore->busy_cycles));
+	set(object, "idle_cycles", value_of(&lcore->idle_cycles));
+	set(object, "naps", value_of(&lcore->naps));
+	set(object, "handed_over", value_of(&lcore->handed_over));
+	set(object, "no_buffer", value_of(&lcore->no_buffer));
+	return object;
+}
+
+static json_t *workers_json(const struct dataplane *dataplane) {
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < dataplane->base.n_workers; i++)
+		json_array_append_new(array, worker_json(dataplane->workers[i]));
+	return array;
+}
+
+static json_t *neighbours_json(const struct dataplane *dataplane) {
+	json_t *array = json_array();
+	struct neighbour_view view;
+
+	for (uint16_t i = 0; i < NEIGHBOUR_MAX; i++) {
+		char mac[18] = "";
+
+		if (!neighbour_read(dataplane->neighbours, i, &view))
+			continue;
+		if (view.resolved)
+			snprintf(
+				mac,
+				sizeof(mac),
+				"%02x:%02x:%02x:%02x:%02x:%02x",
+				view.mac[0],
+				view.mac[1],
+				view.mac[2],
+				view.mac[3],
+				view.mac[4],
+				view.mac[5]
+			);
+		json_array_append_new(
+			array,
+			json_pack(
+				"{s:o, s:s, s:s, s:s}",
+				"address",
+				address_json(view.address),
+				"port",
+				dataplane->base.ports[view.port].name,
+				"mac",
+				mac,
+				"state",
+				view.resolved ? "resolved" : "unresolved"
+			)
+		);
+	}
+	return array;
+}
+
+void report_stats(const struct dataplane *dataplane, const struct fwd_config *config, json_t *reply) {
+	struct fwd_worker *cores[FWD_MAX_WORKERS];
+	unsigned count = dataplane->base.n_workers;
+
+	for (unsigned i = 0; i < count; i++)
+		cores[i] = dataplane->workers[i]->core;
+	json_object_set_new(reply, "workers", workers_json(dataplane));
+	json_object_set_new(reply, "drops", counters_drops(cores, count));
+	json_object_set_new(reply, "listeners", counters_listeners(cores, count, config));
+	json_object_set_new(reply, "neighbours", neighbours_json(dataplane));
+}
+
+static json_t *
+flow_json(const struct fwd_flow_view *flow, const struct fwd_config *config, unsigned worker) {
+	const struct fwd_listener *listener
+		= flow->listener < FWD_MAX_LISTENERS ? config->listeners[flow->listener] : NULL;
+	json_t *object = json_object();
+
+	json_object_set_new(object, "listener", json_string(listener ? listener->name : ""));
+	json_object_set_new(
+		object, "protocol", json_string(flow->protocol == IPPROTO_TCP ? "tcp" : "udp")
+	);
+	json_object_set_new(object, "state", json_string(flow_state_name(flow->state)));
+	json_object_set_new(object, "client_address", address_json(flow->client_address));
+	set(object, "client_port", flow->client_port);
+	json_object_set_new(object, "vip", address_json(flow->vip));
+	set(object, "vip_port", flow->vip_port);
+	json_object_set_new(object, "local_address", address_json(flow->local_address));
+	set(object, "local_port", flow->local_port);
+	json_object_set_new(object, "backend_address", address_json(flow->backend_address));
+	set(object, "backend_port", flow->backend_port);
+	set(object, "idle_s", flow->idle_s);
+	set(object, "age_s", flow->age_s);
+	set(object, "worker", worker);
+	return object;
+}
+
+static bool is_of(
+	const struct fwd_flow_view *flow,
+	const struct fwd_config *config,
+	const char *name
+) {
+	const struct fwd_listener *listener
+		= flow->listener < FWD_MAX_LISTENERS ? config->listeners[flow->listener] : NULL;
+
+	return name == NULL || (listener != NULL && strcmp(listener->name, name) == 0);
+}
+
+json_t *report_flows(
+	const struct dataplane *dataplane,
+	const struct fwd_config *config,
+	size_t limit,
+	const char *listener
+) {
+	uint64_t now_ms = lcore_now_ms(&dataplane->shared, rte_rdtsc());
+	json_t *array = json_array();
+
+	for (unsigned i = 0; i < dataplane->base.n_workers; i++) {
+		struct fwd_flow_view flow;
+		uint32_t cursor = 0;
+
+		while (json_array_size(array) < limit
+		       && worker_flow_read(dataplane->workers[i]->core, &cursor, now_ms, &flow)) {
+			if (is_of(&flow, config, listener))
+				json_array_append_new(array, flow_json(&flow, config, i));
+		}
+	}
+	return array;
+}

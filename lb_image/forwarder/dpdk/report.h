@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#pragma once
+
+#include "dataplane.h"
+
+#include <jansson.h>
+
+// What the data plane says of itself on the control socket. Reads counters and flows that the workers go
+// on writing: every value is a recent one, not all of them of one instant.
+
+// Adds "workers", "drops", "listeners" and "neighbours" to `reply`.
+void report_stats(const struct dataplane *dataplane, const struct fwd_config *config, json_t *reply);
+
+// At most `limit` flows, of one listener when `listener` is not NULL.
+json_t *report_flows(
+	const struct dataplane *dataplane,
+	const struct fwd_config *config,
+	size_t limit,
+	const char *listener
+);
