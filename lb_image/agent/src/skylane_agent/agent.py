@@ -1,0 +1,64 @@
+"""The agent as a whole: its parts, wired, from start to stop."""
+
+import asyncio
+import random
+from http import HTTPStatus
+
+from skylane_agent.config_dir import ConfigDir
+from skylane_agent.errors import ForwarderError
+from skylane_agent.forwarder import ForwarderClient, Stats
+from skylane_agent.http_server import HttpServer, Response
+from skylane_agent.local import LocalState
+from skylane_agent.metrics import CONTENT_TYPE, metrics_text
+from skylane_agent.settings import AgentSettings
+from skylane_agent.stream import OperatorStream, Timing
+from skylane_agent.waiting import first_of
+
+
+class Agent:
+    """One agent; several may live in one process."""
+
+    def __init__(self, settings: AgentSettings, timing: Timing | None = None) -> None:
+        self.forwarder = ForwarderClient(settings.control_socket)
+        self.local = LocalState(ConfigDir(settings.config_dir), self.forwarder)
+        # Jitter must differ between pods, not be secret.
+        self.stream = OperatorStream(settings, self.local, self.forwarder, random.Random(), timing)  # noqa: S311
+        pages = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
+        self.http = HttpServer(pages, settings.http_port)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Until `stop` is set. The forwarder is left as it runs.
+
+        Raises ConfigDirError if the configuration directory is not usable, OSError if the HTTP port is taken.
+        """
+        await first_of(stop.wait(), self.local.follow(), self.stream.run(), self.http.serve())
+
+    async def _healthz(self) -> Response:
+        return Response(HTTPStatus.OK, "ok\n")
+
+    async def _readyz(self) -> Response:
+        if self.local.running:
+            return Response(HTTPStatus.OK, "ok\n")
+        return Response(HTTPStatus.SERVICE_UNAVAILABLE, "the forwarder does not run\n")
+
+    async def _metrics(self) -> Response:
+        text = metrics_text(
+            await self._stats(),
+            running=self.local.running,
+            connected=self.stream.connected,
+            attempts=self.stream.attempts,
+        )
+        return Response(HTTPStatus.OK, text, CONTENT_TYPE)
+
+    async def _stats(self) -> Stats | None:
+        if not self.local.running:
+            return None
+        try:
+            return await self.forwarder.read_stats()
+        except ForwarderError:
+            return None
+
+
+async def run(settings: AgentSettings, stop: asyncio.Event, timing: Timing | None = None) -> None:
+    """Run an agent until `stop` is set; see Agent.run."""
+    await Agent(settings, timing).run(stop)

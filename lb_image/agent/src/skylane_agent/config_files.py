@@ -1,0 +1,61 @@
+"""The stream's messages as the forwarder's JSON files. The field names are equal."""
+
+from typing import Any
+
+from skylane_api.forwarder.v1 import forwarder_pb2 as pb
+
+Json = dict[str, Any]
+
+FORMAT_VERSION = 1
+
+
+def base_file(base: pb.Base) -> Json:
+    """base.json of a message."""
+    return {
+        "version": FORMAT_VERSION,
+        "generation": base.generation,
+        "workers": base.workers,
+        "poll_mode": base.poll_mode,
+        "max_flows_per_worker": base.max_flows_per_worker,
+        "ports": [_port(port) for port in base.ports],
+        "local_addresses": list(base.local_addresses),
+    }
+
+
+def _port(port: pb.Port) -> Json:
+    """Return the fields that are set: which are allowed depends on the driver, and "" is not none."""
+    fields = {
+        "name": port.name,
+        "driver": port.driver,
+        "interface": port.interface,
+        "resource": port.resource,
+        "address": port.address,
+        "gateway": port.gateway,
+        "mtu": port.mtu,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def listener_file(listener: pb.Listener) -> Json:
+    """listeners/<name>.json of a message."""
+    timeouts = listener.timeouts
+    return {
+        "version": FORMAT_VERSION,
+        "name": listener.name,
+        "generation": listener.generation,
+        "vip": listener.vip,
+        "port": listener.port,
+        "protocol": listener.protocol,
+        "scheduler": listener.scheduler,
+        "arp": listener.arp,
+        "timeouts": {
+            "established_s": timeouts.established_s,
+            "syn_s": timeouts.syn_s,
+            "fin_s": timeouts.fin_s,
+            "udp_s": timeouts.udp_s,
+        },
+        "backends": [
+            {"address": backend.address, "port": backend.port, "weight": backend.weight}
+            for backend in listener.backends
+        ],
+    }

@@ -1,0 +1,38 @@
+"""Exceptions of the agent.
+
+AgentError
+├── SettingsError               an environment variable is missing or wrong; the process ends
+├── ConfigDirError              the configuration directory cannot be prepared or read
+└── ForwarderError              the forwarder's control socket
+    ├── ForwarderGoneError      nobody listens, or the connection broke
+    ├── ForwarderTimeoutError   no reply in time
+    └── ForwarderReplyError     a reply that is not what the contract says
+"""
+
+
+class AgentError(Exception):
+    """Base of all that the agent raises itself."""
+
+
+class SettingsError(AgentError):
+    """Names every environment variable that is missing or wrong, and how to mend it."""
+
+
+class ConfigDirError(AgentError):
+    """The configuration directory cannot be prepared or read."""
+
+
+class ForwarderError(AgentError):
+    """The forwarder could not be asked."""
+
+
+class ForwarderGoneError(ForwarderError):
+    """Nobody listens on the control socket, or the connection broke."""
+
+
+class ForwarderTimeoutError(ForwarderError):
+    """No reply in time."""
+
+
+class ForwarderReplyError(ForwarderError):
+    """A reply that is no JSON object of the expected form."""

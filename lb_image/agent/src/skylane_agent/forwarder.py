@@ -1,0 +1,173 @@
+"""Client of the forwarder's control socket: one JSON object a line, a connection per request.
+
+A connection of its own per request costs some microseconds and leaves nothing to repair: a reply that came too late
+or made no sense is gone with its connection.
+"""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, NonNegativeInt, ValidationError
+
+from skylane_agent.errors import ForwarderGoneError, ForwarderReplyError, ForwarderTimeoutError
+
+LOAD_NAMES_MAX = 500  # of one request; the forwarder takes 1000 names and 128 KiB
+_REPLY_MAX_BYTES = 16 << 20
+
+
+class _Reply(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Status(_Reply):
+    """What runs. `listeners` maps name to generation."""
+
+    state: Literal["waiting", "running"]
+    version: str = ""
+    base_generation: str = ""
+    listeners: dict[str, str] = {}
+
+
+class LoadFault(_Reply):
+    """Why a file was not taken over."""
+
+    file: str
+    line: int = 0
+    field: str = ""
+    message: str
+
+    def __str__(self) -> str:
+        place = f"{self.file}:{self.line}" if self.line else self.file
+        return ": ".join(part for part in (place, self.field, self.message) if part)
+
+
+class Loaded(_Reply):
+    """What runs after a load, and what was refused."""
+
+    base_generation: str
+    listeners: dict[str, str]
+    errors: list[LoadFault] = []
+
+
+class ListenerStats(_Reply):
+    """Counters of one listener, since the forwarder started; `active_flows` is of now."""
+
+    packets_in: NonNegativeInt = 0
+    bytes_in: NonNegativeInt = 0
+    packets_out: NonNegativeInt = 0
+    bytes_out: NonNegativeInt = 0
+    connections: NonNegativeInt = 0
+    active_flows: NonNegativeInt = 0
+
+
+class WorkerStats(_Reply):
+    """Counters of one worker, since the forwarder started."""
+
+    rx_packets: NonNegativeInt = 0
+    tx_packets: NonNegativeInt = 0
+    busy_cycles: NonNegativeInt = 0
+    idle_cycles: NonNegativeInt = 0
+
+
+class Neighbour(_Reply):
+    """One next hop that the forwarder resolves."""
+
+    address: str
+    state: str
+
+
+class Stats(_Reply):
+    """All counters of the forwarder."""
+
+    workers: list[WorkerStats]
+    drops: dict[str, NonNegativeInt]
+    listeners: dict[str, ListenerStats]
+    neighbours: list[Neighbour] = []
+
+
+ReplyT = TypeVar("ReplyT", bound=_Reply)
+
+
+class ForwarderClient:
+    """Asks the forwarder at a unix socket. Every method raises ForwarderError when there is no proper reply."""
+
+    def __init__(self, path: Path, request_timeout_s: float = 5.0, load_timeout_s: float = 30.0) -> None:
+        self._path = path
+        self._request_timeout_s = request_timeout_s
+        self._load_timeout_s = load_timeout_s
+
+    async def read_status(self) -> Status:
+        """Ask what runs."""
+        return await self._ask({"command": "status"}, Status, self._request_timeout_s)
+
+    async def read_stats(self) -> Stats:
+        """Ask for all counters."""
+        return await self._ask({"command": "stats"}, Stats, self._request_timeout_s)
+
+    async def load(self, names: Sequence[str]) -> Loaded:
+        """Have the named listeners, at least one, read anew; one whose file is gone is removed."""
+        errors: list[LoadFault] = []
+        for first in range(0, len(names), LOAD_NAMES_MAX):
+            request = {"command": "load", "listeners": list(names[first : first + LOAD_NAMES_MAX])}
+            loaded = await self._ask(request, Loaded, self._load_timeout_s)
+            errors += loaded.errors
+        return loaded.model_copy(update={"errors": errors})
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncGenerator[asyncio.Task[None]]:
+        """Hold an idle connection; the task given ends when the forwarder does. Raises ForwarderGoneError."""
+        reader, writer = await self._connect()
+        gone = asyncio.create_task(_until_end_of(reader), name="forwarder watch")
+        try:
+            yield gone
+        finally:
+            gone.cancel()
+            writer.close()
+
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        try:
+            return await asyncio.open_unix_connection(self._path, limit=_REPLY_MAX_BYTES)
+        except OSError as error:
+            raise ForwarderGoneError(f"{self._path}: {error.strerror or error}") from error
+
+    async def _ask(self, request: dict[str, Any], reply: type[ReplyT], timeout_s: float) -> ReplyT:
+        command = request["command"]
+        try:
+            async with asyncio.timeout(timeout_s):
+                line = await self._line(request)
+        except TimeoutError as error:
+            raise ForwarderTimeoutError(f"{self._path}: no reply to {command} in {timeout_s} s") from error
+        try:
+            return reply.model_validate_json(line)
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"])) or "line"
+            raise ForwarderReplyError(f"{self._path}: reply to {command}: {place}: {first['msg']}") from error
+
+    async def _line(self, request: dict[str, Any]) -> bytes:
+        command = request["command"]
+        reader, writer = await self._connect()
+        try:
+            writer.write(json.dumps(request).encode() + b"\n")
+            line = await reader.readline()
+        except OSError as error:
+            raise ForwarderGoneError(f"{self._path}: {error.strerror or error}") from error
+        except ValueError as error:
+            raise ForwarderReplyError(f"{self._path}: reply to {command}: too long") from error
+        finally:
+            writer.close()
+        if not line.endswith(b"\n"):
+            raise ForwarderGoneError(f"{self._path}: closed before it replied to {command}")
+        return line
+
+
+async def _until_end_of(reader: asyncio.StreamReader) -> None:
+    """Return when the other side is gone; it never sends anything unasked."""
+    try:
+        await reader.read()
+    except OSError:
+        return

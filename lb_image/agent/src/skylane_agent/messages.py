@@ -1,0 +1,50 @@
+"""What the agent says on the stream."""
+
+from importlib.metadata import version
+
+from skylane_agent.forwarder import Stats
+from skylane_agent.local import LocalState
+from skylane_agent.settings import AgentSettings
+from skylane_api.forwarder.v1 import forwarder_pb2 as pb
+
+UNASKED = 0  # sequence of an Ack that answers no Delta
+
+
+def hello(settings: AgentSettings, local: LocalState) -> pb.AgentMessage:
+    """First message of a stream."""
+    return pb.AgentMessage(
+        hello=pb.Hello(
+            load_balancer_namespace=settings.pod_namespace,
+            load_balancer_name=settings.load_balancer,
+            pod_name=settings.pod_name,
+            version=version("skylane"),
+            base_generation=local.base_generation,
+            listeners=local.listener_states(),
+        )
+    )
+
+
+def ack(sequence: int, local: LocalState) -> pb.AgentMessage:
+    """Say what runs now, as the answer to the Delta `sequence`, or UNASKED."""
+    return pb.AgentMessage(
+        ack=pb.Ack(
+            sequence=sequence, base_generation=local.base_generation, listeners=local.listener_states()
+        )
+    )
+
+
+def load(stats: Stats) -> pb.AgentMessage:
+    """Counters per listener and of drops."""
+    listeners = [
+        pb.ListenerLoad(
+            name=name,
+            connections=counters.connections,
+            active_flows=counters.active_flows,
+            packets_in=counters.packets_in,
+            bytes_in=counters.bytes_in,
+            packets_out=counters.packets_out,
+            bytes_out=counters.bytes_out,
+        )
+        for name, counters in sorted(stats.listeners.items())
+    ]
+    return pb.AgentMessage(load=pb.Load(listeners=listeners, drops=stats.drops))

@@ -1,0 +1,105 @@
+"""The forwarder's counters in the Prometheus text format 0.0.4."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+
+from skylane_agent.forwarder import Stats
+
+CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+Samples = Iterable[tuple[dict[str, str], int]]
+
+
+def metrics_text(stats: Stats | None, *, running: bool, connected: bool, attempts: int) -> str:
+    """All metrics; only those of the agent itself when the forwarder gave no `stats`."""
+    families = list(_agent(running=running, connected=connected, attempts=attempts))
+    if stats is not None:
+        families += [*_forwarder(stats), *_listeners(stats)]
+    return "".join(families)
+
+
+def _agent(*, running: bool, connected: bool, attempts: int) -> Iterator[str]:
+    yield _family("skylane_forwarder_up", "gauge", "Whether the forwarder runs.", [({}, running)])
+    yield _family(
+        "skylane_agent_connected",
+        "gauge",
+        "Whether the agent has a stream to the operator.",
+        [({}, connected)],
+    )
+    yield _family(
+        "skylane_agent_dials_total", "counter", "Times the agent dialled the operator.", [({}, attempts)]
+    )
+
+
+def _forwarder(stats: Stats) -> Iterator[str]:
+    workers = [(str(index), worker) for index, worker in enumerate(stats.workers)]
+    yield _family(
+        "skylane_forwarder_drops_total",
+        "counter",
+        "Packets dropped, by reason.",
+        [({"reason": reason}, count) for reason, count in sorted(stats.drops.items())],
+    )
+    yield _family(
+        "skylane_worker_packets_total",
+        "counter",
+        "Packets of a worker.",
+        [({"worker": index, "direction": "rx"}, worker.rx_packets) for index, worker in workers]
+        + [({"worker": index, "direction": "tx"}, worker.tx_packets) for index, worker in workers],
+    )
+    yield _family(
+        "skylane_worker_cycles_total",
+        "counter",
+        "Time stamp counter cycles of a worker, by whether its poll found packets.",
+        [({"worker": index, "state": "busy"}, worker.busy_cycles) for index, worker in workers]
+        + [({"worker": index, "state": "idle"}, worker.idle_cycles) for index, worker in workers],
+    )
+    states = Counter(neighbour.state for neighbour in stats.neighbours)
+    yield _family(
+        "skylane_forwarder_neighbours",
+        "gauge",
+        "Next hops, by state.",
+        [({"state": state}, count) for state, count in sorted(states.items())],
+    )
+
+
+def _listeners(stats: Stats) -> Iterator[str]:
+    listeners = sorted(stats.listeners.items())
+    for unit in ("packets", "bytes"):
+        yield _family(
+            f"skylane_listener_{unit}_total",
+            "counter",
+            f"{unit.capitalize()} of a listener: in from clients, out to clients.",
+            [
+                ({"listener": name, "direction": direction}, getattr(counters, f"{unit}_{direction}"))
+                for name, counters in listeners
+                for direction in ("in", "out")
+            ],
+        )
+    yield _family(
+        "skylane_listener_connections_total",
+        "counter",
+        "Flows that a listener has opened.",
+        [({"listener": name}, counters.connections) for name, counters in listeners],
+    )
+    yield _family(
+        "skylane_listener_active_flows",
+        "gauge",
+        "Flows that a listener holds now.",
+        [({"listener": name}, counters.active_flows) for name, counters in listeners],
+    )
+
+
+def _family(name: str, kind: str, help_text: str, samples: Samples) -> str:
+    lines = [f"# HELP {name} {help_text}", f"# TYPE {name} {kind}"]
+    lines += [f"{name}{_labels(labels)} {value:d}" for labels, value in samples]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(labels: dict[str, str]) -> str:
+    if not labels:
+        return ""
+    return "{" + ",".join(f'{name}="{_escaped(value)}"' for name, value in labels.items()) + "}"
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -1,0 +1,158 @@
+"""The stream to the operator: dialled by the agent, again and again, for as long as the pod lives."""
+
+import asyncio
+import logging
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import grpc
+import grpc.aio
+
+from skylane_agent import messages
+from skylane_agent.errors import ForwarderError
+from skylane_agent.forwarder import ForwarderClient
+from skylane_agent.local import LocalState
+from skylane_agent.settings import AgentSettings
+from skylane_agent.waiting import delays, first_of
+from skylane_api.forwarder.v1 import forwarder_pb2 as pb
+from skylane_api.forwarder.v1 import forwarder_pb2_grpc
+
+log = logging.getLogger(__name__)
+
+Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.AgentMessage, pb.OperatorMessage]"
+
+_MESSAGE_MAX_BYTES = 16 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """How often and how long. A dead peer is noticed after `keepalive_s` + `keepalive_timeout_s`."""
+
+    load_every_s: float = 5.0
+    keepalive_s: float = 10.0
+    keepalive_timeout_s: float = 5.0
+    write_timeout_s: float = 20.0
+    first_delay_s: float = 0.2
+    longest_delay_s: float = 30.0
+    proven_s: float = 30.0  # a stream that lived this long starts the delays anew
+
+
+class OperatorStream:
+    """Says Hello, applies Deltas in order, acknowledges each, reports load and changes."""
+
+    def __init__(
+        self,
+        settings: AgentSettings,
+        local: LocalState,
+        forwarder: ForwarderClient,
+        chance: random.Random,
+        timing: Timing | None = None,
+    ) -> None:
+        self._settings = settings
+        self._local = local
+        self._forwarder = forwarder
+        self._chance = chance
+        self._timing = timing or Timing()
+        self._sending = asyncio.Lock()
+        self._progress = False  # the operator has sent something on this stream
+        self.connected = False
+        self.attempts = 0
+
+    async def run(self) -> None:
+        """Dial and serve until cancelled; no failure of the operator or of the network ends it."""
+        waits = self._delays()
+        while True:
+            started_s = asyncio.get_running_loop().time()
+            refused = await self._attempt()
+            if self._progress or asyncio.get_running_loop().time() - started_s > self._timing.proven_s:
+                waits = self._delays()
+            # Nothing but another pod or another operator mends a refusal: ask seldom.
+            wait_s = self._timing.longest_delay_s if refused else next(waits)
+            log.info("dialling the operator again in %.1f s", wait_s)
+            await asyncio.sleep(wait_s)
+
+    def _delays(self) -> Iterator[float]:
+        return delays(self._timing.first_delay_s, self._timing.longest_delay_s, self._chance)
+
+    async def _attempt(self) -> bool:
+        """One stream from dial to end; true if the operator will have nothing to do with this pod."""
+        self.attempts += 1
+        self._progress = False
+        try:
+            # Read at each dial: the kubelet renews the token, the operator may renew its authority.
+            authority = await asyncio.to_thread(self._settings.ca_file.read_bytes)
+            token = (await asyncio.to_thread(self._settings.token_file.read_text)).strip()
+        except (OSError, UnicodeDecodeError) as error:
+            log.warning("cannot dial the operator: %s", error)
+            return False
+        try:
+            await self._serve(authority, token)
+        except grpc.aio.AioRpcError as error:
+            log.warning(
+                "operator %s: %s %s", self._settings.operator_address, error.code().name, error.details()
+            )
+            return bool(error.code() is grpc.StatusCode.PERMISSION_DENIED)
+        except TimeoutError:
+            log.warning("operator %s takes no messages", self._settings.operator_address)
+        finally:
+            self.connected = False
+        return False
+
+    async def _serve(self, authority: bytes, token: str) -> None:
+        # A call credential, not plain metadata: gRPC then never puts the token on a channel without TLS.
+        credentials = grpc.composite_channel_credentials(
+            grpc.ssl_channel_credentials(root_certificates=authority),
+            grpc.access_token_call_credentials(token),
+        )
+        async with grpc.aio.secure_channel(
+            self._settings.operator_address, credentials, options=self._options()
+        ) as channel:
+            call = forwarder_pb2_grpc.ForwarderStub(channel).Stream()  # type: ignore[no-untyped-call]
+            self._local.changed.clear()
+            await self._send(call, messages.hello(self._settings, self._local))
+            self.connected = True
+            await first_of(self._take_deltas(call), self._report_load(call), self._report_changes(call))
+
+    def _options(self) -> list[tuple[str, int | str]]:
+        return [
+            ("grpc.ssl_target_name_override", self._settings.operator_server_name),
+            ("grpc.keepalive_time_ms", int(self._timing.keepalive_s * 1000)),
+            ("grpc.keepalive_timeout_ms", int(self._timing.keepalive_timeout_s * 1000)),
+            ("grpc.http2.max_pings_without_data", 0),
+            ("grpc.max_receive_message_length", _MESSAGE_MAX_BYTES),
+            ("grpc.enable_retries", 0),
+            ("grpc.use_local_subchannel_pool", 1),
+        ]
+
+    async def _send(self, call: Call, message: pb.AgentMessage) -> None:
+        async with self._sending, asyncio.timeout(self._timing.write_timeout_s):
+            await call.write(message)
+
+    async def _take_deltas(self, call: Call) -> None:
+        """Apply and acknowledge in order; the next is read only then, so gRPC holds a fast operator back."""
+        async for message in call:
+            self._progress = True
+            if message.HasField("delta"):
+                await self._local.apply(message.delta)
+                await self._send(call, messages.ack(message.delta.sequence, self._local))
+        log.info("the operator ended the stream")
+
+    async def _report_load(self, call: Call) -> None:
+        while True:
+            await asyncio.sleep(self._timing.load_every_s)
+            if not self._local.running:
+                continue
+            try:
+                stats = await self._forwarder.read_stats()
+            except ForwarderError as error:
+                log.warning("no load report: %s", error)
+                continue
+            await self._send(call, messages.load(stats))
+
+    async def _report_changes(self, call: Call) -> None:
+        while True:
+            await self._local.changed.wait()
+            self._local.changed.clear()
+            await self._send(call, messages.ack(messages.UNASKED, self._local))
