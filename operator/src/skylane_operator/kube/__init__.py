@@ -1,0 +1,1 @@
+"""I/O: everything that is read from and written to the Kubernetes API."""

@@ -1,0 +1,202 @@
+"""All that we watch, and how a plan's inputs are read from it: from memory, at a cost that depends on one LoadBalancer only."""
+
+import asyncio
+import time
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
+
+from skylane_operator.kube.client import KubeClient
+from skylane_operator.kube.load_balancers import LoadBalancers, Stored
+from skylane_operator.kube.owned import LABEL_SELECTOR, Owned, owned_from
+from skylane_operator.kube.reflector import Changed, Reflector
+from skylane_operator.kube.resource import (
+    ENDPOINT_SLICE,
+    NETWORK_ATTACHMENT,
+    NODE,
+    OWNED,
+    POD,
+    SERVICE,
+    STATEFUL_SET,
+    Resource,
+)
+from skylane_operator.kube.store import Store
+from skylane_operator.kube.usage import NodeUsage, is_forwarder
+from skylane_operator.model.key import Key
+from skylane_operator.model.kubernetes import EndpointSlice, NetworkAttachmentDefinition, Node, Pod, Service
+from skylane_operator.model.load_balancer import LoadBalancer
+from skylane_operator.plan import Inputs
+from skylane_operator.plan.names import LOAD_BALANCER_LABEL
+from skylane_operator.plan.observed import AgentState, Observed
+from skylane_operator.plan.placement import requested_by
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+_SERVICE_LABEL = "kubernetes.io/service-name"
+
+
+class Changes(Protocol):
+    """Who is told what changed. Each says whom it may concern, not what to do about it."""
+
+    def service(self, key: Key) -> None:
+        """A Service or its endpoints."""
+
+    def nodes(self) -> None:
+        """What nodes there are, or what they offer."""
+
+    def usage(self) -> None:
+        """What pods of others take of the nodes."""
+
+    def own(self, key: Key) -> None:
+        """Something that we made for the LoadBalancer, or one of its pods."""
+
+    def attachment(self, key: Key) -> None:
+        """A NetworkAttachmentDefinition."""
+
+
+def _service_of(piece: EndpointSlice) -> Key:
+    return Key(piece.metadata.namespace, piece.metadata.labels.get(_SERVICE_LABEL, ""))
+
+
+def _load_balancer_of(pod: Pod) -> Key:
+    return Key(pod.metadata.namespace, pod.metadata.labels.get(LOAD_BALANCER_LABEL, ""))
+
+
+def _forwarder_index(pod: Pod) -> Iterator[Hashable]:
+    if is_forwarder(pod):
+        yield True
+        yield _load_balancer_of(pod)
+
+
+def _pod_from(body: Json) -> Pod:
+    pod = Pod.model_validate(body)
+    requested_by(
+        pod
+    )  # raises ValueError here, where one pod is left out, instead of later, where it would stop a plan
+    return pod
+
+
+class Cluster:
+    """Stores and the reflectors that keep them."""
+
+    def __init__(self, client: KubeClient, namespaces: tuple[str, ...], changes: Changes) -> None:
+        self.load_balancers = LoadBalancers(client, namespaces)
+        self.services: Store[Service] = Store()
+        self.endpoint_slices: Store[EndpointSlice] = Store({"service": lambda piece: (_service_of(piece),)})
+        self.nodes: Store[Node] = Store()
+        self.pods: Store[Pod] = Store({"forwarder": _forwarder_index})
+        self.attachments: Store[NetworkAttachmentDefinition] = Store()
+        self.owned: dict[str, Store[Owned]] = {
+            resource.kind: Store({"load_balancer": lambda owned: (owned.load_balancer,)})
+            for resource in OWNED
+        }
+        self.reflectors: list[Reflector[Any]] = []
+        self._usage = NodeUsage()
+        self._client, self._namespaces, self._changes = client, namespaces or ("",), changes
+        self._reflect_all()
+
+    def _reflect_all(self) -> None:
+        changes = self._changes
+        self._reflect(
+            SERVICE, Service.model_validate, self.services, lambda key, _old, _new: changes.service(key)
+        )
+        self._reflect(ENDPOINT_SLICE, EndpointSlice.model_validate, self.endpoint_slices, self._slice_changed)
+        # Nodes have no namespace, and pods of every namespace use them; attachments may lie in any.
+        self._reflect(NODE, Node.model_validate, self.nodes, lambda *_: changes.nodes(), everywhere=True)
+        self._reflect(POD, _pod_from, self.pods, self._pod_changed, everywhere=True)
+        self._reflect(
+            NETWORK_ATTACHMENT,
+            NetworkAttachmentDefinition.model_validate,
+            self.attachments,
+            lambda key, _old, _new: changes.attachment(key),
+            everywhere=True,
+        )
+        for resource in OWNED:
+            self._reflect(
+                resource, owned_from, self.owned[resource.kind], self._owned_changed, selector=LABEL_SELECTOR
+            )
+
+    def _reflect(  # noqa: PLR0913 - what a Reflector takes
+        self,
+        resource: Resource,
+        parse: Callable[[Json], T],
+        store: Store[T],
+        changed: Changed[T],
+        *,
+        everywhere: bool = False,
+        selector: str = "",
+    ) -> None:
+        for namespace in ("",) if everywhere else self._namespaces:
+            self.reflectors.append(
+                Reflector(
+                    self._client,
+                    resource,
+                    parse,
+                    store,
+                    changed,
+                    namespace=namespace,
+                    label_selector=selector,
+                )
+            )
+
+    async def run(self) -> None:
+        """Keep the stores up to date until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for reflector in self.reflectors:
+                group.create_task(reflector.run(), name=f"reflect {reflector.resource.plural}")
+
+    async def synced(self) -> None:
+        """Wait until everything has been listed once: before that, what is missing may only not have been read yet."""
+        for reflector in self.reflectors:
+            await reflector.synced.wait()
+
+    def silence_s(self) -> float:
+        """Seconds since the reflector that has been silent longest heard of the API server."""
+        return time.monotonic() - min(reflector.last_contact for reflector in self.reflectors)
+
+    def inputs_for(self, stored: Stored, load_balancer: LoadBalancer) -> Inputs:
+        """Everything that a plan for it depends on."""
+        key, spec = stored.key, load_balancer.spec
+        names = {backend.service for listener in spec.listeners for backend in listener.backends}
+        keys = {name: Key(key.namespace, name) for name in sorted(names)}
+        services = {name: self.services.get(service) for name, service in keys.items()}
+        attachments = {network.attachment_key(key.namespace) for network in spec.dataplane.networks}
+        found = {attachment: self.attachments.get(attachment) for attachment in attachments}
+        others = self.load_balancers.sharing_addresses(stored)
+        return Inputs(
+            load_balancer=load_balancer,
+            services={name: service for name, service in services.items() if service is not None},
+            endpoint_slices={
+                name: self.endpoint_slices.by("service", service) for name, service in keys.items()
+            },
+            nodes=tuple(self.nodes.values()),
+            pods=self._usage.as_pods() + self.pods.by("forwarder", True),  # noqa: FBT003 - an index value
+            network_attachments={name: one for name, one in found.items() if one is not None},
+            other_claims=tuple(other.claims for other in others if other.claims is not None),
+        )
+
+    def observed_for(self, key: Key, agents: Mapping[str, AgentState]) -> Observed:
+        """What there is of it: its pods, its StatefulSet and, by pod name, its agents."""
+        sets = self.owned[STATEFUL_SET.kind].by("load_balancer", key)
+        return Observed(
+            pods={pod.metadata.name: pod for pod in self.pods.by("forwarder", key)},
+            stateful_set=sets[0].stateful_set if sets else None,
+            agents=agents,
+        )
+
+    def _slice_changed(self, _key: Key, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
+        for service in {_service_of(piece) for piece in (old, new) if piece is not None}:
+            self._changes.service(service)
+
+    def _pod_changed(self, _key: Key, old: Pod | None, new: Pod | None) -> None:
+        for load_balancer in {
+            _load_balancer_of(pod) for pod in (old, new) if pod is not None and is_forwarder(pod)
+        }:
+            self._changes.own(load_balancer)
+        gone = old is not None and new is None
+        if self._usage.changed(old, new) or gone:
+            self._changes.usage()
+
+    def _owned_changed(self, _key: Key, old: Owned | None, new: Owned | None) -> None:
+        for load_balancer in {owned.load_balancer for owned in (old, new) if owned is not None}:
+            self._changes.own(load_balancer)

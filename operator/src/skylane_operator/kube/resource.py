@@ -1,0 +1,45 @@
+"""The kinds of the API that we read or write, and their paths."""
+
+from dataclasses import dataclass
+
+from skylane_operator.model.key import Key
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """One kind. `group_version` is `v1` for the core group, `group/version` otherwise."""
+
+    group_version: str
+    kind: str
+    plural: str
+    namespaced: bool = True
+
+    def collection_path(self, namespace: str = "") -> str:
+        """Path of all objects, or of those in one namespace."""
+        root = "/api" if "/" not in self.group_version else "/apis"
+        scope = f"/namespaces/{namespace}" if namespace else ""
+        return f"{root}/{self.group_version}{scope}/{self.plural}"
+
+    def path(self, key: Key) -> str:
+        """Path of one object; a cluster-scoped key has an empty namespace."""
+        return f"{self.collection_path(key.namespace)}/{key.name}"
+
+
+SERVICE = Resource("v1", "Service", "services")
+POD = Resource("v1", "Pod", "pods")
+NODE = Resource("v1", "Node", "nodes", namespaced=False)
+SECRET = Resource("v1", "Secret", "secrets")
+CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
+SERVICE_ACCOUNT = Resource("v1", "ServiceAccount", "serviceaccounts")
+ENDPOINT_SLICE = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslices")
+STATEFUL_SET = Resource("apps/v1", "StatefulSet", "statefulsets")
+POD_DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+EVENT = Resource("events.k8s.io/v1", "Event", "events")
+LOAD_BALANCER = Resource("skylane.dev/v1alpha1", "LoadBalancer", "loadbalancers")
+NETWORK_ATTACHMENT = Resource(
+    "k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", "network-attachment-definitions"
+)
+TOKEN_REVIEW = Resource("authentication.k8s.io/v1", "TokenReview", "tokenreviews", namespaced=False)
+
+# What we make for a LoadBalancer, in the order in which it is removed.
+OWNED = (POD_DISRUPTION_BUDGET, STATEFUL_SET, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT)

@@ -1,0 +1,181 @@
+import asyncio
+import contextlib
+
+import pytest
+from operator_support import eventually, service
+
+from skylane_operator.kube import client as client_module
+from skylane_operator.kube import reflector as reflector_module
+from skylane_operator.kube.client import KubeClient
+from skylane_operator.kube.reflector import Reflector
+from skylane_operator.kube.resource import SERVICE, Resource
+from skylane_operator.kube.store import Store
+from skylane_operator.model.key import Key
+from skylane_operator.model.kubernetes import Service
+
+pytestmark = pytest.mark.apiserver
+
+
+class Watched:
+    def __init__(self, client, namespace, parse=Service.model_validate, resource=SERVICE):
+        self.changes = []
+        self.store = Store()
+        self.reflector = Reflector(client, resource, parse, self.store, self._changed, namespace=namespace)
+
+    def _changed(self, key, old, new):
+        self.changes.append((key.name, old is not None, new is not None))
+
+    def names(self):
+        return {key.name for key in self.store}
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        task = asyncio.create_task(self.reflector.run())
+        try:
+            yield self
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def add(api_server, namespace, name, *ports):
+    api_server.request("POST", f"/api/v1/namespaces/{namespace}/services", service(namespace, name, *ports))
+
+
+def remove(api_server, namespace, name):
+    api_server.request("DELETE", f"/api/v1/namespaces/{namespace}/services/{name}")
+
+
+async def test_lists_then_follows(api_server, client, namespace):
+    add(api_server, namespace, "before")
+    async with Watched(client, namespace).running() as watched:
+        await asyncio.wait_for(watched.reflector.synced.wait(), 10)
+        assert watched.names() == {"before"}
+        add(api_server, namespace, "after")
+        await eventually(lambda: watched.names() == {"before", "after"}, "the new Service")
+        remove(api_server, namespace, "before")
+        await eventually(lambda: watched.names() == {"after"}, "the deletion")
+    assert watched.changes == [("before", False, True), ("after", False, True), ("before", True, False)]
+
+
+async def test_a_change_of_what_nobody_reads_is_no_change(api_server, client, namespace):
+    add(api_server, namespace, "one")
+    async with Watched(client, namespace).running() as watched:
+        await eventually(lambda: watched.names() == {"one"}, "the Service")
+        path = f"/api/v1/namespaces/{namespace}/services/one"
+        body = api_server.request("GET", path)
+        body["spec"]["sessionAffinity"] = "ClientIP"
+        api_server.request("PUT", path, body)
+        add(api_server, namespace, "two")
+        await eventually(lambda: "two" in watched.names(), "what came after it")
+    assert watched.changes == [("one", False, True), ("two", False, True)]
+
+
+async def test_pages_are_put_together(api_server, client, namespace, monkeypatch):
+    monkeypatch.setattr(client_module, "PAGE_SIZE", 2)
+    for number in range(5):
+        add(api_server, namespace, f"service-{number}")
+    async with Watched(client, namespace).running() as watched:
+        await asyncio.wait_for(watched.reflector.synced.wait(), 10)
+        assert len(watched.names()) == 5
+        add(api_server, namespace, "later")
+        await eventually(lambda: "later" in watched.names(), "the watch to go on from the last page")
+
+
+async def test_what_vanished_unseen_is_dropped_after_a_410(api_server, client, namespace):
+    add(api_server, namespace, "ghost")
+    add(api_server, namespace, "stays")
+    watched = Watched(client, namespace)
+    async with watched.running():
+        await eventually(lambda: len(watched.names()) == 2, "the list")
+    remove(api_server, namespace, "ghost")
+    # A server that has just started remembers no events from before: the version we go on from is gone.
+    api_server.restart()
+    async with watched.running():
+        await eventually(lambda: watched.names() == {"stays"}, "the ghost to go", 30)
+        assert watched.reflector.relists == 2
+        add(api_server, namespace, "later")
+        await eventually(lambda: "later" in watched.names(), "the watch after the second list")
+    assert ("ghost", True, False) in watched.changes
+    assert ("stays", True, True) not in watched.changes
+
+
+async def test_goes_on_after_the_api_server_was_away(api_server, client, namespace):
+    async with Watched(client, namespace).running() as watched:
+        await asyncio.wait_for(watched.reflector.synced.wait(), 10)
+        await asyncio.to_thread(api_server.restart)
+        add(api_server, namespace, "later")
+        await eventually(lambda: "later" in watched.names(), "the watch to be opened again", 30)
+
+
+async def test_an_object_that_cannot_be_read_is_left_out_alone(api_server, client, namespace):
+    def parse(body):
+        if body["metadata"]["name"] == "poison":
+            raise ValueError("cannot be read")
+        return Service.model_validate(body)
+
+    for name in ("good", "poison"):
+        add(api_server, namespace, name)
+    async with Watched(client, namespace, parse).running() as watched:
+        await asyncio.wait_for(watched.reflector.synced.wait(), 10)
+        add(api_server, namespace, "later")
+        await eventually(lambda: watched.names() == {"good", "later"}, "the good ones")
+
+
+async def test_a_kind_that_is_not_there_yet_is_found_when_it_comes(api_server, client, namespace, monkeypatch):
+    monkeypatch.setattr(reflector_module, "ABSENT_PAUSE_S", 0.05)
+    resource = Resource("tests.skylane.dev/v1", "Thing", "things")
+    async with Watched(client, namespace, lambda body: body, resource).running() as watched:
+        await asyncio.wait_for(watched.reflector.synced.wait(), 10)
+        assert watched.reflector.absent
+        definitions = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        api_server.request("POST", definitions, _definition(resource))
+        try:
+            await eventually(lambda: not watched.reflector.absent, "the kind to be known", 30)
+            thing = {"apiVersion": resource.group_version, "kind": "Thing", "metadata": {"name": "one"}}
+            api_server.request("POST", resource.collection_path(namespace), thing)
+            await eventually(lambda: watched.names() == {"one"}, "the object")
+        finally:
+            api_server.request("DELETE", f"{definitions}/things.tests.skylane.dev")
+
+
+def _definition(resource):
+    group, version = resource.group_version.split("/")
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{resource.plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": resource.plural, "kind": resource.kind},
+            "versions": [{"name": version, "served": True, "storage": True, "schema": schema}],
+        },
+    }
+
+
+async def test_a_namespace_of_its_own_is_all_it_touches(api_server, client, namespace):
+    store = Store()
+    other = Key("elsewhere", "untouched")
+    store.put(other, "somebody else's")
+    reflector = Reflector(client, SERVICE, Service.model_validate, store, lambda *_: None, namespace=namespace)
+    task = asyncio.create_task(reflector.run())
+    try:
+        await asyncio.wait_for(reflector.synced.wait(), 10)
+        assert store.get(other) == "somebody else's"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_no_server_is_a_fault_that_says_so():
+    from kubernetes.aio.client.configuration import Configuration  # noqa: PLC0415
+
+    from skylane_operator.errors import ApiUnavailableError  # noqa: PLC0415
+
+    configuration = Configuration()
+    configuration.host = "https://127.0.0.1:1"
+    async with KubeClient(configuration) as nobody:
+        with pytest.raises(ApiUnavailableError, match="127.0.0.1:1"):
+            await nobody.request("GET", "/version")
