@@ -1,0 +1,1 @@
+"""I/O: the gRPC server that the agents of the forwarder pods dial."""

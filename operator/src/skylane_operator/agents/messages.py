@@ -1,0 +1,41 @@
+"""Between a snapshot's dictionaries (the forwarder's JSON files) and the messages of the stream. The field names are equal."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from skylane_api.forwarder.v1 import forwarder_pb2 as pb
+from skylane_operator.plan.observed import AgentListener
+
+Json = dict[str, Any]
+
+# The file format's version is the agent's to write, not part of the contract.
+_NOT_SENT = {"version"}
+
+
+def base_message(base: Json) -> pb.Base:
+    """base.json as a message."""
+    return pb.Base(**_sent(base))
+
+
+def listener_message(listener: Json) -> pb.Listener:
+    """listeners/<name>.json as a message."""
+    return pb.Listener(**_sent(listener))
+
+
+def _sent(file: Json) -> Json:
+    return {name: value for name, value in file.items() if name not in _NOT_SENT}
+
+
+def listeners_in(states: Iterable[pb.ListenerState]) -> dict[str, AgentListener]:
+    """What an agent says of its listeners, by name."""
+    return {state.name: AgentListener(generation=state.generation, error=state.error) for state in states}
+
+
+def first_portion(listeners: tuple[Json, ...], max_backends: int) -> tuple[Json, ...]:
+    """As many from the start as have at most `max_backends` backends together, but at least one."""
+    total = 0
+    for index, listener in enumerate(listeners):
+        total += 1 + len(listener["backends"])
+        if index and total > max_backends:
+            return listeners[:index]
+    return listeners

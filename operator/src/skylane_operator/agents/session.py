@@ -1,0 +1,173 @@
+"""One stream: what its pod lacks is sent as one Delta, answered by one Ack, and only then is the next one computed.
+
+Whatever changed meanwhile is in that next one: a slow agent gets the latest state, never a queue of old ones.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+
+from skylane_api.forwarder.v1 import forwarder_pb2 as pb
+from skylane_operator.agents.messages import base_message, first_portion, listener_message, listeners_in
+from skylane_operator.agents.registry import Agents
+from skylane_operator.errors import AgentError
+from skylane_operator.model.key import Key
+from skylane_operator.plan.observed import AgentListener
+from skylane_operator.snapshot import Delta, delta_for
+
+ACK_TIMEOUT_S = 15.0
+# About half a MiB, well below gRPC's limit of 4 MiB a message.
+MAX_BACKENDS_A_DELTA = 20_000
+# What a listener that is not there has for a generation.
+GONE = ""
+
+_log = logging.getLogger(__name__)
+
+
+class SupersededError(AgentError):
+    """The pod has opened a newer stream."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sent:
+    """Generations that the Delta under way shall bring about; `GONE` for a listener that it removes."""
+
+    base: str = ""
+    listeners: Mapping[str, str] = field(default_factory=dict)
+
+
+class Session:
+    """State of one stream after its Hello.
+
+    `ack_timeout_s` bounds how long a Delta may stay unanswered. Not thread-safe: all methods run in one event loop.
+    """
+
+    def __init__(
+        self, agents: Agents, pod: Key, load_balancer: Key, ack_timeout_s: float = ACK_TIMEOUT_S
+    ) -> None:
+        self._agents, self._pod, self._load_balancer = agents, pod, load_balancer
+        self._ack_timeout_s = ack_timeout_s
+        self._wake = asyncio.Event()
+        self._acked = asyncio.Event()
+        self._superseded = False
+        self._base_generation = ""
+        self._listeners: dict[str, AgentListener] = {}
+        self._refused: dict[str, str] = {}  # listener to the generation that the forwarder did not take
+        self._sequence = 0
+        self._refused_base = ""
+        self._sent = Sent()
+
+    def wake(self) -> None:
+        """See `Peer`."""
+        self._wake.set()
+
+    def supersede(self) -> None:
+        """See `Peer`."""
+        self._superseded = True
+        self._wake.set()
+        self._acked.set()
+
+    def open(self, hello: pb.Hello) -> None:
+        """Take the agent's first word and make this the pod's stream."""
+        self._agents.connected(self._pod, self._load_balancer, self)
+        self._take(hello.base_generation, listeners_in(hello.listeners))
+        self._wake.set()
+
+    def close(self) -> None:
+        """The stream has ended."""
+        self._agents.disconnected(self._pod, self)
+
+    def receive(self, message: pb.AgentMessage) -> None:
+        """Take a later word. Raises AgentError for one that has no place here."""
+        kind = message.WhichOneof("message")
+        if kind == "ack":
+            self._receive_ack(message.ack)
+        elif kind == "load":
+            self._agents.loaded(self._pod, {one.name: one.active_flows for one in message.load.listeners})
+        else:
+            raise AgentError(f"{self._pod} sent {kind or 'nothing'} where an Ack or a Load was due")
+
+    async def deltas(self) -> AsyncIterator[pb.OperatorMessage]:
+        """What to send, when it is due. Raises SupersededError, and AgentError if an Ack does not come."""
+        while True:
+            await self._wake.wait()
+            self._wake.clear()
+            while (delta := self._due()) is not None:
+                self._sequence += 1
+                self._acked.clear()
+                yield _message(self._sequence, delta)
+                await self._answer()
+            if self._superseded:
+                raise SupersededError(f"{self._pod} has opened a newer stream")
+
+    async def _answer(self) -> None:
+        try:
+            await asyncio.wait_for(self._acked.wait(), self._ack_timeout_s)
+        except TimeoutError as late:
+            raise AgentError(
+                f"{self._pod} did not answer Delta {self._sequence} within {self._ack_timeout_s:g} s"
+            ) from late
+
+    def _due(self) -> Delta | None:
+        snapshot = None if self._superseded else self._agents.desired(self._pod)
+        if snapshot is None:
+            return None
+        delta = self._without_refused(delta_for(snapshot, self._base_generation, self._running()))
+        if delta.empty:
+            return None
+        upserts = first_portion(delta.upserts, MAX_BACKENDS_A_DELTA)
+        wanted = {listener["name"]: listener["generation"] for listener in upserts}
+        wanted |= dict.fromkeys(delta.removals, GONE)
+        self._sent = Sent(base=delta.base["generation"] if delta.base else "", listeners=wanted)
+        return Delta(base=delta.base, upserts=upserts, removals=delta.removals)
+
+    def _receive_ack(self, ack: pb.Ack) -> None:
+        if ack.sequence not in (0, self._sequence):
+            raise AgentError(
+                f"{self._pod} answered Delta {ack.sequence}, the last one sent was {self._sequence}"
+            )
+        self._take(ack.base_generation, listeners_in(ack.listeners))
+        if ack.sequence:
+            self._note_refusals()
+            self._acked.set()
+        else:
+            self._wake.set()
+
+    def _take(self, base_generation: str, listeners: dict[str, AgentListener]) -> None:
+        self._base_generation, self._listeners = base_generation, listeners
+        self._agents.said(self._pod, self, base_generation, listeners)
+
+    def _note_refusals(self) -> None:
+        running = self._running()
+        for name, generation in self._sent.listeners.items():
+            if running.get(name, "") == generation:
+                self._refused.pop(name, None)
+            else:
+                # Refused; or written to disk only, and an unasked Ack follows when the forwarder runs it.
+                self._refused[name] = generation
+                if name in self._listeners and self._listeners[name].error:
+                    _log.warning("%s: listener %s: %s", self._pod, name, self._listeners[name].error)
+        if self._sent.base and self._sent.base != self._base_generation:
+            self._refused_base = self._sent.base
+
+    def _running(self) -> dict[str, str]:
+        return {name: listener.generation for name, listener in self._listeners.items()}
+
+    def _without_refused(self, delta: Delta) -> Delta:
+        # What the forwarder refused once it refuses again: it is sent again in another generation, or on a new stream.
+        base = None if delta.base is None or delta.base["generation"] == self._refused_base else delta.base
+        upserts = tuple(one for one in delta.upserts if self._refused.get(one["name"]) != one["generation"])
+        removals = tuple(name for name in delta.removals if self._refused.get(name) != GONE)
+        return Delta(base=base, upserts=upserts, removals=removals)
+
+
+def _message(sequence: int, delta: Delta) -> pb.OperatorMessage:
+    return pb.OperatorMessage(
+        delta=pb.Delta(
+            sequence=sequence,
+            base=None if delta.base is None else base_message(delta.base),
+            upserts=[listener_message(listener) for listener in delta.upserts],
+            removals=delta.removals,
+        )
+    )

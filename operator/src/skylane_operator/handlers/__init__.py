@@ -1,0 +1,1 @@
+"""What wakes the reconciler: events in, dirty keys out, nothing else."""

@@ -1,0 +1,46 @@
+"""Kopf, for our own resource only: every event of a LoadBalancer marks its key. Nothing is written to the object."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import kopf
+
+from skylane_operator.model.key import Key
+from skylane_operator.model.load_balancer import API_VERSION, PLURAL
+
+GROUP, _, VERSION = API_VERSION.partition("/")
+
+_Registry = kopf.OperatorRegistry
+
+
+def registry_for(changed: Callable[[Key], None], login: Callable[[], kopf.ConnectionInfo]) -> _Registry:
+    """The handlers. `login` gives the connection whenever Kopf asks for one, at the start and after a 401."""
+    registry = kopf.OperatorRegistry()
+
+    @kopf.on.login(registry=registry)
+    def connection(**_: Any) -> kopf.ConnectionInfo:  # noqa: ANN401 - Kopf's calling convention
+        return login()
+
+    @kopf.on.startup(registry=registry)
+    def configured(settings: kopf.OperatorSettings, **_: Any) -> None:  # noqa: ANN401
+        settings.posting.enabled = False  # events are the reconciler's to post
+        settings.scanning.disabled = True  # one kind, known beforehand: no watch of CRDs and namespaces
+        settings.queueing.idle_timeout = 5.0
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)
+    def happened(namespace: str | None, name: str, **_: Any) -> None:  # noqa: ANN401
+        changed(Key(namespace or "", name))
+
+    return registry
+
+
+async def watch_load_balancers(registry: _Registry, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
+    """Run Kopf in this event loop until `stop` is set."""
+    await kopf.operator(
+        registry=registry,
+        standalone=True,  # no peering: it freezes equals; leadership is a Lease's business
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        stop_flag=stop,
+    )

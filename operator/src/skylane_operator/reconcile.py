@@ -1,0 +1,71 @@
+"""The story: read, plan, apply and push, tell. Level-based: whatever woke us, the whole is looked at, and nothing is written
+that is as it should be already."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+
+from skylane_operator.agents.registry import Agents
+from skylane_operator.kube.apply import Applier
+from skylane_operator.kube.client import KubeClient
+from skylane_operator.kube.cluster import Cluster
+from skylane_operator.kube.load_balancers import Stored
+from skylane_operator.kube.rollout import replace_stale_pod
+from skylane_operator.kube.status_writer import StatusWriter
+from skylane_operator.model.key import Key
+from skylane_operator.model.load_balancer import LoadBalancer
+from skylane_operator.plan import Plan, plan_for
+from skylane_operator.render import RenderSettings, objects_for
+from skylane_operator.snapshot import snapshot_for
+from skylane_operator.status import rejected_status_for, status_for
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    """`settings` is asked each time: the CA in it may be replaced while we run."""
+
+    client: KubeClient
+    cluster: Cluster
+    agents: Agents
+    applier: Applier
+    status: StatusWriter
+    settings: Callable[[], RenderSettings]
+    now: Callable[[], datetime]
+
+    async def reconcile(self, key: Key) -> None:
+        """Bring one LoadBalancer closer to what it asks for. Raises SkylaneError when something has to be tried again."""
+        stored = await self.cluster.load_balancers.read(key)
+        if stored is None:
+            self._forget(key)
+        elif isinstance(stored.parsed, LoadBalancer):
+            await self._serve(stored, stored.parsed)
+        else:
+            status = rejected_status_for(stored.parsed, stored.generation, stored.status, self.now())
+            self.status.write(stored, status)
+
+    async def _serve(self, stored: Stored, load_balancer: LoadBalancer) -> None:
+        plan = plan_for(self.cluster.inputs_for(stored, load_balancer))
+        self._push(plan)
+        try:
+            await self._apply(plan, stored.uid)
+        finally:
+            # Also when the API server refused something: what is true of the rest is told all the same.
+            observed = self.cluster.observed_for(plan.key, self.agents.states_of(plan.key))
+            self.status.write(stored, status_for(plan, observed, stored.status, self.now()))
+        await replace_stale_pod(self.client, plan, observed)
+
+    def _push(self, plan: Plan) -> None:
+        snapshots = snapshot_for(plan)
+        self.agents.push(plan.key, {pod.name: snapshots[pod.ordinal] for pod in plan.pods})
+
+    async def _apply(self, plan: Plan, uid: str) -> None:
+        if not plan.deployable:
+            return
+        objects = objects_for(plan, self.settings())
+        await self.applier.apply(objects)
+        await self.applier.prune(plan.key, uid, objects)
+
+    def _forget(self, key: Key) -> None:
+        self.agents.forget(key)
+        self.applier.forget(key)
+        self.status.forget(key)

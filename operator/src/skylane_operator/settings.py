@@ -1,0 +1,60 @@
+"""Settings of the operator, from its environment."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+
+from skylane_operator.errors import SettingsError
+
+_PREFIX = "SKYLANE_"
+
+
+def _listed(value: object) -> object:
+    return (
+        tuple(part for part in value.replace(",", " ").split() if part) if isinstance(value, str) else value
+    )
+
+
+HostPort = Annotated[str, Field(pattern=r"^[^\s]+:[0-9]{1,5}$")]
+
+
+class Settings(BaseModel):
+    """Each field is read from SKYLANE_<FIELD>, `kubeconfig` from KUBECONFIG (absent: the pod's own ServiceAccount)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    namespace: Annotated[str, Field(min_length=1)]
+    lb_image: Annotated[str, Field(min_length=1)]
+    image_pull_policy: Literal["Always", "IfNotPresent", "Never"] = "IfNotPresent"
+    operator_address: HostPort | None = (
+        None  # what agents dial; None: the ClusterIP of Service skylane-operator
+    )
+    watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # empty: all
+    grpc_address: HostPort = "0.0.0.0:9443"
+    http_address: HostPort = "0.0.0.0:8080"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+    kubeconfig: Path | None = None
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Raises SettingsError that names the variable."""
+        given = {
+            name: environment[_PREFIX + name.upper()]
+            for name in cls.model_fields
+            if environment.get(_PREFIX + name.upper())
+        }
+        if kubeconfig := environment.get("KUBECONFIG"):
+            given["kubeconfig"] = kubeconfig
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            faults = [f"{_PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
+            raise SettingsError("; ".join(faults)) from error
+
+    @property
+    def server_name(self) -> str:
+        """The name in the serving certificate."""
+        return f"skylane-operator.{self.namespace}.svc"

@@ -1,0 +1,88 @@
+"""Health endpoints and metrics of the operator (HTTP, plain)."""
+
+from collections.abc import Callable, Iterable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from skylane_operator.agents.registry import Agents
+from skylane_operator.handlers.queue import DirtyQueue
+from skylane_operator.kube.cluster import Cluster
+from skylane_operator.kube.status_writer import StatusWriter
+
+# Bookmarks come about every minute; a reflector that has heard nothing for longer than this is stuck.
+MAX_SILENCE_S = 600.0
+
+
+class OperatorCollector(Collector):
+    """Reads what the parts count by themselves, at the moment of the scrape."""
+
+    def __init__(self, cluster: Cluster, agents: Agents, queue: DirtyQueue, status: StatusWriter) -> None:
+        self._cluster, self._agents, self._queue, self._status = cluster, agents, queue, status
+
+    def collect(self) -> Iterable[Metric]:
+        """One family at a time."""
+        yield CounterMetricFamily("skylane_reconciles", "Reconciles begun.", self._queue.handled)
+        yield CounterMetricFamily("skylane_reconcile_failures", "Reconciles to repeat.", self._queue.failed)
+        yield CounterMetricFamily("skylane_status_writes", "Status patches written.", self._status.writes)
+        yield GaugeMetricFamily(
+            "skylane_queue_keys", "LoadBalancers that wait for a reconcile.", len(self._queue)
+        )
+        yield GaugeMetricFamily("skylane_agents", "Agents connected.", self._agents.connection_count())
+        yield GaugeMetricFamily(
+            "skylane_watch_silence_seconds",
+            "Time since the most silent watch heard of the API server.",
+            self._cluster.silence_s(),
+        )
+        flows = GaugeMetricFamily(
+            "skylane_listener_active_flows",
+            "Flows of a listener over all its pods.",
+            labels=["namespace", "load_balancer", "listener"],
+        )
+        for (key, listener), count in sorted(self._agents.active_flows().items()):
+            flows.add_metric([key.namespace, key.name, listener], count)
+        yield flows
+
+
+class HttpServer:
+    """/healthz fails when a watch is stuck, /readyz until `ready` says so, /metrics is Prometheus text."""
+
+    def __init__(
+        self, collector: OperatorCollector, silence_s: Callable[[], float], ready: Callable[[], bool]
+    ) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(collector)
+        self._silence_s, self._ready = silence_s, ready
+        application = web.Application()
+        application.router.add_get("/healthz", self._healthz)
+        application.router.add_get("/readyz", self._readyz)
+        application.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(application, access_log=None)
+
+    async def start(self, address: str) -> int:
+        """Listen on `host:port`; returns the port. Raises OSError if it is taken."""
+        host, _, port = address.rpartition(":")
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, host, int(port))
+        await site.start()
+        return int(self._runner.addresses[0][1])
+
+    async def stop(self) -> None:
+        """Close it."""
+        await self._runner.cleanup()
+
+    async def _healthz(self, _request: web.Request) -> web.Response:
+        silence = self._silence_s()
+        if silence > MAX_SILENCE_S:
+            return web.Response(status=503, text=f"a watch has heard nothing for {silence:.0f} s\n")
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _request: web.Request) -> web.Response:
+        if not self._ready():
+            return web.Response(status=503, text="not all that is watched has been listed yet\n")
+        return web.Response(text="ok\n")
+
+    async def _metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(text=generate_latest(self._registry).decode(), content_type="text/plain")
