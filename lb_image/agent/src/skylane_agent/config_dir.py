@@ -1,7 +1,7 @@
 """The forwarder's configuration directory: complete and valid at any instant, whatever is killed when.
 
-A file appears by rename of a temporary one in the same folder, after its bytes are on disk. Temporary names begin
-with a dot: the forwarder passes over them, and the next agent removes those that a killed one left.
+A file appears by rename of a temporary one in the same folder, after its bytes are on disk. Temporary names
+begin with a dot: the forwarder passes over them, and the next agent removes those that a killed one left.
 """
 
 import json
@@ -32,14 +32,14 @@ class ConfigDir:
         self._base = path / "base.json"
 
     def prepare(self) -> None:
-        """Create the folders and remove what a killed agent left half written. Raises ConfigDirError."""
+        """Create the folders, remove what a killed agent left half written. Raises ConfigDirError."""
         try:
             self._listeners.mkdir(parents=True, exist_ok=True)
-            for folder in (self.path, self._listeners):
-                for left_over in folder.glob(".*.tmp"):
-                    left_over.unlink(missing_ok=True)
         except OSError as error:
             raise ConfigDirError(_reason(error, self.path)) from error
+        for folder in (self.path, self._listeners):
+            for left_over in folder.glob(".*.tmp"):
+                _removal_failure(left_over)  # one that stays does no harm
 
     def write_base(self, base: Json) -> str | None:
         """Replace base.json; None, or the reason why it stays as it was."""
@@ -65,7 +65,7 @@ class ConfigDir:
         return failures
 
     def generations(self) -> dict[str, str]:
-        """Generation of every listener on disk by name; empty for a file that cannot be read.
+        """Map every listener on disk to its generation; empty for a file that cannot be read.
 
         Raises ConfigDirError if the folder itself cannot be read.
         """

@@ -1,7 +1,7 @@
 """Client of the forwarder's control socket: one JSON object a line, a connection per request.
 
-A connection of its own per request costs some microseconds and leaves nothing to repair: a reply that came too late
-or made no sense is gone with its connection.
+A connection of its own per request costs microseconds and leaves nothing to repair: a reply that came too
+late or made no sense is gone with its connection.
 """
 
 import asyncio
@@ -93,7 +93,7 @@ ReplyT = TypeVar("ReplyT", bound=_Reply)
 
 
 class ForwarderClient:
-    """Asks the forwarder at a unix socket. Every method raises ForwarderError when there is no proper reply."""
+    """Asks the forwarder at a unix socket. Every method raises ForwarderError without a proper reply."""
 
     def __init__(self, path: Path, request_timeout_s: float = 5.0, load_timeout_s: float = 30.0) -> None:
         self._path = path

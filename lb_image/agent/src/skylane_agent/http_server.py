@@ -40,10 +40,12 @@ class HttpServer:
         server = await asyncio.start_server(
             self._connection, port=self._requested_port, limit=_HEAD_MAX_BYTES
         )
-        async with server:
+        try:
             self.port = server.sockets[0].getsockname()[1]
             self.listening.set()
             await server.serve_forever()
+        finally:
+            server.close()  # without waiting for slow clients
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._connections += 1

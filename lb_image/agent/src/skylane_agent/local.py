@@ -29,6 +29,7 @@ class Running:
 class LocalState:
     """Applies deltas, follows the forwarder over its restarts, and says what is true now.
 
+    `known` is set once the directory has been read and the forwarder, if it is there, has been asked.
     `changed` is set whenever what runs has changed otherwise than by `apply`; who reports it clears it.
     """
 
@@ -40,6 +41,7 @@ class LocalState:
         self._errors: dict[str, str] = {}
         self._doubt = asyncio.Event()  # the forwarder did not answer a load: ask what it runs
         self._lock = asyncio.Lock()  # the directory and what is made of it have one writer
+        self.known = asyncio.Event()
         self.changed = asyncio.Event()
 
     @property
@@ -120,6 +122,7 @@ class LocalState:
                 if str(error) != told:
                     log.warning("waiting for the forwarder: %s", error)
                 told = str(error)
+            self.known.set()
             if self._running is not None:
                 self._running = None
                 self.changed.set()
@@ -140,6 +143,7 @@ class LocalState:
             status = await self._forwarder.read_status()
             if status.state == "running":
                 return status
+            self.known.set()
             await asyncio.wait([gone], timeout=_POLL_S)
         return None
 
@@ -162,6 +166,7 @@ class LocalState:
                     self.base_generation,
                     len(self._running.listeners),
                 )
+        self.known.set()
         self.changed.set()
 
 

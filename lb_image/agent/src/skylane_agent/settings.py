@@ -55,7 +55,7 @@ VARIABLES = {
 
 
 def settings_from(environment: Mapping[str, str]) -> AgentSettings:
-    """Settings from environment variables; an empty variable counts as unset.
+    """Read settings from environment variables; an empty variable counts as unset.
 
     Other variables are nobody's business here: Kubernetes itself adds SKYLANE_OPERATOR_SERVICE_HOST and more.
 

@@ -3,8 +3,11 @@
 import asyncio
 import logging
 import random
+import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TypeAlias
 
 import grpc
@@ -24,6 +27,7 @@ log = logging.getLogger(__name__)
 Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.AgentMessage, pb.OperatorMessage]"
 
 _MESSAGE_MAX_BYTES = 16 << 20
+_TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,8 @@ class OperatorStream:
 
     async def run(self) -> None:
         """Dial and serve until cancelled; no failure of the operator or of the network ends it."""
+        # A Hello before the first look at disk and forwarder would ask for all that is already here.
+        await self._local.known.wait()
         waits = self._delays()
         while True:
             started_s = asyncio.get_running_loop().time()
@@ -83,8 +89,8 @@ class OperatorStream:
         try:
             # Read at each dial: the kubelet renews the token, the operator may renew its authority.
             authority = await asyncio.to_thread(self._settings.ca_file.read_bytes)
-            token = (await asyncio.to_thread(self._settings.token_file.read_text)).strip()
-        except (OSError, UnicodeDecodeError) as error:
+            token = await asyncio.to_thread(_token_in, self._settings.token_file)
+        except (OSError, ValueError) as error:
             log.warning("cannot dial the operator: %s", error)
             return False
         try:
@@ -120,6 +126,8 @@ class OperatorStream:
             ("grpc.ssl_target_name_override", self._settings.operator_server_name),
             ("grpc.keepalive_time_ms", int(self._timing.keepalive_s * 1000)),
             ("grpc.keepalive_timeout_ms", int(self._timing.keepalive_timeout_s * 1000)),
+            # gRPC waits for the answer to a ping for 60 s on its own account, whatever the line above says.
+            ("grpc.http2.ping_timeout_ms", int(self._timing.keepalive_timeout_s * 1000)),
             ("grpc.http2.max_pings_without_data", 0),
             ("grpc.max_receive_message_length", _MESSAGE_MAX_BYTES),
             ("grpc.enable_retries", 0),
@@ -127,8 +135,10 @@ class OperatorStream:
         ]
 
     async def _send(self, call: Call, message: pb.AgentMessage) -> None:
-        async with self._sending, asyncio.timeout(self._timing.write_timeout_s):
-            await call.write(message)
+        # A call that has just ended refuses to be written to; its reader knows why it ended.
+        with suppress(asyncio.InvalidStateError):
+            async with self._sending, asyncio.timeout(self._timing.write_timeout_s):
+                await call.write(message)
 
     async def _take_deltas(self, call: Call) -> None:
         """Apply and acknowledge in order; the next is read only then, so gRPC holds a fast operator back."""
@@ -156,3 +166,11 @@ class OperatorStream:
             await self._local.changed.wait()
             self._local.changed.clear()
             await self._send(call, messages.ack(messages.UNASKED, self._local))
+
+
+def _token_in(file: Path) -> str:
+    """Read a bearer token (RFC 6750). Raises ValueError, without its content, for a file that holds none."""
+    token = file.read_bytes().strip()
+    if not _TOKEN.fullmatch(token):
+        raise ValueError(f"{file} holds no bearer token")
+    return token.decode()

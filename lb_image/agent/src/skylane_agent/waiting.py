@@ -18,7 +18,8 @@ async def first_of(*coroutines: Coroutine[Any, Any, Any]) -> None:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
     for task in done:
-        task.result()
+        if not task.cancelled():
+            task.result()
 
 
 def delays(first_s: float, longest_s: float, chance: random.Random) -> Iterator[float]:

@@ -1,0 +1,58 @@
+"""A real forwarder process for the agent's tests: no hugepages, a port that leads nowhere."""
+
+import contextlib
+import json
+import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+BINARY = Path(os.environ.get("SKYLANE_FWD", ROOT / "build/fwd/dpdk/skylane-fwd"))
+BASE_GENERATION = "ba5e" * 4
+
+needs_forwarder = pytest.mark.skipif(not BINARY.exists(), reason=f"{BINARY} is not built")
+
+
+def write_base(config_dir: Path) -> None:
+    """A base with a port that only tests may have, which therefore no message can carry."""
+    port = {
+        "name": "external",
+        "driver": "vdev",
+        "device": "net_null0",
+        "address": "10.77.0.11/24",
+        "gateway": "10.77.0.1",
+    }
+    base = {
+        "version": 1,
+        "generation": BASE_GENERATION,
+        "workers": 1,
+        "poll_mode": "adaptive",
+        "max_flows_per_worker": 1024,
+        "ports": [port],
+        "local_addresses": ["10.77.0.101"],
+    }
+    config_dir.mkdir(exist_ok=True)
+    temporary = config_dir / ".base.json.tmp"
+    temporary.write_text(json.dumps(base))
+    temporary.replace(config_dir / "base.json")
+
+
+@contextlib.contextmanager
+def running_forwarder(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """skylane-fwd on `folder`/config and `folder`/control.sock; its log is `folder`/forwarder.log."""
+    command = [BINARY, "--config-dir", folder / "config", "--control", folder / "control.sock"]
+    with (folder / "forwarder.log").open("ab") as log:
+        process = subprocess.Popen([*command, "--no-huge", "--allow-vdev"], stdout=log, stderr=log)
+    try:
+        yield process
+    finally:
+        process.terminate()
+        try:
+            process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+            raise
