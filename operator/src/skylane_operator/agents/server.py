@@ -31,6 +31,8 @@ _OPTIONS = (
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.http2.max_pings_without_data", 0),
+    # gRPC waits this long for an answer to a ping, whatever the keepalive timeout says.
+    ("grpc.http2.ping_timeout_ms", 10_000),
     ("grpc.http2.max_ping_strikes", 0),
     ("grpc.max_concurrent_streams", 16),
     ("grpc.so_reuseport", 0),
@@ -139,7 +141,8 @@ def _bearer_token(context: Context) -> str:
 
 async def _first(messages: AsyncIterator[pb.AgentMessage]) -> pb.Hello:
     try:
-        message = await asyncio.wait_for(anext(messages), HELLO_TIMEOUT_S)
+        async with asyncio.timeout(HELLO_TIMEOUT_S):
+            message = await anext(messages)
     except TimeoutError as late:
         raise AgentError(f"no Hello within {HELLO_TIMEOUT_S:g} s") from late
     except StopAsyncIteration as ended:

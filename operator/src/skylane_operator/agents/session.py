@@ -40,14 +40,13 @@ class Sent:
 class Session:
     """State of one stream after its Hello.
 
-    `ack_timeout_s` bounds how long a Delta may stay unanswered. Not thread-safe: all methods run in one event loop.
+    Not thread-safe: all methods run in one event loop.
     """
 
     def __init__(
         self, agents: Agents, pod: Key, load_balancer: Key, ack_timeout_s: float = ACK_TIMEOUT_S
     ) -> None:
         self._agents, self._pod, self._load_balancer = agents, pod, load_balancer
-        self._ack_timeout_s = ack_timeout_s
         self._wake = asyncio.Event()
         self._acked = asyncio.Event()
         self._superseded = False
@@ -103,10 +102,12 @@ class Session:
 
     async def _answer(self) -> None:
         try:
-            await asyncio.wait_for(self._acked.wait(), self._ack_timeout_s)
+            # Not wait_for(): before Python 3.12 it loses a cancellation that comes together with the event.
+            async with asyncio.timeout(ACK_TIMEOUT_S):
+                await self._acked.wait()
         except TimeoutError as late:
             raise AgentError(
-                f"{self._pod} did not answer Delta {self._sequence} within {self._ack_timeout_s:g} s"
+                f"{self._pod} did not answer Delta {self._sequence} within {ACK_TIMEOUT_S:g} s"
             ) from late
 
     def _due(self) -> Delta | None:
