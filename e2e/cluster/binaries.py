@@ -1,4 +1,4 @@
-"""The Kubernetes programs, compiled from the Go module proxy: no download of binaries, no registry."""
+"""The Kubernetes programs, compiled from Go modules: no binary is downloaded, no image registry asked."""
 
 from __future__ import annotations
 
@@ -25,30 +25,27 @@ def kubernetes() -> Path:
     """The folder that holds every name of PROGRAMS; built on the first call, found on later ones."""
     source = THIRD_PARTY / "kubernetes"
     folder = cache() / f"kubernetes-{_digest(source)}"
-    if _is_complete(folder):
+    if folder.exists():
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with (folder.parent / "kubernetes.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not _is_complete(folder):
+        if not folder.exists():
             _build(source, folder)
     return folder
-
-
-def _is_complete(folder: Path) -> bool:
-    return all((folder / name).exists() for name in PROGRAMS)
 
 
 def _digest(source: Path) -> str:
     """One hash of all that decides the result: sources, sums, and the version of the compiler."""
     digest = hashlib.sha256()
-    for name in ("go.mod", "go.sum", "main.go"):
-        digest.update((source / name).read_bytes())
+    for file in (source / "go.mod", source / "go.sum", *sorted(source.glob("*.go"))):
+        digest.update(file.read_bytes())
     digest.update(run("go", "version", env=GO_ENVIRONMENT, cwd=source, timeout_s=600).encode())
     return digest.hexdigest()[:16]
 
 
 def _build(source: Path, folder: Path) -> None:
+    """Compile into a scratch folder that takes the name of the result when all is there."""
     found = re.search(r"k8s\.io/kubernetes (v(\d+)\.(\d+)\.\d+)", (source / "go.mod").read_text())
     if found is None:
         raise LookupError(f"{source}/go.mod: no line requires k8s.io/kubernetes vX.Y.Z")
@@ -56,18 +53,14 @@ def _build(source: Path, folder: Path) -> None:
     values = {"gitVersion": version, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     flags = " ".join(f"-X k8s.io/component-base/version.{name}={value}" for name, value in values.items())
     print(f"compiling Kubernetes {version} (once, several minutes)", file=sys.stderr, flush=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        binary = Path(scratch) / "kubernetes"
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
         command = ["go", "build", "-p", str(os.cpu_count() or 1), "-trimpath", "-ldflags", f"-s -w {flags}"]
+        binary = scratch / "kubernetes"
         run(*command, "-o", binary, ".", env=GO_ENVIRONMENT, cwd=source, timeout_s=BUILD_TIMEOUT_S)
-        install(binary, folder)
-
-
-def install(binary: Path, folder: Path) -> None:
-    """Put the binary into ``folder`` under each of its names."""
-    folder.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(binary, folder / "kubernetes")
-    for name in PROGRAMS:
-        link = folder / name
-        link.unlink(missing_ok=True)
-        os.link(folder / "kubernetes", link)
+        for name in PROGRAMS:
+            (scratch / name).symlink_to(binary.name)
+        scratch.rename(folder)
+    except BaseException:
+        shutil.rmtree(scratch)
+        raise

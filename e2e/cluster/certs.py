@@ -46,6 +46,16 @@ class Authority:
             .sign(key, hashes.SHA256())
         )
         _write_pem(folder / "ca.crt", certificate)
+        _write_key(folder / "ca.key", key)
+        return cls(folder, certificate, key)
+
+    @classmethod
+    def load(cls, folder: Path) -> Authority:
+        """Read what ``create`` wrote."""
+        certificate = x509.load_pem_x509_certificate((folder / "ca.crt").read_bytes())
+        key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), password=None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise TypeError(f"{folder}/ca.key: not an EC key; delete {folder} to make it anew")
         return cls(folder, certificate, key)
 
     @property

@@ -63,6 +63,17 @@ class Credentials:
         credentials.kubeconfig("scheduler", endpoint, "system:kube-scheduler")
         return credentials
 
+    @classmethod
+    def load(cls, folder: Path) -> Credentials:
+        """Read what ``create`` wrote, so that a second start changes no certificate."""
+        return cls(
+            folder,
+            Authority.load(folder),
+            serving=KeyPair(folder / "apiserver.crt", folder / "apiserver.key"),
+            kubelet_client=KeyPair(folder / "kubelet-client.crt", folder / "kubelet-client.key"),
+            service_account=KeyPair(folder / "service-account.pub", folder / "service-account.key"),
+        )
+
     def kubeconfig(self, name: str, endpoint: Endpoint, user: str, *groups: str) -> Path:
         """The file ``name``.kubeconfig of a user whose certificate is made here."""
         file = self.folder / f"{name}.kubeconfig"

@@ -1,7 +1,7 @@
 """The device plugin that offers the test NICs to the kubelet as `skylane.dev/nic`.
 
 Where SR-IOV VFs stand in production, veth pairs stand here; a device's id is the interface's name.
-Run as a process of its own in the node's namespaces: `python -m cluster.device_plugin`.
+Run as a process of its own in the host's namespaces: `python -m cluster.device_plugin`.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ import grpc
 from cluster import device_plugin_pb2 as api
 from cluster import device_plugin_pb2_grpc as rpc
 from cluster import network
-from cluster.paths import RUN
+from cluster.paths import DATA, RUN
 from lib.net import ip
 
 RESOURCE = "skylane.dev/nic"
-FOLDER = Path("/var/lib/kubelet/device-plugins")
+FOLDER = DATA / "kubelet/device-plugins"  # the kubelet's fixed folder, seen from the host's mounts
 KUBELET_SOCKET = FOLDER / "kubelet.sock"
 SOCKET = FOLDER / "skylane-nic.sock"
 # How many NICs are offered; tests write it to take some away.
@@ -107,10 +107,10 @@ def _keep_nics() -> None:
     """Bring back NICs that died with a pod, and up those that came back down."""
     for name in network.nic_names():
         network.repair_nic(name)
-    for line in ip(None, "-br link show type veth").splitlines():
+    for line in ip(network.NODE, "-br link show type veth").splitlines():
         name, state = line.split()[0].partition("@")[0], line.split()[1]
         if name in network.nic_names() and state == "DOWN":
-            ip(None, f"link set {name} up")
+            ip(network.NODE, f"link set {name} up")
 
 
 def main() -> None:

@@ -4,62 +4,65 @@
 # source: cluster/device_plugin.proto
 # Protobuf Python Version: 7.35.1
 """Generated protocol buffer code."""
-
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import descriptor_pool as _descriptor_pool
 from google.protobuf import runtime_version as _runtime_version
 from google.protobuf import symbol_database as _symbol_database
 from google.protobuf.internal import builder as _builder
-
 _runtime_version.ValidateProtobufRuntimeVersion(
-    _runtime_version.Domain.PUBLIC, 7, 35, 1, "", "cluster/device_plugin.proto"
+    _runtime_version.Domain.PUBLIC,
+    7,
+    35,
+    1,
+    '',
+    'cluster/device_plugin.proto'
 )
 # @@protoc_insertion_point(imports)
 
 _sym_db = _symbol_database.Default()
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(
-    b'\n\x1b\x63luster/device_plugin.proto\x12\x07v1beta1"]\n\x13\x44\x65vicePluginOptions\x12\x1a\n\x12pre_start_required\x18\x01 \x01(\x08\x12*\n"get_preferred_allocation_available\x18\x02 \x01(\x08"z\n\x0fRegisterRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x15\n\rresource_name\x18\x03 \x01(\t\x12-\n\x07options\x18\x04 \x01(\x0b\x32\x1c.v1beta1.DevicePluginOptions"\x07\n\x05\x45mpty"8\n\x14ListAndWatchResponse\x12 \n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x0f.v1beta1.Device"$\n\x06\x44\x65vice\x12\n\n\x02ID\x18\x01 \x01(\t\x12\x0e\n\x06health\x18\x02 \x01(\t"/\n\x18PreStartContainerRequest\x12\x13\n\x0b\x64\x65vices_ids\x18\x01 \x03(\t"\x1b\n\x19PreStartContainerResponse"\x1c\n\x1aPreferredAllocationRequest"\x1d\n\x1bPreferredAllocationResponse"P\n\x0f\x41llocateRequest\x12=\n\x12\x63ontainer_requests\x18\x01 \x03(\x0b\x32!.v1beta1.ContainerAllocateRequest"/\n\x18\x43ontainerAllocateRequest\x12\x13\n\x0b\x64\x65vices_ids\x18\x01 \x03(\t"S\n\x10\x41llocateResponse\x12?\n\x13\x63ontainer_responses\x18\x01 \x03(\x0b\x32".v1beta1.ContainerAllocateResponse"\x84\x01\n\x19\x43ontainerAllocateResponse\x12:\n\x04\x65nvs\x18\x01 \x03(\x0b\x32,.v1beta1.ContainerAllocateResponse.EnvsEntry\x1a+\n\tEnvsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x44\n\x0cRegistration\x12\x34\n\x08Register\x12\x18.v1beta1.RegisterRequest\x1a\x0e.v1beta1.Empty2\x99\x03\n\x0c\x44\x65vicePlugin\x12\x46\n\x16GetDevicePluginOptions\x12\x0e.v1beta1.Empty\x1a\x1c.v1beta1.DevicePluginOptions\x12?\n\x0cListAndWatch\x12\x0e.v1beta1.Empty\x1a\x1d.v1beta1.ListAndWatchResponse0\x01\x12\x63\n\x16GetPreferredAllocation\x12#.v1beta1.PreferredAllocationRequest\x1a$.v1beta1.PreferredAllocationResponse\x12?\n\x08\x41llocate\x12\x18.v1beta1.AllocateRequest\x1a\x19.v1beta1.AllocateResponse\x12Z\n\x11PreStartContainer\x12!.v1beta1.PreStartContainerRequest\x1a".v1beta1.PreStartContainerResponseb\x06proto3'
-)
+
+
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1b\x63luster/device_plugin.proto\x12\x07v1beta1\"]\n\x13\x44\x65vicePluginOptions\x12\x1a\n\x12pre_start_required\x18\x01 \x01(\x08\x12*\n\"get_preferred_allocation_available\x18\x02 \x01(\x08\"z\n\x0fRegisterRequest\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x10\n\x08\x65ndpoint\x18\x02 \x01(\t\x12\x15\n\rresource_name\x18\x03 \x01(\t\x12-\n\x07options\x18\x04 \x01(\x0b\x32\x1c.v1beta1.DevicePluginOptions\"\x07\n\x05\x45mpty\"8\n\x14ListAndWatchResponse\x12 \n\x07\x64\x65vices\x18\x01 \x03(\x0b\x32\x0f.v1beta1.Device\"$\n\x06\x44\x65vice\x12\n\n\x02ID\x18\x01 \x01(\t\x12\x0e\n\x06health\x18\x02 \x01(\t\"/\n\x18PreStartContainerRequest\x12\x13\n\x0b\x64\x65vices_ids\x18\x01 \x03(\t\"\x1b\n\x19PreStartContainerResponse\"\x1c\n\x1aPreferredAllocationRequest\"\x1d\n\x1bPreferredAllocationResponse\"P\n\x0f\x41llocateRequest\x12=\n\x12\x63ontainer_requests\x18\x01 \x03(\x0b\x32!.v1beta1.ContainerAllocateRequest\"/\n\x18\x43ontainerAllocateRequest\x12\x13\n\x0b\x64\x65vices_ids\x18\x01 \x03(\t\"S\n\x10\x41llocateResponse\x12?\n\x13\x63ontainer_responses\x18\x01 \x03(\x0b\x32\".v1beta1.ContainerAllocateResponse\"\x84\x01\n\x19\x43ontainerAllocateResponse\x12:\n\x04\x65nvs\x18\x01 \x03(\x0b\x32,.v1beta1.ContainerAllocateResponse.EnvsEntry\x1a+\n\tEnvsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x32\x44\n\x0cRegistration\x12\x34\n\x08Register\x12\x18.v1beta1.RegisterRequest\x1a\x0e.v1beta1.Empty2\x99\x03\n\x0c\x44\x65vicePlugin\x12\x46\n\x16GetDevicePluginOptions\x12\x0e.v1beta1.Empty\x1a\x1c.v1beta1.DevicePluginOptions\x12?\n\x0cListAndWatch\x12\x0e.v1beta1.Empty\x1a\x1d.v1beta1.ListAndWatchResponse0\x01\x12\x63\n\x16GetPreferredAllocation\x12#.v1beta1.PreferredAllocationRequest\x1a$.v1beta1.PreferredAllocationResponse\x12?\n\x08\x41llocate\x12\x18.v1beta1.AllocateRequest\x1a\x19.v1beta1.AllocateResponse\x12Z\n\x11PreStartContainer\x12!.v1beta1.PreStartContainerRequest\x1a\".v1beta1.PreStartContainerResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
-_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, "cluster.device_plugin_pb2", _globals)
+_builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'cluster.device_plugin_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-    DESCRIPTOR._loaded_options = None
-    _globals["_CONTAINERALLOCATERESPONSE_ENVSENTRY"]._loaded_options = None
-    _globals["_CONTAINERALLOCATERESPONSE_ENVSENTRY"]._serialized_options = b"8\001"
-    _globals["_DEVICEPLUGINOPTIONS"]._serialized_start = 40
-    _globals["_DEVICEPLUGINOPTIONS"]._serialized_end = 133
-    _globals["_REGISTERREQUEST"]._serialized_start = 135
-    _globals["_REGISTERREQUEST"]._serialized_end = 257
-    _globals["_EMPTY"]._serialized_start = 259
-    _globals["_EMPTY"]._serialized_end = 266
-    _globals["_LISTANDWATCHRESPONSE"]._serialized_start = 268
-    _globals["_LISTANDWATCHRESPONSE"]._serialized_end = 324
-    _globals["_DEVICE"]._serialized_start = 326
-    _globals["_DEVICE"]._serialized_end = 362
-    _globals["_PRESTARTCONTAINERREQUEST"]._serialized_start = 364
-    _globals["_PRESTARTCONTAINERREQUEST"]._serialized_end = 411
-    _globals["_PRESTARTCONTAINERRESPONSE"]._serialized_start = 413
-    _globals["_PRESTARTCONTAINERRESPONSE"]._serialized_end = 440
-    _globals["_PREFERREDALLOCATIONREQUEST"]._serialized_start = 442
-    _globals["_PREFERREDALLOCATIONREQUEST"]._serialized_end = 470
-    _globals["_PREFERREDALLOCATIONRESPONSE"]._serialized_start = 472
-    _globals["_PREFERREDALLOCATIONRESPONSE"]._serialized_end = 501
-    _globals["_ALLOCATEREQUEST"]._serialized_start = 503
-    _globals["_ALLOCATEREQUEST"]._serialized_end = 583
-    _globals["_CONTAINERALLOCATEREQUEST"]._serialized_start = 585
-    _globals["_CONTAINERALLOCATEREQUEST"]._serialized_end = 632
-    _globals["_ALLOCATERESPONSE"]._serialized_start = 634
-    _globals["_ALLOCATERESPONSE"]._serialized_end = 717
-    _globals["_CONTAINERALLOCATERESPONSE"]._serialized_start = 720
-    _globals["_CONTAINERALLOCATERESPONSE"]._serialized_end = 852
-    _globals["_CONTAINERALLOCATERESPONSE_ENVSENTRY"]._serialized_start = 809
-    _globals["_CONTAINERALLOCATERESPONSE_ENVSENTRY"]._serialized_end = 852
-    _globals["_REGISTRATION"]._serialized_start = 854
-    _globals["_REGISTRATION"]._serialized_end = 922
-    _globals["_DEVICEPLUGIN"]._serialized_start = 925
-    _globals["_DEVICEPLUGIN"]._serialized_end = 1334
+  DESCRIPTOR._loaded_options = None
+  _globals['_CONTAINERALLOCATERESPONSE_ENVSENTRY']._loaded_options = None
+  _globals['_CONTAINERALLOCATERESPONSE_ENVSENTRY']._serialized_options = b'8\001'
+  _globals['_DEVICEPLUGINOPTIONS']._serialized_start=40
+  _globals['_DEVICEPLUGINOPTIONS']._serialized_end=133
+  _globals['_REGISTERREQUEST']._serialized_start=135
+  _globals['_REGISTERREQUEST']._serialized_end=257
+  _globals['_EMPTY']._serialized_start=259
+  _globals['_EMPTY']._serialized_end=266
+  _globals['_LISTANDWATCHRESPONSE']._serialized_start=268
+  _globals['_LISTANDWATCHRESPONSE']._serialized_end=324
+  _globals['_DEVICE']._serialized_start=326
+  _globals['_DEVICE']._serialized_end=362
+  _globals['_PRESTARTCONTAINERREQUEST']._serialized_start=364
+  _globals['_PRESTARTCONTAINERREQUEST']._serialized_end=411
+  _globals['_PRESTARTCONTAINERRESPONSE']._serialized_start=413
+  _globals['_PRESTARTCONTAINERRESPONSE']._serialized_end=440
+  _globals['_PREFERREDALLOCATIONREQUEST']._serialized_start=442
+  _globals['_PREFERREDALLOCATIONREQUEST']._serialized_end=470
+  _globals['_PREFERREDALLOCATIONRESPONSE']._serialized_start=472
+  _globals['_PREFERREDALLOCATIONRESPONSE']._serialized_end=501
+  _globals['_ALLOCATEREQUEST']._serialized_start=503
+  _globals['_ALLOCATEREQUEST']._serialized_end=583
+  _globals['_CONTAINERALLOCATEREQUEST']._serialized_start=585
+  _globals['_CONTAINERALLOCATEREQUEST']._serialized_end=632
+  _globals['_ALLOCATERESPONSE']._serialized_start=634
+  _globals['_ALLOCATERESPONSE']._serialized_end=717
+  _globals['_CONTAINERALLOCATERESPONSE']._serialized_start=720
+  _globals['_CONTAINERALLOCATERESPONSE']._serialized_end=852
+  _globals['_CONTAINERALLOCATERESPONSE_ENVSENTRY']._serialized_start=809
+  _globals['_CONTAINERALLOCATERESPONSE_ENVSENTRY']._serialized_end=852
+  _globals['_REGISTRATION']._serialized_start=854
+  _globals['_REGISTRATION']._serialized_end=922
+  _globals['_DEVICEPLUGIN']._serialized_start=925
+  _globals['_DEVICEPLUGIN']._serialized_end=1334
 # @@protoc_insertion_point(module_scope)

@@ -66,25 +66,20 @@ def raise_hugepages(free: int) -> None:
     missing = free - _meminfo("HugePages_Free")
     if missing <= 0:
         return
-    _change_hugepages(missing)
+    change_hugepages(missing)
     if _meminfo("HugePages_Free") < free:
         raise MemoryError(
             f"{HUGEPAGES}: {free} free hugepages wanted, the kernel gave {_meminfo('HugePages_Free')}"
         )
 
 
-def _change_hugepages(pages: int) -> None:
+def change_hugepages(pages: int) -> None:
     """Add or take pages; the setting is shared with others, so only our own share is remembered."""
     before = int(HUGEPAGES.read_text())
     HUGEPAGES.write_text(str(before + pages))
     record = json.loads(RECORD.read_text())
     record["hugepages"] += int(HUGEPAGES.read_text()) - before
     RECORD.write_text(json.dumps(record))
-
-
-def lower_hugepages(pages: int) -> None:
-    """Take ``pages`` hugepages away, for tests of a node that has too few."""
-    _change_hugepages(-pages)
 
 
 def _lower_hugepages(ours: int) -> None:

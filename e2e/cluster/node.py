@@ -16,6 +16,7 @@ from cluster.paths import DATA, LOGS, PIDS, RUN
 from lib.net import inside
 from lib.proc import Process, log_tail, run, start, wait_until
 
+PCI_FOLDER = DATA / "pci-devices"
 # Fixed path in the programs → where it really lies.
 PRIVATE_FOLDERS = {
     Path("/var/lib/kubelet"): DATA / "kubelet",
@@ -23,6 +24,9 @@ PRIVATE_FOLDERS = {
     Path("/var/log"): LOGS / "node",
     Path("/run/containerd"): RUN / "containerd-shims",
     Path("/run/netns"): RUN / "netns",
+    # What host-device is told by Multus is a PCI address, which veth pairs have not: this folder lies over
+    # the kernel's list of PCI devices and says which interface a device is (cni.write_pci_devices).
+    Path("/sys/bus/pci/devices"): PCI_FOLDER,
 }
 HOLDER = "holder"
 
@@ -71,6 +75,14 @@ def start_inside(name: str, command: Sequence[str | Path]) -> None:
     if runs(name):
         return
     process = start(_in_cgroup(command_inside(*command)), LOGS / f"{name}.log")
+    process.write(PIDS / name)
+
+
+def start_beside(name: str, command: Sequence[str | Path]) -> None:
+    """Start a daemon that serves the node but lives in the host's namespaces."""
+    if runs(name):
+        return
+    process = start(_in_cgroup([str(word) for word in command]), LOGS / f"{name}.log")
     process.write(PIDS / name)
 
 
