@@ -21,7 +21,7 @@ def write_base(config_dir: Path) -> None:
     port = {
         "name": "external",
         "driver": "vdev",
-        "device": "net_null0",
+        "device": "net_null0,no-rx=1",
         "address": "10.77.0.11/24",
         "gateway": "10.77.0.1",
     }

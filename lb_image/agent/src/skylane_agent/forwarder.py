@@ -71,6 +71,9 @@ class WorkerStats(_Reply):
     tx_packets: NonNegativeInt = 0
     busy_cycles: NonNegativeInt = 0
     idle_cycles: NonNegativeInt = 0
+    naps: NonNegativeInt = 0
+    handed_over: NonNegativeInt = 0
+    no_buffer: NonNegativeInt = 0
 
 
 class Neighbour(_Reply):

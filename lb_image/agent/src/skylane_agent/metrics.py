@@ -7,6 +7,12 @@ from skylane_agent.forwarder import Stats
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
+_WORKER_COUNTERS = {
+    "naps": "Times a worker slept because no packets came.",
+    "handed_over": "Packets that a worker passed on to the one that owns their flow.",
+    "no_buffer": "Packets that a port could not receive because no buffer was free.",
+}
+
 Samples = Iterable[tuple[dict[str, str], int]]
 
 
@@ -53,6 +59,13 @@ def _forwarder(stats: Stats) -> Iterator[str]:
         [({"worker": index, "state": "busy"}, worker.busy_cycles) for index, worker in workers]
         + [({"worker": index, "state": "idle"}, worker.idle_cycles) for index, worker in workers],
     )
+    for name, help_text in _WORKER_COUNTERS.items():
+        yield _family(
+            f"skylane_worker_{name}_total",
+            "counter",
+            help_text,
+            [({"worker": index}, getattr(worker, name)) for index, worker in workers],
+        )
     states = Counter(neighbour.state for neighbour in stats.neighbours)
     yield _family(
         "skylane_forwarder_neighbours",
