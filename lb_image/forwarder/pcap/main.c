@@ -25,8 +25,8 @@
 #define SEED 0x5eedu
 // The core's clock at the first frame, so that no time in a test is near its zero.
 #define START_S 1000000u
-// Calls of worker_housekeeping() that cover the whole flow table, neighbour table and all listeners.
-#define HOUSEKEEPING_CALLS 4200
+// Calls of worker_housekeeping() that cover all listeners and the neighbour table.
+#define HOUSEKEEPING_MIN 520
 
 struct config_switch {
 	uint64_t at_us;
@@ -98,11 +98,14 @@ static bool start(struct shell *shell, const char *directory) {
 static void keep_house(struct shell *shell) {
 	struct fwd_emit emitted[8];
 	uint32_t now_s = (uint32_t)(now_ms(shell) / 1000);
+	uint32_t calls = shell->worker->flows.n_flows / shell->worker->sweep_step + 1;
 
 	if (shell->kept_s == now_s)
 		return;
 	shell->kept_s = now_s;
-	for (unsigned n = 0; n < HOUSEKEEPING_CALLS; n++) {
+	if (calls < HOUSEKEEPING_MIN)
+		calls = HOUSEKEEPING_MIN;
+	for (uint32_t n = 0; n < calls; n++) {
 		unsigned made = worker_housekeeping(
 			shell->worker, shell->config, now_ms(shell), emitted, 8
 		);
