@@ -1,0 +1,30 @@
+"""IPv4 addresses as the resource writes them. IPv6 is refused by the type, with a message."""
+
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Annotated
+
+from pydantic import BeforeValidator, WithJsonSchema
+
+# Dotted decimal; the octets' range is checked by the API server's isIP() and here by the ipaddress module.
+ADDRESS_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}$"
+INTERFACE_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}/[0-9]{1,2}$"
+
+
+def _with_prefix(value: object) -> object:
+    # IPv4Interface takes a bare address as /32 and a netmask after the slash: neither is what the CRD allows.
+    if isinstance(value, str) and not value.rpartition("/")[2].isdecimal():
+        raise ValueError(f"{value!r} must be an IPv4 address with a prefix length, such as 10.0.0.11/24")
+    if isinstance(value, str) and "/" not in value:
+        raise ValueError(f"{value!r} has no prefix length; write for example {value}/24")
+    return value
+
+
+Address = Annotated[
+    IPv4Address,
+    WithJsonSchema({"type": "string", "pattern": ADDRESS_PATTERN, "minLength": 7, "maxLength": 15}),
+]
+Interface = Annotated[
+    IPv4Interface,
+    BeforeValidator(_with_prefix),
+    WithJsonSchema({"type": "string", "pattern": INTERFACE_PATTERN, "minLength": 9, "maxLength": 18}),
+]

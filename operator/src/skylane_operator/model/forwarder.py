@@ -1,0 +1,65 @@
+"""The forwarder's file format: `base.json` and `listeners/<name>.json`, field for field."""
+
+from ipaddress import IPv4Address, IPv4Interface
+from typing import Literal
+
+from skylane_operator.model.base import FileModel
+from skylane_operator.model.load_balancer import Driver, PollMode, Scheduler
+
+FORMAT_VERSION = 1
+
+
+class ForwarderPort(FileModel):
+    """One network device of the forwarder."""
+
+    name: str
+    driver: Driver
+    interface: str
+    resource: str
+    address: IPv4Interface
+    gateway: IPv4Address
+    mtu: int = 1500
+
+
+class ForwarderBase(FileModel):
+    """base.json: what never changes inside a running pod."""
+
+    version: Literal[1] = FORMAT_VERSION
+    generation: str = ""
+    workers: int
+    poll_mode: PollMode
+    max_flows_per_worker: int
+    ports: tuple[ForwarderPort, ...]
+    local_addresses: tuple[IPv4Address, ...]
+
+
+class ForwarderTimeouts(FileModel):
+    """Idle time until a flow is forgotten, by state."""
+
+    established_s: int
+    syn_s: int
+    fin_s: int
+    udp_s: int
+
+
+class ForwarderBackend(FileModel):
+    """One endpoint and its weight relative to the others of the same listener."""
+
+    address: IPv4Address
+    port: int
+    weight: int
+
+
+class ForwarderListener(FileModel):
+    """listeners/<name>.json."""
+
+    version: Literal[1] = FORMAT_VERSION
+    name: str
+    generation: str = ""
+    vip: IPv4Address
+    port: int
+    protocol: Literal["tcp", "udp"]
+    scheduler: Scheduler
+    arp: bool
+    timeouts: ForwarderTimeouts
+    backends: tuple[ForwarderBackend, ...]

@@ -1,0 +1,210 @@
+"""The fields that we read of Kubernetes' own kinds. Names follow the API; `None` lists mean empty lists."""
+
+from typing import Annotated, TypeVar
+
+from pydantic import BeforeValidator
+
+from skylane_operator.model.base import ReadModel
+from skylane_operator.model.key import Key
+from skylane_operator.model.meta import ObjectMeta
+from skylane_operator.model.quantity import millicores_of, units_of
+
+T = TypeVar("T")
+
+# Go clients write an empty list as null.
+Items = Annotated[tuple[T, ...], BeforeValidator(lambda value: () if value is None else value)]
+Quantities = Annotated[dict[str, str | int | float], BeforeValidator(lambda value: value or {})]
+
+
+class ServicePort(ReadModel):
+    """One port of a Service."""
+
+    name: str = ""
+    port: int
+    protocol: str = "TCP"
+
+
+class ServiceSpec(ReadModel):
+    """Spec of a Service."""
+
+    type: str = "ClusterIP"
+    ports: Items[ServicePort] = ()
+
+
+class Service(ReadModel):
+    """core/v1 Service."""
+
+    metadata: ObjectMeta
+    spec: ServiceSpec = ServiceSpec()
+
+
+class EndpointConditions(ReadModel):
+    """Conditions of one endpoint; an absent `ready` means ready (discovery/v1)."""
+
+    ready: bool | None = None
+
+
+class Endpoint(ReadModel):
+    """One endpoint of a slice."""
+
+    addresses: Items[str] = ()
+    conditions: EndpointConditions = EndpointConditions()
+
+    @property
+    def is_ready(self) -> bool:
+        """True unless the slice says that it is not."""
+        return self.conditions.ready is not False
+
+
+class EndpointPort(ReadModel):
+    """One port of a slice, with the number that a named target port stands for on these endpoints."""
+
+    name: str | None = None
+    port: int | None = None
+    protocol: str = "TCP"
+
+
+class EndpointSlice(ReadModel):
+    """discovery/v1 EndpointSlice."""
+
+    metadata: ObjectMeta
+    address_type: str
+    endpoints: Items[Endpoint] = ()
+    ports: Items[EndpointPort] = ()
+
+
+class NetworkAttachmentDefinition(ReadModel):
+    """k8s.cni.cncf.io/v1 NetworkAttachmentDefinition: only its metadata concerns us."""
+
+    metadata: ObjectMeta
+
+    @property
+    def resource_name(self) -> str | None:
+        """The device resource that the attachment says it takes, if it says so."""
+        return self.metadata.annotations.get("k8s.v1.cni.cncf.io/resourceName")
+
+
+class Taint(ReadModel):
+    """A taint of a node."""
+
+    key: str
+    value: str = ""
+    effect: str
+
+
+class NodeSpec(ReadModel):
+    """Spec of a Node."""
+
+    unschedulable: bool = False
+    taints: Items[Taint] = ()
+
+
+class StatusCondition(ReadModel):
+    """A condition of a Node or Pod."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class NodeStatus(ReadModel):
+    """Status of a Node."""
+
+    allocatable: Quantities = {}
+    conditions: Items[StatusCondition] = ()
+
+
+class Node(ReadModel):
+    """core/v1 Node."""
+
+    metadata: ObjectMeta
+    spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+    @property
+    def is_ready(self) -> bool:
+        """True unless its kubelet reports otherwise."""
+        return all(c.status == "True" for c in self.status.conditions if c.type == "Ready")
+
+
+class ContainerResources(ReadModel):
+    """resources of a container."""
+
+    requests: Quantities = {}
+
+
+class Container(ReadModel):
+    """A container, as far as the scheduler counts it."""
+
+    resources: ContainerResources = ContainerResources()
+    restart_policy: str | None = None
+
+
+class PodSpec(ReadModel):
+    """Spec of a Pod."""
+
+    node_name: str | None = None
+    containers: Items[Container] = ()
+    init_containers: Items[Container] = ()
+    overhead: Quantities = {}
+
+
+class PodStatus(ReadModel):
+    """Status of a Pod."""
+
+    phase: str = "Pending"
+    reason: str = ""
+    message: str = ""
+    conditions: Items[StatusCondition] = ()
+
+
+class Pod(ReadModel):
+    """core/v1 Pod."""
+
+    metadata: ObjectMeta
+    spec: PodSpec = PodSpec()
+    status: PodStatus = PodStatus()
+
+    @property
+    def key(self) -> Key:
+        """Identity of the object."""
+        return self.metadata.key
+
+    @property
+    def is_finished(self) -> bool:
+        """True when the pod holds no resources of its node any more."""
+        return self.status.phase in {"Succeeded", "Failed"}
+
+    @property
+    def is_ready(self) -> bool:
+        """True when the kubelet says so and the pod is not on its way out."""
+        ready = any(c.type == "Ready" and c.status == "True" for c in self.status.conditions)
+        return ready and self.metadata.deletion_timestamp is None
+
+
+class StatefulSetStatus(ReadModel):
+    """Status of a StatefulSet."""
+
+    observed_generation: int = 0
+    replicas: int = 0
+    ready_replicas: int = 0
+    update_revision: str = ""
+
+
+class StatefulSet(ReadModel):
+    """apps/v1 StatefulSet."""
+
+    metadata: ObjectMeta
+    status: StatefulSetStatus = StatefulSetStatus()
+
+
+def integer_quantities(quantities: dict[str, str | int | float]) -> dict[str, int]:
+    """Resources as integers: `cpu` in millicores, everything else in bytes or pieces.
+
+    Raises ValueError for text that is no quantity.
+    """
+    return {
+        name: millicores_of(value) if name == "cpu" else units_of(str(value))
+        for name, value in quantities.items()
+    }

@@ -1,0 +1,255 @@
+"""The `LoadBalancer` resource (skylane.dev/v1alpha1). Held equal to crds/loadbalancer.yaml by a test."""
+
+from datetime import datetime
+from enum import StrEnum
+from ipaddress import IPv4Address
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, StringConstraints, model_validator
+
+from skylane_operator.model.address import Address, Interface
+from skylane_operator.model.base import ReadModel, SpecModel
+from skylane_operator.model.key import Key
+from skylane_operator.model.meta import ObjectMeta
+from skylane_operator.model.quantity import units_of
+
+API_VERSION = "skylane.dev/v1alpha1"
+KIND = "LoadBalancer"
+PLURAL = "loadbalancers"
+
+DnsLabel = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)
+]
+AttachmentName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
+        min_length=1,
+        max_length=317,
+    ),
+]
+ResourceName = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
+        min_length=3,
+        max_length=317,
+    ),
+]
+BinarySize = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)$", max_length=11)]
+Port = Annotated[int, Field(ge=1, le=65535)]
+TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
+
+
+class PollMode(StrEnum):
+    """Whether an idle worker spins (lowest latency) or sleeps (can share its CPU)."""
+
+    BUSY = "busy"
+    ADAPTIVE = "adaptive"
+
+
+class CpuPolicy(StrEnum):
+    """Whether a worker owns its CPU."""
+
+    EXCLUSIVE = "exclusive"
+    SHARED = "shared"
+
+
+class HugepageSize(StrEnum):
+    """Page sizes of the x86-64 and arm64 kernels that the forwarder is built for."""
+
+    MIB_2 = "2Mi"
+    GIB_1 = "1Gi"
+
+
+class Driver(StrEnum):
+    """How the forwarder takes hold of the network device."""
+
+    VFIO = "vfio"
+    MLX5 = "mlx5"
+    AF_XDP = "af_xdp"
+    AF_PACKET = "af_packet"
+
+
+class Protocol(StrEnum):
+    """Transport protocols that are balanced."""
+
+    TCP = "TCP"
+    UDP = "UDP"
+
+
+class Scheduler(StrEnum):
+    """How the backend of a new flow is chosen."""
+
+    ROUND_ROBIN = "rr"
+    WEIGHTED_ROUND_ROBIN = "wrr"
+
+
+class Cpu(SpecModel):
+    """spec.dataplane.cpu."""
+
+    policy: CpuPolicy = CpuPolicy.EXCLUSIVE
+
+
+class Hugepages(SpecModel):
+    """spec.dataplane.hugepages."""
+
+    size: HugepageSize = HugepageSize.MIB_2
+    total: BinarySize
+
+    @property
+    def total_bytes(self) -> int:
+        """All hugepages of one pod."""
+        return units_of(self.total)
+
+    @property
+    def resource(self) -> str:
+        """Name of the node's resource."""
+        return f"hugepages-{self.size}"
+
+    @model_validator(mode="after")
+    def _total_is_whole_pages(self) -> Self:
+        if self.total_bytes % units_of(self.size):
+            raise ValueError(f"total {self.total} must be a multiple of the page size {self.size}")
+        return self
+
+
+class Network(SpecModel):
+    """One entry of spec.dataplane.networks: a secondary interface of every pod."""
+
+    name: DnsLabel
+    network_attachment: AttachmentName
+    resource_name: ResourceName
+    driver: Driver
+    addresses: Annotated[tuple[Interface, ...], Field(min_length=1, max_length=64)]
+    gateway: Address
+
+    def attachment_key(self, own_namespace: str) -> Key:
+        """The NetworkAttachmentDefinition: in the LoadBalancer's namespace unless the user names another."""
+        namespace, _, name = self.network_attachment.rpartition("/")
+        return Key(namespace or own_namespace, name)
+
+
+class Toleration(SpecModel):
+    """A core/v1 Toleration."""
+
+    key: Annotated[str, StringConstraints(max_length=317)] | None = None
+    operator: Literal["Equal", "Exists"] = "Equal"
+    value: Annotated[str, StringConstraints(max_length=63)] | None = None
+    effect: Literal["NoSchedule", "PreferNoSchedule", "NoExecute"] | None = None
+    toleration_seconds: int | None = None
+
+
+class Dataplane(SpecModel):
+    """spec.dataplane: what one forwarder pod is made of."""
+
+    workers: Annotated[int, Field(ge=1, le=64)] = 1
+    poll_mode: PollMode | None = None
+    cpu: Cpu = Cpu()
+    hugepages: Hugepages
+    memory: BinarySize = "512Mi"
+    max_flows_per_worker: Annotated[int, Field(ge=1024, le=16777216)] = 262144
+    networks: Annotated[tuple[Network, ...], Field(min_length=1, max_length=2)]
+    local_addresses: Annotated[tuple[Address, ...], Field(min_length=1, max_length=256)]
+    local_addresses_per_replica: Annotated[int, Field(ge=1, le=16)] = 1
+    node_selector: Annotated[dict[str, str], Field(max_length=64)] = {}
+    tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = ()
+
+    @property
+    def effective_poll_mode(self) -> PollMode:
+        """A worker that owns its CPU may spin on it; one that shares must sleep when idle."""
+        if self.poll_mode is not None:
+            return self.poll_mode
+        return PollMode.BUSY if self.cpu.policy is CpuPolicy.EXCLUSIVE else PollMode.ADAPTIVE
+
+
+class BackendReference(SpecModel):
+    """One entry of spec.listeners[].backends: a Service of the LoadBalancer's namespace."""
+
+    service: DnsLabel
+    port: Port
+    weight: Annotated[int, Field(ge=0, le=65535)] = 1
+
+
+class Timeouts(SpecModel):
+    """spec.listeners[].timeouts: how long an idle flow is kept, by state."""
+
+    established_seconds: TimeoutSeconds = 900
+    syn_seconds: TimeoutSeconds = 60
+    fin_seconds: TimeoutSeconds = 60
+    udp_seconds: TimeoutSeconds = 180
+
+
+class Listener(SpecModel):
+    """One entry of spec.listeners: a virtual address and port, and who serves it."""
+
+    name: DnsLabel
+    vip: Address
+    port: Port
+    protocol: Protocol = Protocol.TCP
+    scheduler: Scheduler = Scheduler.WEIGHTED_ROUND_ROBIN
+    backends: Annotated[tuple[BackendReference, ...], Field(min_length=1, max_length=16)]
+    timeouts: Timeouts = Timeouts()
+
+    @property
+    def endpoint(self) -> "VirtualEndpoint":
+        """What no two listeners may share."""
+        return (self.vip, self.port, self.protocol)
+
+
+VirtualEndpoint = tuple[IPv4Address, int, Protocol]
+
+
+class LoadBalancerSpec(SpecModel):
+    """Spec: what the user asks for."""
+
+    replicas: Annotated[int, Field(ge=1, le=64)] = 1
+    dataplane: Dataplane
+    listeners: Annotated[tuple[Listener, ...], Field(min_length=1, max_length=256)]
+
+
+class Condition(ReadModel):
+    """A metav1.Condition (KEP-1623)."""
+
+    type: str
+    status: Literal["True", "False", "Unknown"]
+    observed_generation: int
+    last_transition_time: datetime
+    reason: str
+    message: str
+
+
+class ListenerStatus(ReadModel):
+    """What became of one listener."""
+
+    name: str
+    vip: str
+    port: int
+    protocol: Protocol
+    generation: str
+    programmed_pods: int
+    backends: int
+
+
+class LoadBalancerStatus(ReadModel):
+    """Status: what really happened. Only the operator writes it."""
+
+    observed_generation: int | None = None
+    conditions: tuple[Condition, ...] = ()
+    vips: str | None = None
+    replicas: str | None = None
+    backends: int | None = None
+    listeners: tuple[ListenerStatus, ...] = ()
+
+
+class LoadBalancer(ReadModel):
+    """The whole object."""
+
+    metadata: ObjectMeta
+    spec: LoadBalancerSpec
+    status: LoadBalancerStatus | None = None
+
+    @property
+    def key(self) -> Key:
+        """Identity of the object."""
+        return self.metadata.key

@@ -1,0 +1,126 @@
+"""Which endpoints stand behind a listener's backend references."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address
+
+from skylane_operator.model.forwarder import ForwarderBackend
+from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
+from skylane_operator.model.load_balancer import BackendReference, Listener
+from skylane_operator.plan.types import Blocks, Inputs, Reason, Rejected
+from skylane_operator.plan.weights import MAX_WEIGHT, endpoint_weights
+
+SocketAddress = tuple[IPv4Address, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Resolved:
+    weight: int
+    endpoints: tuple[SocketAddress, ...]
+
+
+def backends_for(
+    inputs: Inputs, listener: Listener, path: str
+) -> tuple[tuple[ForwarderBackend, ...], tuple[Rejected, ...]]:
+    """Endpoints of a listener with their weights, and the references that lead nowhere.
+
+    `path` is the listener's field path. An endpoint that several references reach is listed once, with the sum of
+    its weights. The order depends on the addresses alone, so that equal endpoints give an equal generation.
+    """
+    resolved: list[_Resolved] = []
+    rejected: list[Rejected] = []
+    for index, reference in enumerate(listener.backends):
+        found = _resolve(inputs, listener, reference, f"{path}.backends[{index}]")
+        if isinstance(found, Rejected):
+            rejected.append(found)
+        else:
+            resolved.append(found)
+    return _weighted(resolved), tuple(rejected)
+
+
+def _weighted(resolved: list[_Resolved]) -> tuple[ForwarderBackend, ...]:
+    weights = endpoint_weights([(service.weight, len(service.endpoints)) for service in resolved])
+    totals: dict[SocketAddress, int] = {}
+    for service, weight in zip(resolved, weights, strict=True):
+        for endpoint in service.endpoints:
+            totals[endpoint] = totals.get(endpoint, 0) + weight
+    return tuple(
+        ForwarderBackend(address=address, port=port, weight=min(weight, MAX_WEIGHT))
+        for (address, port), weight in sorted(totals.items())
+    )
+
+
+def _resolve(
+    inputs: Inputs, listener: Listener, reference: BackendReference, path: str
+) -> _Resolved | Rejected:
+    service = inputs.services.get(reference.service)
+    if service is None:
+        return _unknown_service(inputs, listener, reference, path)
+    port = _service_port(service, reference.port, listener.protocol)
+    if port is None:
+        return _unknown_port(inputs, listener, service, reference, path)
+    endpoints = ready_endpoints(inputs.endpoint_slices.get(reference.service, ()), port)
+    return _Resolved(reference.weight, tuple(sorted(endpoints)))
+
+
+def _service_port(service: Service, number: int, protocol: str) -> ServicePort | None:
+    for port in service.spec.ports:
+        if port.port == number and port.protocol == protocol:
+            return port
+    return None
+
+
+def ready_endpoints(slices: Iterable[EndpointSlice], port: ServicePort) -> set[SocketAddress]:
+    """Ready IPv4 endpoints of a Service port.
+
+    Slices carry the target port already resolved, by the Service port's name: a named target port may differ from
+    slice to slice. An endpoint that moves between slices is in both for a moment (KEP-752) and counts once.
+    """
+    return {
+        (IPv4Address(endpoint.addresses[0]), number)
+        for piece in slices
+        if piece.address_type == "IPv4"
+        for number in _target_ports(piece, port)
+        for endpoint in piece.endpoints
+        if endpoint.is_ready and endpoint.addresses
+    }
+
+
+def _target_ports(piece: EndpointSlice, port: ServicePort) -> list[int]:
+    return [
+        target.port
+        for target in piece.ports
+        if target.port is not None and (target.name or "") == port.name and target.protocol == port.protocol
+    ]
+
+
+def _unknown_service(inputs: Inputs, listener: Listener, reference: BackendReference, path: str) -> Rejected:
+    key = inputs.load_balancer.key
+    return Rejected(
+        key=key,
+        field=f"{path}.service",
+        reason=Reason.SERVICE_NOT_FOUND,
+        message=(
+            f"listener {listener.name}: {path}.service: Service {key.namespace}/{reference.service} does not exist; "
+            "create it, or correct the name"
+        ),
+        blocks=Blocks.REFERENCE,
+        listener=listener.name,
+    )
+
+
+def _unknown_port(
+    inputs: Inputs, listener: Listener, service: Service, reference: BackendReference, path: str
+) -> Rejected:
+    offered = ", ".join(f"{port.port}/{port.protocol}" for port in service.spec.ports) or "none"
+    return Rejected(
+        key=inputs.load_balancer.key,
+        field=f"{path}.port",
+        reason=Reason.SERVICE_PORT_NOT_FOUND,
+        message=(
+            f"listener {listener.name}: {path}.port: Service {service.metadata.key} has no port "
+            f"{reference.port}/{listener.protocol} (it has: {offered}); correct the port here or in the Service"
+        ),
+        blocks=Blocks.REFERENCE,
+        listener=listener.name,
+    )

@@ -1,0 +1,54 @@
+"""The base configuration of each pod: its devices, its own address and its slice of the local addresses."""
+
+from skylane_operator.model.forwarder import ForwarderBase, ForwarderPort
+from skylane_operator.model.load_balancer import Dataplane, LoadBalancerSpec
+from skylane_operator.plan.generation import digest_of, with_generation
+
+
+def interface_name(network_index: int) -> str:
+    """Name that Multus is asked to give to the interface inside the pod."""
+    return f"net{network_index + 1}"
+
+
+def ordinals_with_addresses(spec: LoadBalancerSpec) -> int:
+    """For how many pods the addresses of the spec are enough; at most `replicas`."""
+    dataplane = spec.dataplane
+    own = min(len(network.addresses) for network in dataplane.networks)
+    local = len(dataplane.local_addresses) // dataplane.local_addresses_per_replica
+    return min(spec.replicas, own, local)
+
+
+def base_for(dataplane: Dataplane, ordinal: int) -> ForwarderBase:
+    """Base of the pod `ordinal`, which must be below ordinals_with_addresses()."""
+    count = dataplane.local_addresses_per_replica
+    return with_generation(
+        ForwarderBase(
+            workers=dataplane.workers,
+            poll_mode=dataplane.effective_poll_mode,
+            max_flows_per_worker=dataplane.max_flows_per_worker,
+            ports=tuple(
+                ForwarderPort(
+                    name=network.name,
+                    driver=network.driver,
+                    interface=interface_name(index),
+                    resource=network.resource_name,
+                    address=network.addresses[ordinal],
+                    gateway=network.gateway,
+                )
+                for index, network in enumerate(dataplane.networks)
+            ),
+            local_addresses=dataplane.local_addresses[ordinal * count : (ordinal + 1) * count],
+        )
+    )
+
+
+def template_generation(dataplane: Dataplane) -> str:
+    """Digest of what the bases of all ordinals have in common.
+
+    Addresses are left out: they differ by ordinal, and more of them at the end of a list (to scale out) must not
+    replace the pods that run.
+    """
+    own = {"addresses", "local_addresses", "node_selector", "tolerations"}
+    networks = [network.model_dump(mode="json", exclude={"addresses"}) for network in dataplane.networks]
+    common = dataplane.model_dump(mode="json", exclude=own | {"networks"})
+    return digest_of({**common, "networks": networks})

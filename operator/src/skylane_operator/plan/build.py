@@ -1,0 +1,35 @@
+"""The plan: everything that is decided about one LoadBalancer."""
+
+from skylane_operator.plan.base import base_for, ordinals_with_addresses, template_generation
+from skylane_operator.plan.checks import base_rejections
+from skylane_operator.plan.listeners import forwarder_listener, listeners_for
+from skylane_operator.plan.names import pod_name
+from skylane_operator.plan.placement import placement_for
+from skylane_operator.plan.requests import pod_requests
+from skylane_operator.plan.types import Inputs, Plan, PodPlan
+
+
+def plan_for(inputs: Inputs) -> Plan:
+    """Decide. Equal inputs give equal plans, generations included."""
+    load_balancer = inputs.load_balancer
+    spec = load_balancer.spec
+    listeners, listener_rejections = listeners_for(inputs)
+    requests = pod_requests(spec.dataplane)
+    pods = tuple(
+        PodPlan(
+            ordinal=ordinal,
+            name=pod_name(load_balancer.key.name, ordinal),
+            base=base_for(spec.dataplane, ordinal),
+            listeners=tuple(forwarder_listener(listener, ordinal) for listener in listeners),
+        )
+        for ordinal in range(ordinals_with_addresses(spec))
+    )
+    return Plan(
+        load_balancer=load_balancer,
+        pods=pods,
+        listeners=listeners,
+        rejected=base_rejections(inputs) + listener_rejections,
+        requests=requests,
+        placement=placement_for(inputs, requests),
+        template_generation=template_generation(spec.dataplane),
+    )

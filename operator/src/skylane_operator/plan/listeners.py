@@ -1,0 +1,127 @@
+"""Which listeners are served, and with which endpoints."""
+
+from collections.abc import Iterator
+
+from skylane_operator.model.forwarder import ForwarderListener, ForwarderTimeouts
+from skylane_operator.model.load_balancer import Listener, VirtualEndpoint
+from skylane_operator.plan.backends import backends_for
+from skylane_operator.plan.checks import senior_claims
+from skylane_operator.plan.claims import Claims
+from skylane_operator.plan.generation import with_generation
+from skylane_operator.plan.types import Blocks, Inputs, ListenerPlan, Reason, Rejected
+
+# One pod answers ARP for the VIPs, so that a VIP within a subnet has one owner.
+ARP_ORDINAL = 0
+
+
+def listeners_for(inputs: Inputs) -> tuple[tuple[ListenerPlan, ...], tuple[Rejected, ...]]:
+    """The listeners that are served, in the order of the spec, and everything that was rejected in them."""
+    served: list[ListenerPlan] = []
+    rejected: list[Rejected] = []
+    taken: dict[VirtualEndpoint, str] = {}
+    seniors = senior_claims(inputs)
+    for index, listener in enumerate(inputs.load_balancer.spec.listeners):
+        path = f"spec.listeners[{index}]"
+        conflict = _conflict(inputs, listener, path, seniors, taken)
+        if conflict is not None:
+            rejected.append(conflict)
+            continue
+        taken[listener.endpoint] = listener.name
+        backends, unresolved = backends_for(inputs, listener, path)
+        rejected.extend(unresolved)
+        served.append(ListenerPlan(listener, backends))
+    return tuple(served), tuple(rejected)
+
+
+def forwarder_listener(plan: ListenerPlan, ordinal: int) -> ForwarderListener:
+    """The listener's file for the pod `ordinal`."""
+    listener = plan.listener
+    return with_generation(
+        ForwarderListener(
+            name=listener.name,
+            vip=listener.vip,
+            port=listener.port,
+            protocol="tcp" if listener.protocol == "TCP" else "udp",
+            scheduler=listener.scheduler,
+            arp=ordinal == ARP_ORDINAL,
+            timeouts=ForwarderTimeouts(
+                established_s=listener.timeouts.established_seconds,
+                syn_s=listener.timeouts.syn_seconds,
+                fin_s=listener.timeouts.fin_seconds,
+                udp_s=listener.timeouts.udp_seconds,
+            ),
+            backends=plan.backends,
+        )
+    )
+
+
+def distinct_endpoints(listeners: tuple[ListenerPlan, ...]) -> set[tuple[str, int]]:
+    """Address and port of every endpoint behind any listener."""
+    return {(str(b.address), b.port) for plan in listeners for b in plan.backends}
+
+
+def _conflict(
+    inputs: Inputs,
+    listener: Listener,
+    path: str,
+    seniors: tuple[Claims, ...],
+    taken: dict[VirtualEndpoint, str],
+) -> Rejected | None:
+    """The first thing that keeps the listener from being served, if there is one."""
+    for field, reason, message in _conflicts(inputs, listener, seniors, taken):
+        return Rejected(
+            key=inputs.load_balancer.key,
+            field=f"{path}.{field}",
+            reason=reason,
+            message=f"listener {listener.name}: {path}.{field}: {message}",
+            blocks=Blocks.LISTENER,
+            listener=listener.name,
+        )
+    return None
+
+
+def _conflicts(
+    inputs: Inputs, listener: Listener, seniors: tuple[Claims, ...], taken: dict[VirtualEndpoint, str]
+) -> Iterator[tuple[str, Reason, str]]:
+    where = f"{listener.vip}:{listener.port}/{listener.protocol}"
+    if listener.endpoint in taken:
+        yield (
+            "port",
+            Reason.LISTENER_CONFLICT,
+            f"{where} is already served by listener {taken[listener.endpoint]}; choose another port or VIP",
+        )
+    yield from _inside(inputs, listener)
+    for other in seniors:
+        if listener.endpoint in other.endpoints:
+            yield (
+                "port",
+                Reason.LISTENER_CONFLICT,
+                f"{where} belongs to the older LoadBalancer {other.key}; choose another VIP, or remove it there",
+            )
+        if listener.vip in other.vips or listener.vip in other.pod_addresses:
+            yield (
+                "vip",
+                Reason.ADDRESS_CONFLICT,
+                f"{listener.vip} belongs to the older LoadBalancer {other.key}, and an address leads to the pods of one "
+                "LoadBalancer only; choose another VIP, or put this listener there",
+            )
+
+
+def _inside(inputs: Inputs, listener: Listener) -> Iterator[tuple[str, Reason, str]]:
+    dataplane = inputs.load_balancer.spec.dataplane
+    if listener.vip in dataplane.local_addresses:
+        yield (
+            "vip",
+            Reason.VIP_IN_LOCAL_RANGE,
+            f"{listener.vip} is one of spec.dataplane.localAddresses, from which connections to backends are made; "
+            "choose an address that is not",
+        )
+    for index, network in enumerate(dataplane.networks):
+        if listener.vip == network.gateway or any(
+            listener.vip == address.ip for address in network.addresses
+        ):
+            yield (
+                "vip",
+                Reason.ADDRESS_CONFLICT,
+                f"{listener.vip} is an address or the gateway of spec.dataplane.networks[{index}]; choose another VIP",
+            )

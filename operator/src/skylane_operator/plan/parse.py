@@ -1,0 +1,40 @@
+"""An API object to a LoadBalancer, or to what is wrong with it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import ValidationError
+
+from skylane_operator.model.key import Key
+from skylane_operator.model.load_balancer import LoadBalancer
+from skylane_operator.plan.types import Blocks, Reason, Rejected
+
+
+def load_balancer_from(body: Mapping[str, Any]) -> LoadBalancer | tuple[Rejected, ...]:
+    """Parse an object of the API.
+
+    The CRD refuses almost everything that this refuses; objects stored before the CRD was tightened are the rest.
+    """
+    try:
+        return LoadBalancer.model_validate(body)
+    except ValidationError as error:
+        metadata = body["metadata"]
+        key = Key(metadata.get("namespace", ""), metadata["name"])
+        return tuple(
+            Rejected(
+                key=key,
+                field=field_path(detail["loc"]),
+                reason=Reason.INVALID,
+                message=f"LoadBalancer {key}: {field_path(detail['loc'])}: {detail['msg']}",
+                blocks=Blocks.BASE,
+            )
+            for detail in error.errors(include_url=False)
+        )
+
+
+def field_path(location: tuple[int | str, ...]) -> str:
+    """`("spec", "listeners", 1, "vip")` to `spec.listeners[1].vip`."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.removeprefix(".")

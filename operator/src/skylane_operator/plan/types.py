@@ -1,0 +1,158 @@
+"""What goes into a plan and what comes out."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from skylane_operator.model.forwarder import ForwarderBackend, ForwarderBase, ForwarderListener
+from skylane_operator.model.key import Key
+from skylane_operator.model.kubernetes import (
+    EndpointSlice,
+    NetworkAttachmentDefinition,
+    Node,
+    Pod,
+    Service,
+)
+from skylane_operator.model.load_balancer import Listener, LoadBalancer
+from skylane_operator.plan.claims import Claims
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Everything that a plan depends on: whole state in.
+
+    `services` and `endpoint_slices` (those of each Service) are by name, of the LoadBalancer's own namespace.
+    `pods` are those of all namespaces, for what they request of their nodes. `other_claims` are the claims of the
+    other LoadBalancers; those that share no address with this one may be left out.
+    """
+
+    load_balancer: LoadBalancer
+    services: Mapping[str, Service] = field(default_factory=dict)
+    endpoint_slices: Mapping[str, tuple[EndpointSlice, ...]] = field(default_factory=dict)
+    nodes: tuple[Node, ...] = ()
+    pods: tuple[Pod, ...] = ()
+    network_attachments: Mapping[Key, NetworkAttachmentDefinition] = field(default_factory=dict)
+    other_claims: tuple[Claims, ...] = ()
+
+
+class Reason(StrEnum):
+    """Why something was rejected; also the reason of the condition that says so."""
+
+    INVALID = "Invalid"
+    ADDRESS_CONFLICT = "AddressConflict"
+    LISTENER_CONFLICT = "ListenerConflict"
+    VIP_IN_LOCAL_RANGE = "VIPInLocalRange"
+    SERVICE_NOT_FOUND = "ServiceNotFound"
+    SERVICE_PORT_NOT_FOUND = "ServicePortNotFound"
+    NETWORK_ATTACHMENT_NOT_FOUND = "NetworkAttachmentNotFound"
+    NETWORK_ATTACHMENT_MISMATCH = "NetworkAttachmentMismatch"
+
+
+REFERENCE_REASONS = frozenset(
+    {
+        Reason.SERVICE_NOT_FOUND,
+        Reason.SERVICE_PORT_NOT_FOUND,
+        Reason.NETWORK_ATTACHMENT_NOT_FOUND,
+        Reason.NETWORK_ATTACHMENT_MISMATCH,
+    }
+)
+
+
+class Blocks(StrEnum):
+    """How far a rejection reaches. Nothing beyond it is disturbed."""
+
+    BASE = "base"  # no pod is made or replaced; running pods keep what they have, listeners are still fed
+    LISTENER = "listener"  # this listener is left out
+    REFERENCE = "reference"  # this backend reference contributes no endpoints; the listener's other ones do
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """A mistake of the user, as data.
+
+    `field` is the path in the LoadBalancer (`spec.listeners[1].vip`); `message` says what is wrong, with which object,
+    and what to do about it. `listener` is the name of the listener that it concerns, if it concerns one.
+    """
+
+    key: Key
+    field: str
+    reason: Reason
+    message: str
+    blocks: Blocks
+    listener: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodRequests:
+    """What one pod asks of its node. Memory and hugepages in bytes, CPU in thousandths."""
+
+    forwarder_millicores: int
+    forwarder_memory_bytes: int
+    agent_millicores: int
+    agent_memory_bytes: int
+    hugepages_resource: str
+    hugepages_bytes: int
+    devices: Mapping[str, int]
+
+    @property
+    def totals(self) -> dict[str, int]:
+        """Resource name to amount, of the whole pod."""
+        return {
+            "cpu": self.forwarder_millicores + self.agent_millicores,
+            "memory": self.forwarder_memory_bytes + self.agent_memory_bytes,
+            self.hugepages_resource: self.hugepages_bytes,
+            **self.devices,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Whether the nodes, as they are, could take all pods. `reason` is empty when they can."""
+
+    fits: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class PodPlan:
+    """One forwarder pod and everything that its forwarder shall run, generations included."""
+
+    ordinal: int
+    name: str
+    base: ForwarderBase
+    listeners: tuple[ForwarderListener, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ListenerPlan:
+    """One listener that is served, with its endpoints in a stable order."""
+
+    listener: Listener
+    backends: tuple[ForwarderBackend, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Everything that was decided about one LoadBalancer: whole state out.
+
+    `template_generation` changes when what the pods of all ordinals have in common changes.
+    """
+
+    load_balancer: LoadBalancer
+    pods: tuple[PodPlan, ...]
+    listeners: tuple[ListenerPlan, ...]
+    rejected: tuple[Rejected, ...]
+    requests: PodRequests
+    placement: Placement
+    template_generation: str
+
+    @property
+    def key(self) -> Key:
+        """Identity of the LoadBalancer."""
+        return self.load_balancer.key
+
+    @property
+    def deployable(self) -> bool:
+        """True when pods may be made or replaced; when False, no object is rendered and what runs is left alone."""
+        return not any(rejected.blocks is Blocks.BASE for rejected in self.rejected)

@@ -1,0 +1,170 @@
+"""The conditions of a LoadBalancer (KEP-1623). A reason names the kind of trouble, a message the object and the mend."""
+
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+from skylane_operator.model.kubernetes import Pod
+from skylane_operator.plan.listeners import distinct_endpoints
+from skylane_operator.plan.observed import Observed
+from skylane_operator.plan.types import REFERENCE_REASONS, Plan, Rejected
+from skylane_operator.status.programmed import programming_gaps
+
+_MAX_NAMED = 5
+
+
+class Verdict(NamedTuple):
+    """A condition without its times."""
+
+    type: str
+    status: str
+    reason: str
+    message: str
+
+
+def _true(condition: str, reason: str, message: str) -> Verdict:
+    return Verdict(condition, "True", reason, message)
+
+
+def _false(condition: str, reason: str, message: str) -> Verdict:
+    return Verdict(condition, "False", reason, message)
+
+
+def verdicts_for(plan: Plan, observed: Observed) -> list[Verdict]:
+    """Every condition; `Ready` last, which names the first of the others that is not true."""
+    verdicts = [judge(plan, observed) for judge in _JUDGES]
+    return [*verdicts, _ready(verdicts)]
+
+
+def _accepted(plan: Plan, _observed: Observed) -> Verdict:
+    return _by_rejections(
+        "Accepted",
+        "Accepted",
+        "the whole spec is in use",
+        (r for r in plan.rejected if r.reason not in REFERENCE_REASONS),
+    )
+
+
+def _resolved_refs(plan: Plan, _observed: Observed) -> Verdict:
+    return _by_rejections(
+        "ResolvedRefs",
+        "ResolvedRefs",
+        "every Service, port and network attachment exists",
+        (r for r in plan.rejected if r.reason in REFERENCE_REASONS),
+    )
+
+
+def _by_rejections(condition: str, reason: str, message: str, rejected: Iterable[Rejected]) -> Verdict:
+    found = list(rejected)
+    if not found:
+        return _true(condition, reason, message)
+    return _false(condition, found[0].reason, _joined([r.message for r in found], "; "))
+
+
+def _address_assigned(_plan: Plan, _observed: Observed) -> Verdict:
+    return _true("AddressAssigned", "StaticAddresses", "the VIPs are those that the spec gives")
+
+
+def _resources_available(plan: Plan, _observed: Observed) -> Verdict:
+    if plan.placement.fits:
+        return _true("ResourcesAvailable", "PodsFit", "the nodes have room for every pod")
+    return _false("ResourcesAvailable", plan.placement.reason, plan.placement.message)
+
+
+def _dataplane_ready(plan: Plan, observed: Observed) -> Verdict:
+    wanted = plan.load_balancer.spec.replicas
+    ready = sum(pod.is_ready for pod in observed.pods.values())
+    pending = {name: pod for name, pod in observed.pods.items() if pod.status.phase == "Pending"}
+    count = f"{ready} of {wanted} pods are Ready"
+    if pending:
+        details = [f"pod {name}: {_why_pending(pod)}" for name, pod in sorted(pending.items())]
+        return _false("DataplaneReady", "PodsPending", f"{count}; {_joined(details, '; ')}")
+    if ready < wanted:
+        return _false("DataplaneReady", "PodsNotReady", f"{count}{_unready_details(plan, observed)}")
+    return _true("DataplaneReady", "PodsReady", count)
+
+
+def _unready_details(plan: Plan, observed: Observed) -> str:
+    details = [
+        f"pod {name}: {_why_unready(pod)}" for name, pod in sorted(observed.pods.items()) if not pod.is_ready
+    ]
+    details += [f"pod {pod.name} does not exist yet" for pod in plan.pods if pod.name not in observed.pods]
+    return f"; {_joined(details, '; ')}" if details else ""
+
+
+def _why_pending(pod: Pod) -> str:
+    for condition in pod.status.conditions:
+        if condition.type == "PodScheduled" and condition.status == "False":
+            return condition.message or condition.reason
+    return "scheduled, its containers are being started"
+
+
+def _why_unready(pod: Pod) -> str:
+    if pod.metadata.deletion_timestamp is not None:
+        return "is being replaced"
+    if pod.is_finished:
+        # Admission errors of the kubelet (TopologyAffinityError, UnexpectedAdmissionError, ...) never recover.
+        return f"{pod.status.phase} {pod.status.reason} {pod.status.message}".rstrip()
+    return "runs, but its forwarder is not ready; see the log of its containers forwarder and agent"
+
+
+def _programmed(plan: Plan, observed: Observed) -> Verdict:
+    gaps = programming_gaps(plan, observed)
+    if not gaps:
+        return _true("Programmed", "Programmed", "every pod runs the newest configuration")
+    reason = min((gap.reason for gap in gaps), key=_GAP_ORDER.index)
+    return _false("Programmed", reason, _joined([gap.message for gap in gaps if gap.reason == reason], "; "))
+
+
+_GAP_ORDER = ("AgentNotConnected", "ForwarderRejected", "GenerationPending")
+
+
+def _advertised(_plan: Plan, _observed: Observed) -> Verdict:
+    return _true(
+        "Advertised",
+        "StaticRoute",
+        "announcing is not configured: route each VIP to a pod's address, or put it into the subnet of the first network",
+    )
+
+
+def _backends_healthy(plan: Plan, _observed: Observed) -> Verdict:
+    empty = [item.listener for item in plan.listeners if not any(b.weight for b in item.backends)]
+    if not empty:
+        total = len(distinct_endpoints(plan.listeners))
+        return _true(
+            "BackendsHealthy", "EndpointsReady", f"every listener has ready endpoints ({total} in all)"
+        )
+    reason = "NoEndpoints" if len(empty) == len(plan.listeners) else "SomeListenersEmpty"
+    details = [
+        f"listener {listener.name} has no ready endpoint with a weight above 0 in "
+        f"{', '.join(f'Service {backend.service}' for backend in listener.backends)}"
+        for listener in empty
+    ]
+    return _false("BackendsHealthy", reason, f"{_joined(details, '; ')}; look at the pods behind the Service")
+
+
+def _ready(verdicts: list[Verdict]) -> Verdict:
+    for verdict in verdicts:
+        if verdict.status != "True":
+            return _false(
+                "Ready",
+                verdict.type,
+                f"{verdict.type} is {verdict.status} ({verdict.reason}): {verdict.message}",
+            )
+    return _true("Ready", "Ready", "every listener is served by every pod")
+
+
+def _joined(parts: list[str], separator: str) -> str:
+    more = len(parts) - _MAX_NAMED
+    return separator.join(parts[:_MAX_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
+
+
+_JUDGES: tuple[Callable[[Plan, Observed], Verdict], ...] = (
+    _accepted,
+    _resolved_refs,
+    _address_assigned,
+    _resources_available,
+    _dataplane_ready,
+    _programmed,
+    _advertised,
+    _backends_healthy,
+)

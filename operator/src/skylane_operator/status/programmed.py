@@ -1,0 +1,59 @@
+"""Which pods do not run what the plan says."""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from skylane_operator.plan.observed import AgentState, Observed
+from skylane_operator.plan.types import Plan, PodPlan
+
+
+class Gap(NamedTuple):
+    """One difference between plan and a forwarder."""
+
+    reason: str
+    message: str
+
+
+def programming_gaps(plan: Plan, observed: Observed) -> list[Gap]:
+    """Everything that a forwarder does not run yet, pod by pod. Empty means Programmed."""
+    return [gap for pod in plan.pods for gap in _pod_gaps(plan, pod, observed.agents.get(pod.name))]
+
+
+def _pod_gaps(plan: Plan, pod: PodPlan, agent: AgentState | None) -> Iterator[Gap]:
+    if agent is None or not agent.connected:
+        yield Gap(
+            "AgentNotConnected",
+            f"the agent of pod {pod.name} is not connected; its forwarder goes on with what it has; "
+            "see the log of its container agent",
+        )
+        return
+    if plan.deployable and agent.base_generation != pod.base.generation:
+        yield Gap(
+            "GenerationPending",
+            f"pod {pod.name} has base {agent.base_generation or 'none'} and needs another",
+        )
+    for listener in pod.listeners:
+        running = agent.listeners.get(listener.name)
+        if running is not None and running.generation == listener.generation:
+            continue
+        if running is not None and running.error:
+            yield Gap(
+                "ForwarderRejected", f"pod {pod.name} refused listener {listener.name}: {running.error}"
+            )
+        else:
+            yield Gap("GenerationPending", f"pod {pod.name} has not taken listener {listener.name} yet")
+    for name in sorted(set(agent.listeners) - {listener.name for listener in pod.listeners}):
+        yield Gap("GenerationPending", f"pod {pod.name} still serves listener {name}, which is gone")
+
+
+def pods_running(plan: Plan, observed: Observed, listener: str) -> int:
+    """How many pods run the newest generation of a listener."""
+    return sum(_runs(pod, observed.agents.get(pod.name), listener) for pod in plan.pods)
+
+
+def _runs(pod: PodPlan, agent: AgentState | None, name: str) -> bool:
+    if agent is None or not agent.connected or name not in agent.listeners:
+        return False
+    return any(
+        item.name == name and item.generation == agent.listeners[name].generation for item in pod.listeners
+    )
