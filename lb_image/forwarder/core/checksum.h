@@ -53,3 +53,17 @@ static inline uint16_t checksum_words(const void *data, unsigned words) {
 	sum = (sum & 0xffff) + ((sum >> 16) & 0xffff) + (sum >> 32);
 	return checksum_fold((uint32_t)sum);
 }
+
+// True when the checksum of an IPv4 header without options is right.
+static inline int checksum_ipv4_good(const void *header) {
+	const uint8_t *p = header;
+	uint64_t a, b, sum;
+	uint32_t c;
+
+	__builtin_memcpy(&a, p, sizeof(a));
+	__builtin_memcpy(&b, p + 8, sizeof(b));
+	__builtin_memcpy(&c, p + 16, sizeof(c));
+	sum = (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + c;
+	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+	return checksum_fold((uint32_t)sum) == 0xffff;
+}

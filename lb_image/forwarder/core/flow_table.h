@@ -16,12 +16,12 @@
 enum flow_state {
 	FLOW_FREE,
 	FLOW_UDP,
-	FLOW_TCP_SYN, // SYN from the client seen
+	FLOW_TCP_SYN,     // SYN from the client seen
 	FLOW_TCP_SYN_ACK, // SYN+ACK from the backend seen
 	FLOW_TCP_ESTABLISHED,
-	FLOW_TCP_FIN_CLIENT, // FIN from the client only
+	FLOW_TCP_FIN_CLIENT,  // FIN from the client only
 	FLOW_TCP_FIN_BACKEND, // FIN from the backend only
-	FLOW_TCP_CLOSED, // FIN from both, or RST
+	FLOW_TCP_CLOSED,      // FIN from both, or RST
 	FLOW_STATE_COUNT
 };
 
@@ -47,18 +47,19 @@ struct flow {
 	uint16_t local_port;
 	uint16_t backend_port;
 	uint8_t protocol;
-	uint8_t state; // enum flow_state
+	uint8_t state;     // enum flow_state
 	uint16_t listener; // slot in fwd_config
 	uint32_t last_seen_s;
 	uint32_t idle_timeout_s; // of the present state
-	uint16_t address_delta; // checksum delta of the address rewrite towards the backend (RFC 1624)
-	uint16_t l4_delta; // the same with the ports
+	uint16_t
+		address_delta; // checksum delta of the address rewrite towards the backend (RFC 1624)
+	uint16_t l4_delta;     // the same with the ports
 	uint16_t backend_neighbour;
 	uint16_t client_neighbour;
 	uint8_t backend_port_index; // forwarder port towards the backend
 	uint8_t client_port_index;
 	uint16_t reserved;
-	uint32_t hash; // of the key
+	uint32_t hash;      // of the key
 	uint32_t next_free; // index, in state FLOW_FREE only
 	uint32_t created_s;
 } __attribute__((aligned(64)));
@@ -75,17 +76,18 @@ struct flow_bucket {
 _Static_assert(sizeof(struct flow_bucket) == 64, "one cache line");
 
 struct flow_table {
-	struct flow *flows; // n_flows entries
+	struct flow *flows;          // n_flows entries
 	struct flow_bucket *buckets; // bucket_mask + 1 entries
 	uint64_t seed;
 	uint32_t bucket_mask;
-	uint32_t n_flows; // places: local addresses x ports x banks
+	uint32_t n_flows;   // places: local addresses x ports x banks
 	uint32_t max_flows; // limit of live flows
 	uint32_t active;
-	uint32_t n_ports; // local ports of this worker
+	uint32_t n_ports;  // local ports of this worker
 	uint32_t port_min; // first of them
-	uint32_t n_banks; // power of two
-	uint32_t *free_head; // by bank, FIFO: a port rests as long as possible before it is used again
+	uint32_t n_banks;  // power of two
+	uint32_t *
+		free_head; // by bank, FIFO: a port rests as long as possible before it is used again
 	uint32_t *free_tail; // by bank
 	uint32_t sweep_cursor;
 };
@@ -102,12 +104,16 @@ void flow_table_init(
 	uint64_t seed
 );
 
+// One 64 x 64 -> 128 bit multiplication, both halves folded: every bit of the key reaches the low bits, which choose the
+// bucket (a product's own low bits would see only the low bits of the key).
 static inline uint32_t flow_hash(const struct flow_table *table, const struct flow_key *key) {
 	uint64_t a = (uint64_t)key->client_address << 32 | key->vip;
-	uint64_t b = (uint64_t)key->client_port << 32 | (uint32_t)key->vip_port << 8 | key->protocol;
-	uint64_t h = (a ^ table->seed) * 0x9e3779b97f4a7c15u;
+	uint64_t b =
+		(uint64_t)key->client_port << 32 | (uint32_t)key->vip_port << 8 | key->protocol;
+	unsigned __int128 product =
+		(unsigned __int128)(a ^ table->seed) * (b ^ table->seed ^ 0x9e3779b97f4a7c15u);
+	uint64_t h = (uint64_t)product ^ (uint64_t)(product >> 64);
 
-	h = (h ^ (h >> 32) ^ b) * 0xd6e8feb86659fd93u;
 	return (uint32_t)(h >> 32) ^ (uint32_t)h;
 }
 
@@ -162,7 +168,9 @@ uint32_t flow_table_find(const struct flow_table *table, const struct flow_key *
 uint32_t flow_table_take(struct flow_table *table, uint32_t bank);
 
 // Local address index and port (host byte order) of a place.
-void flow_table_place(const struct flow_table *table, uint32_t index, uint32_t *local, uint16_t *port);
+void flow_table_place(
+	const struct flow_table *table, uint32_t index, uint32_t *local, uint16_t *port
+);
 
 // Makes the filled flow findable. False when no bucket has room; the place is still the caller's.
 bool flow_table_insert(struct flow_table *table, uint32_t index);

@@ -48,7 +48,7 @@ static void rewrite_ip(struct ipv4_header *ip, const struct rewrite *to) {
 }
 
 // True when the packet is on its way; else it is dropped, untouched.
-static bool send_rewritten(
+static inline __attribute__((always_inline)) bool send_rewritten(
 	const struct fwd_worker *worker,
 	struct fwd_packet *packet,
 	struct packet_view *view,
@@ -78,12 +78,8 @@ static bool send_rewritten(
 	return true;
 }
 
-static void change_state(
-	const struct fwd_config *config,
-	struct flow *flow,
-	uint8_t flags,
-	bool from_backend
-) {
+static void
+change_state(const struct fwd_config *config, struct flow *flow, uint8_t flags, bool from_backend) {
 	const struct fwd_listener *listener = config->listeners[flow->listener];
 	enum flow_state next = tcp_state_next(flow->state, flags, from_backend);
 
@@ -95,13 +91,12 @@ static void change_state(
 		flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, next);
 }
 
-static void touch(
-	const struct fwd_config *config,
-	struct flow *flow,
-	const struct packet_view *view,
-	bool from_backend,
-	uint32_t now_s
-) {
+static void
+touch(const struct fwd_config *config,
+      struct flow *flow,
+      const struct packet_view *view,
+      bool from_backend,
+      uint32_t now_s) {
 	uint8_t flags = view->tcp_flags;
 
 	if (flow->last_seen_s != now_s)

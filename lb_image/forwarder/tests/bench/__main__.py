@@ -31,8 +31,8 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--flows", type=int, nargs="+", help=f"default: {FLOWS}")
     parser.add_argument("--rounds", type=int, help="default: 5, at least 1")
     parser.add_argument("--quick", action="store_true", help="one short round of few flows: a smoke test")
-    parser.add_argument("--forwarder", type=Path, default=CHECKOUT / "build/forwarder/skylane-fwd")
-    parser.add_argument("--pcap-shell", type=Path, default=CHECKOUT / "build/forwarder/skylane-fwd-pcap")
+    parser.add_argument("--forwarder", type=Path, default=CHECKOUT / "build/fwd/dpdk/skylane-fwd")
+    parser.add_argument("--pcap-shell", type=Path, default=CHECKOUT / "build/fwd/pcap/skylane-fwd-pcap")
     parser.add_argument("--json", type=Path, default=CHECKOUT / "build/bench.json")
     parser.add_argument(
         "--baseline-only",
