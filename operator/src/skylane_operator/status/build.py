@@ -1,10 +1,9 @@
 """The whole status of a LoadBalancer, as it is applied."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from skylane_operator.model.load_balancer import LoadBalancerStatus
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import Plan, Rejected
@@ -14,8 +13,8 @@ from skylane_operator.status.programmed import pods_running
 Status = dict[str, Any]
 
 
-def status_for(plan: Plan, observed: Observed, previous: LoadBalancerStatus | None, now: datetime) -> Status:
-    """Status of a plan. `previous` is the status of the object as last read; `now` must be in UTC."""
+def status_for(plan: Plan, observed: Observed, previous: Mapping[str, Any] | None, now: datetime) -> Status:
+    """Status of a plan. `previous` is the status of the object as last read; `now` has a time zone."""
     generation = plan.load_balancer.metadata.generation
     ready = sum(pod.is_ready for pod in observed.pods.values())
     return {
@@ -29,14 +28,14 @@ def status_for(plan: Plan, observed: Observed, previous: LoadBalancerStatus | No
 
 
 def conditions_for(
-    plan: Plan, observed: Observed, previous: LoadBalancerStatus | None, now: datetime
+    plan: Plan, observed: Observed, previous: Mapping[str, Any] | None, now: datetime
 ) -> list[dict[str, Any]]:
     """The conditions alone."""
     return _dated(verdicts_for(plan, observed), plan.load_balancer.metadata.generation, previous, now)
 
 
 def rejected_status_for(
-    rejected: tuple[Rejected, ...], generation: int, previous: LoadBalancerStatus | None, now: datetime
+    rejected: tuple[Rejected, ...], generation: int, previous: Mapping[str, Any] | None, now: datetime
 ) -> Status:
     """Status of an object that could not even be parsed. Whatever runs for it goes on."""
     message = "; ".join(item.message for item in rejected)
@@ -65,20 +64,16 @@ def _listener_statuses(plan: Plan, observed: Observed) -> list[dict[str, Any]]:
 
 
 def _dated(
-    verdicts: Iterable[Verdict], generation: int, previous: LoadBalancerStatus | None, now: datetime
+    verdicts: Iterable[Verdict], generation: int, previous: Mapping[str, Any] | None, now: datetime
 ) -> list[dict[str, Any]]:
     """Conditions with their times: the time of the last change of `status`, kept while it does not change."""
-    before = {condition.type: condition for condition in previous.conditions} if previous else {}
+    before = {(c["type"], c["status"]): c["lastTransitionTime"] for c in (previous or {}).get("conditions", ())}
     return [
         {
             "type": verdict.type,
             "status": verdict.status,
             "observedGeneration": generation,
-            "lastTransitionTime": _timestamp(
-                before[verdict.type].last_transition_time
-                if verdict.type in before and before[verdict.type].status == verdict.status
-                else now
-            ),
+            "lastTransitionTime": before.get((verdict.type, verdict.status), _timestamp(now)),
             "reason": str(verdict.reason),
             "message": verdict.message,
         }
