@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,8 +22,17 @@ from lib.proc import run, succeeds
 VERSION = "0.1.0"
 SUITE = "trixie"
 BASE = f"docker.io/library/debian:{SUITE}-slim"
-# What Debian's own slim image leaves out; dpkg remembers it for every later package, too.
-EXCLUDED = "path-exclude=/usr/share/{doc,info,locale,man}/*"
+# What makes Debian's own image slim: no documentation, and no downloaded packages left in a layer.
+CLEAN_APT = """\
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/*.bin"; };
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+"""
+BASE_OPTIONS = (
+    "--variant=minbase",
+    "--dpkgopt=path-exclude=/usr/share/{doc,info,locale,man}/*",
+    f"--customize-hook=cat > \"$1/etc/apt/apt.conf.d/docker-clean\" <<'end'\n{CLEAN_APT}end",
+)
 BASE_TIMEOUT_S = 15 * 60
 BUILD_TIMEOUT_S = 30 * 60
 PYTHON = ("pyproject.toml", "uv.lock", "README.md", "lb_image/api/src", "lb_image/agent/src", "operator/src")
@@ -52,7 +62,7 @@ class Image:
         return f"{VERSION}-{self.digest()[:12]}"
 
     def digest(self) -> str:
-        digest = hashlib.sha256(f"{self.target}\n{BASE}\n{EXCLUDED}\n".encode())
+        digest = hashlib.sha256(f"{self.target}\n{_base_digest()}\n".encode())
         for file in self._files():
             digest.update(f"{file}\n".encode())
             digest.update((REPOSITORY / file).read_bytes())
@@ -160,13 +170,24 @@ def _ensure_base() -> None:
     if succeeds(*_words("inspect", "--type=image", BASE)):
         return
     root = _folder() / "base.tar"
-    command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--dpkgopt={EXCLUDED}", SUITE, str(root)]
-    run(*command, *_mirror(), timeout_s=BASE_TIMEOUT_S)
+    _remove_outdated_storage()
+    run("mmdebstrap", "--quiet", *BASE_OPTIONS, SUITE, root, *_mirror(), timeout_s=BASE_TIMEOUT_S)
     container = _buildah("from", "scratch").strip()
     _buildah("add", "--quiet", container, root)
     _buildah("config", "--cmd=bash", container)
     _buildah("commit", "--quiet", "--rm", container, BASE)
     root.unlink()
+
+
+def _base_digest() -> str:
+    return hashlib.sha256("\n".join([BASE, *BASE_OPTIONS]).encode()).hexdigest()[:16]
+
+
+def _remove_outdated_storage() -> None:
+    """Layers on top of a base that was made in another way."""
+    for folder in _folder().glob("storage-*"):
+        if folder != _storage():
+            shutil.rmtree(folder)
 
 
 def _mirror() -> list[str]:
@@ -183,9 +204,13 @@ def _buildah(*arguments: str | Path, timeout_s: float = 600) -> str:
 
 
 def _words(*arguments: str | Path) -> list[str]:
-    """Words of a buildah command, with a storage of our own, in a mount namespace of its own, so that none of its mounts stay."""
-    storage = [f"--root={_folder()}/storage", f"--runroot={_folder()}/run"]
+    """Words of a buildah command on a storage of our own; none of its mounts outlives it."""
+    storage = [f"--root={_storage()}", f"--runroot={_folder()}/run"]
     return ["unshare", "--mount", "buildah", *storage, *(str(word) for word in arguments)]
+
+
+def _storage() -> Path:
+    return _folder() / f"storage-{_base_digest()}"
 
 
 def _folder() -> Path:
