@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "core_fixture.h"
+
+#define BACKEND 0x0af40005u
+
+static struct fwd_base base;
+static struct flow_table table;
+static void *memory;
+
+static void make_table(uint32_t max_flows) {
+	size_t size;
+
+	base = fixture_base(max_flows, 1);
+	size = (flow_table_size(&base) + 63) & ~(size_t)63;
+	free(memory);
+	memory = aligned_alloc(64, size);
+	assert_non_null(memory);
+	memset(memory, 0, size);
+	memset(&table, 0, sizeof(table));
+	flow_table_init(&table, memory, &base, 0, 42);
+}
+
+static int tear_down(void **state) {
+	(void)state;
+	free(memory);
+	memory = NULL;
+	return 0;
+}
+
+static struct flow_key key_of(uint32_t n) {
+	return (struct flow_key){
+		.client_address = htonl(FIXTURE_CLIENT + n / 64),
+		.client_port = htons((uint16_t)(20000 + n % 64 * 7)),
+		.vip = htonl(FIXTURE_VIP),
+		.vip_port = htons(80),
+		.protocol = IPPROTO_UDP,
+	};
+}
+
+// Makes flow `n` with a chosen hash; returns its place.
+static uint32_t add_hashed(uint32_t n, uint32_t hash) {
+	struct flow_key key = key_of(n);
+	uint32_t index = flow_table_take(&table, flow_bank(&table, BACKEND, 80));
+
+	if (index == FLOW_NONE)
+		return index;
+	table.flows[index].client_address = key.client_address;
+	table.flows[index].client_port = key.client_port;
+	table.flows[index].vip = key.vip;
+	table.flows[index].vip_port = key.vip_port;
+	table.flows[index].protocol = key.protocol;
+	table.flows[index].state = FLOW_UDP;
+	table.flows[index].idle_timeout_s = 10;
+	table.flows[index].hash = hash;
+	assert_true(flow_table_insert(&table, index));
+	return index;
+}
+
+static uint32_t add(uint32_t n) {
+	struct flow_key key = key_of(n);
+
+	return add_hashed(n, flow_hash(&table, &key));
+}
+
+static uint32_t find(uint32_t n) {
+	struct flow_key key = key_of(n);
+
+	return flow_table_find(&table, &key, flow_hash(&table, &key));
+}
+
+static void found_until_deleted(void **state) {
+	uint32_t places[1000];
+
+	(void)state;
+	make_table(1000);
+	for (uint32_t n = 0; n < 1000; n++)
+		places[n] = add(n);
+	assert_int_equal(table.active, 1000);
+	for (uint32_t n = 0; n < 1000; n++)
+		assert_int_equal(find(n), places[n]);
+	for (uint32_t n = 0; n < 1000; n += 2)
+		flow_table_delete(&table, places[n]);
+	for (uint32_t n = 0; n < 1000; n++)
+		assert_int_equal(find(n), n % 2 ? places[n] : FLOW_NONE);
+	assert_int_equal(table.active, 500);
+}
+
+// The bucket is chosen by the hash's low bits: they must see every part of the key, the high byte of a client's port too.
+static void nearly_all_flows_lie_in_their_home_bucket(void **state) {
+	unsigned at_home = 0;
+
+	(void)state;
+	make_table(1100);
+	for (uint32_t n = 0; n < 1024; n++)
+		add(n);
+	for (uint32_t n = 0; n < 1024; n++) {
+		struct flow_key key = key_of(n);
+
+		at_home += flow_table_candidate(&table, flow_hash(&table, &key)) == find(n);
+	}
+	assert_true(at_home > 1024 * 95 / 100);
+}
+
+static void full_bucket_overflows_and_heals(void **state) {
+	uint32_t places[20], again;
+	struct flow_key key;
+
+	(void)state;
+	make_table(1024);
+	for (uint32_t n = 0; n < 20; n++)
+		places[n] = add_hashed(n, 5);
+	for (uint32_t n = 0; n < 20; n++) {
+		key = key_of(n);
+		assert_int_equal(flow_table_find(&table, &key, 5), places[n]);
+	}
+	for (uint32_t n = 0; n < 19; n++)
+		flow_table_delete(&table, places[n]);
+	key = key_of(19);
+	assert_int_equal(flow_table_find(&table, &key, 5), places[19]);
+	flow_table_delete(&table, places[19]);
+	for (uint32_t b = 0; b <= table.bucket_mask; b++)
+		assert_int_equal(table.buckets[b].passed, 0);
+	again = add_hashed(0, 5);
+	key = key_of(0);
+	assert_int_equal(flow_table_candidate(&table, 5), again);
+}
+
+static void local_port_rests_as_long_as_possible(void **state) {
+	uint32_t first, second;
+
+	(void)state;
+	make_table(1024);
+	first = add(0);
+	flow_table_delete(&table, first);
+	second = add(1);
+	assert_int_not_equal(second, first);
+	for (uint32_t taken = 2; taken < table.n_flows; taken++)
+		assert_int_not_equal(flow_table_take(&table, 0), first);
+	assert_int_equal(flow_table_take(&table, 0), first);
+	assert_int_equal(flow_table_take(&table, 0), FLOW_NONE);
+	flow_table_release(&table, first);
+	assert_int_equal(flow_table_take(&table, 0), first);
+}
+
+static void reply_index_undoes_place(void **state) {
+	uint32_t index, local;
+	uint16_t port;
+
+	(void)state;
+	make_table(200000); // more than one address has ports: banks
+	assert_true(table.n_banks > 1);
+	index = add(0);
+	flow_table_place(&table, index, &local, &port);
+	assert_int_equal(local, 0);
+	assert_true(port >= FWD_LOCAL_PORT_MIN);
+	assert_int_equal(flow_table_reply_index(&table, local, htons(port), BACKEND, 80), index);
+	assert_int_equal(
+		flow_table_reply_index(&table, 0, htons(FWD_LOCAL_PORT_MIN - 1), BACKEND, 80),
+		FLOW_NONE
+	);
+}
+
+static void count_expired(void *context, const struct flow *flow) {
+	assert_int_equal(flow->state, FLOW_UDP);
+	(*(unsigned *)context)++;
+}
+
+static void sweep_ends_idle_flows_only(void **state) {
+	unsigned expired = 0;
+	uint32_t idle, busy;
+
+	(void)state;
+	make_table(1024);
+	idle = add(0);
+	busy = add(1);
+	table.flows[idle].last_seen_s = 100;
+	table.flows[busy].last_seen_s = 105;
+	flow_table_sweep(&table, 109, table.n_flows, count_expired, &expired);
+	assert_int_equal(expired, 0);
+	flow_table_sweep(&table, 110, table.n_flows, count_expired, &expired);
+	assert_int_equal(expired, 1);
+	assert_int_equal(find(0), FLOW_NONE);
+	assert_int_equal(find(1), busy);
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_teardown(name, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(found_until_deleted),
+		TEST(nearly_all_flows_lie_in_their_home_bucket),
+		TEST(full_bucket_overflows_and_heals),
+		TEST(local_port_rests_as_long_as_possible),
+		TEST(reply_index_undoes_place),
+		TEST(sweep_ends_idle_flows_only),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "core_fixture.h"
+
+static struct fixture f;
+
+static int tear_down(void **state) {
+	(void)state;
+	fixture_stop(&f);
+	memset(&f, 0, sizeof(f));
+	return 0;
+}
+
+static uint64_t drops(enum drop_reason reason) {
+	return f.worker->counters.drops[reason];
+}
+
+static void flow_limit_refuses_new_flows_and_keeps_old_ones(void **state) {
+	(void)state;
+	fixture_start(&f, 8, IPPROTO_UDP);
+	for (uint16_t port = 0; port < 8; port++) {
+		fixture_client(&f, 20000 + port, 0, FIXTURE_NOW_S);
+		assert_int_equal(f.packet.verdict, FWD_TX);
+	}
+	fixture_client(&f, 30000, 0, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.verdict, FWD_DROP);
+	assert_int_equal(drops(DROP_FLOW_TABLE_FULL), 1);
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.verdict, FWD_TX);
+}
+
+// One local address has 64,512 ports; flows to one backend all need ports of its bank.
+static void local_ports_run_out(void **state) {
+	const uint32_t ports = UINT16_MAX + 1 - FWD_LOCAL_PORT_MIN;
+
+	(void)state;
+	fixture_start(&f, 2 * ports, IPPROTO_UDP);
+	for (uint32_t n = 0; n < ports; n++) {
+		fixture_frame(
+			&f, 0, FIXTURE_CLIENT + n / 1000, 1000 + n % 1000, FIXTURE_VIP, 80, 0
+		);
+		fixture_process(&f, FIXTURE_NOW_S);
+		assert_int_equal(f.packet.verdict, FWD_TX);
+	}
+	fixture_client(&f, 60000, 0, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.verdict, FWD_DROP);
+	assert_int_equal(drops(DROP_LOCAL_PORTS_EXHAUSTED), 1);
+}
+
+static void reply_finds_its_way_back(void **state) {
+	const struct ipv4_header *ip =
+		(const struct ipv4_header *)(f.frame + sizeof(struct ether_header));
+	const struct udp_header *udp = (const struct udp_header *)(ip + 1);
+
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_UDP);
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.port_out, 1);
+	fixture_frame(&f, 1, ntohl(ip->dst), ntohs(udp->dst), ntohl(ip->src), ntohs(udp->src), 0);
+	fixture_process(&f, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.verdict, FWD_TX);
+	assert_int_equal(f.packet.port_out, 0);
+	assert_int_equal(ntohl(ip->src), FIXTURE_VIP);
+	assert_int_equal(ntohl(ip->dst), FIXTURE_CLIENT);
+	assert_int_equal(ntohs(udp->dst), 20000);
+	assert_int_equal(ip->ttl, 63);
+	assert_int_equal(checksum_words(ip, 10), 0xffff);
+}
+
+static void idle_flow_ends_after_its_timeout(void **state) {
+	struct fwd_emit out[32];
+	const struct listener_counters *counters;
+
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_UDP);
+	counters = &f.worker->counters.listeners[0];
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+	for (unsigned call = 0; call < 5000; call++)
+		worker_housekeeping(f.worker, &f.config, (FIXTURE_NOW_S + 179) * 1000ull, out, 32);
+	assert_int_equal(counters->active_flows, 1);
+	for (unsigned call = 0; call < 5000; call++)
+		worker_housekeeping(f.worker, &f.config, (FIXTURE_NOW_S + 180) * 1000ull, out, 32);
+	assert_int_equal(counters->active_flows, 0);
+	assert_int_equal(counters->connections, 1);
+}
+
+static void closed_connection_gives_way_to_a_new_syn(void **state) {
+	const struct listener_counters *counters;
+
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_TCP);
+	counters = &f.worker->counters.listeners[0];
+	fixture_client(&f, 20000, TCP_SYN, FIXTURE_NOW_S);
+	fixture_client(&f, 20000, TCP_RST, FIXTURE_NOW_S);
+	fixture_client(&f, 20000, TCP_SYN, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.verdict, FWD_TX);
+	assert_int_equal(counters->connections, 2);
+	assert_int_equal(counters->active_flows, 1);
+}
+
+static void flow_outlives_its_listener(void **state) {
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_TCP);
+	fixture_client(&f, 20000, TCP_SYN, FIXTURE_NOW_S);
+	f.config.listeners[0] = NULL;
+	fwd_config_index(&f.config);
+	fixture_client(&f, 20000, TCP_RST, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.verdict, FWD_TX);
+	fixture_client(&f, 20001, TCP_SYN, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.verdict, FWD_DROP);
+}
+
+static void frames_without_a_route_are_counted(void **state) {
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_UDP);
+	free(f.worker);
+	f.base.ports[1].gateway = 0;
+	f.worker = fixture_worker(&f.base, f.neighbours, 0);
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.verdict, FWD_DROP);
+	assert_int_equal(drops(DROP_NO_ROUTE), 1);
+	assert_int_equal(f.worker->flows.active, 0);
+}
+
+static void full_neighbour_table_refuses_new_next_hops(void **state) {
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_UDP);
+	for (uint32_t host = 0; host < NEIGHBOUR_MAX; host++)
+		neighbour_get(f.neighbours, 1, 0x0a4e1000 + host);
+	f.listener->backends[0].address = 0x0a4e3001; // on the link
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+	assert_int_equal(drops(DROP_NEIGHBOUR_TABLE_FULL), 1);
+	assert_int_equal(f.worker->flows.active, 0);
+}
+
+// Every local port belongs to exactly one worker, and a flow's reply to the worker that made it.
+static void replies_go_to_the_worker_that_owns_the_port(void **state) {
+	const struct ipv4_header *ip =
+		(const struct ipv4_header *)(f.frame + sizeof(struct ether_header));
+	const struct udp_header *udp = (const struct udp_header *)(ip + 1);
+
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_UDP);
+	f.base.n_workers = 3;
+	for (unsigned owner = 0; owner < 3; owner++) {
+		uint16_t found;
+
+		free(f.worker);
+		f.worker = fixture_worker(&f.base, f.neighbours, owner);
+		fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+		assert_int_equal(f.packet.verdict, FWD_TX);
+		fixture_frame(
+			&f, 1, ntohl(ip->dst), ntohs(udp->dst), ntohl(ip->src), ntohs(udp->src), 0
+		);
+		found = worker_owner_of(&f.base, f.worker, f.frame, 60);
+		assert_int_equal(found, owner);
+	}
+	fixture_frame(&f, 0, FIXTURE_CLIENT, 20000, FIXTURE_VIP, 80, 0);
+	assert_int_equal(worker_owner_of(&f.base, f.worker, f.frame, 60), WORKER_ANY);
+	fixture_frame(&f, 1, 0x0af40005, 8080, FIXTURE_LOCAL, FWD_LOCAL_PORT_MIN - 1, 0);
+	assert_int_equal(worker_owner_of(&f.base, f.worker, f.frame, 60), WORKER_ANY);
+	assert_int_equal(worker_owner_of(&f.base, f.worker, f.frame, 20), WORKER_ANY);
+}
+
+static void flows_are_read_for_display(void **state) {
+	struct fwd_flow_view view;
+	uint32_t cursor = 0;
+
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_UDP);
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+	assert_true(worker_flow_read(f.worker, &cursor, (FIXTURE_NOW_S + 5) * 1000ull, &view));
+	assert_int_equal(view.client_address, FIXTURE_CLIENT);
+	assert_int_equal(view.client_port, 20000);
+	assert_int_equal(view.vip, FIXTURE_VIP);
+	assert_int_equal(view.local_address, FIXTURE_LOCAL);
+	assert_int_equal(view.backend_port, 8080);
+	assert_int_equal(view.idle_s, 5);
+	assert_string_equal(flow_state_name(view.state), "udp");
+	assert_false(worker_flow_read(f.worker, &cursor, FIXTURE_NOW_S * 1000ull, &view));
+}
+
+int main(void) {
+#define TEST(name) cmocka_unit_test_teardown(name, tear_down)
+	const struct CMUnitTest tests[] = {
+		TEST(flow_limit_refuses_new_flows_and_keeps_old_ones),
+		TEST(local_ports_run_out),
+		TEST(reply_finds_its_way_back),
+		TEST(idle_flow_ends_after_its_timeout),
+		TEST(closed_connection_gives_way_to_a_new_syn),
+		TEST(flow_outlives_its_listener),
+		TEST(frames_without_a_route_are_counted),
+		TEST(full_neighbour_table_refuses_new_next_hops),
+		TEST(replies_go_to_the_worker_that_owns_the_port),
+		TEST(flows_are_read_for_display),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
