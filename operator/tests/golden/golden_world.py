@@ -1,0 +1,155 @@
+"""A golden case: the objects of `<case>.in.yaml` to the text of `<case>.out.yaml`.
+
+The input is a series of Kubernetes objects; the first is the LoadBalancer in question. Kinds that a case does not mention come from
+common.yaml. A document of kind `Agents` maps pod names to what their agents say; a listener or base `planned` runs what the plan
+says. A document of kind `Previous` is the status before.
+"""
+
+from collections import defaultdict
+from datetime import UTC, datetime
+from pathlib import Path
+
+import yaml
+
+from skylane_operator.model.kubernetes import (
+    EndpointSlice,
+    NetworkAttachmentDefinition,
+    Node,
+    Pod,
+    Service,
+    StatefulSet,
+)
+from skylane_operator.plan import Inputs, claims_for, load_balancer_from, plan_for
+from skylane_operator.plan.names import LOAD_BALANCER_LABEL
+from skylane_operator.plan.observed import AgentListener, AgentState, Observed
+from skylane_operator.render import RenderSettings, objects_for
+from skylane_operator.snapshot import snapshot_for
+from skylane_operator.status import rejected_status_for, status_for
+
+FOLDER = Path(__file__).parent
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+SETTINGS = RenderSettings(
+    lb_image="skylane/lb:0.1.0",
+    operator_address="10.96.0.42:9443",
+    operator_server_name="skylane-operator.skylane-system.svc",
+    ca_certificate="-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n",
+)
+
+
+def _by_kind(path):
+    kinds = defaultdict(list)
+    for document in yaml.safe_load_all(path.read_text()):
+        kinds[document["kind"]].append(document)
+    return kinds
+
+
+def _all(kinds, kind, model):
+    return tuple(model.model_validate(document) for document in kinds[kind])
+
+
+def inputs_of(kinds, load_balancer):
+    slices = defaultdict(tuple)
+    for piece in _all(kinds, "EndpointSlice", EndpointSlice):
+        slices[piece.metadata.labels["kubernetes.io/service-name"]] += (piece,)
+    attachments = _all(kinds, "NetworkAttachmentDefinition", NetworkAttachmentDefinition)
+    return Inputs(
+        load_balancer=load_balancer,
+        services={service.metadata.name: service for service in _all(kinds, "Service", Service)},
+        endpoint_slices=slices,
+        nodes=_all(kinds, "Node", Node),
+        pods=_all(kinds, "Pod", Pod),
+        network_attachments={attachment.metadata.key: attachment for attachment in attachments},
+        other_claims=tuple(claims_for(load_balancer_from(other)) for other in kinds["LoadBalancer"][1:]),
+    )
+
+
+def _agent(said, pod):
+    planned = {item.name: item.generation for item in pod.listeners}
+    listeners = {
+        name: AgentListener(planned[name] if state == "planned" else state["generation"], error_of(state))
+        for name, state in said.get("listeners", {}).items()
+    }
+    base = said.get("base", "")
+    return AgentState(said["connected"], pod.base.generation if base == "planned" else base, listeners)
+
+
+def error_of(state):
+    return state.get("error", "") if isinstance(state, dict) else ""
+
+
+def observed_of(kinds, plan):
+    pods = {
+        pod.metadata.name: pod
+        for pod in _all(kinds, "Pod", Pod)
+        if pod.metadata.labels.get(LOAD_BALANCER_LABEL) == plan.key.name
+    }
+    said = {name: agent for document in kinds["Agents"] for name, agent in document["agents"].items()}
+    return Observed(
+        pods=pods,
+        stateful_set=next(iter(_all(kinds, "StatefulSet", StatefulSet)), None),
+        agents={pod.name: _agent(said[pod.name], pod) for pod in plan.pods if pod.name in said},
+    )
+
+
+def _plan_section(plan):
+    return {
+        "deployable": plan.deployable,
+        "template_generation": plan.template_generation,
+        "requests": plan.requests.totals,
+        "placement": {
+            "fits": plan.placement.fits,
+            "reason": str(plan.placement.reason),
+            "message": plan.placement.message,
+        },
+        "pods": [pod.name for pod in plan.pods],
+        "listeners": {
+            item.listener.name: [f"{b.address}:{b.port} weight {b.weight}" for b in item.backends]
+            for item in plan.listeners
+        },
+        "rejected": rejected_section(plan.rejected),
+    }
+
+
+def rejected_section(rejected):
+    return [
+        {
+            "object": str(item.key),
+            "field": item.field,
+            "listener": item.listener,
+            "reason": str(item.reason),
+            "blocks": str(item.blocks),
+            "message": item.message,
+        }
+        for item in rejected
+    ]
+
+
+def outcome_of(case):
+    """The four sections, or what was wrong with an object that could not be parsed."""
+    kinds = _by_kind(FOLDER / "common.yaml") | _by_kind(FOLDER / f"{case}.in.yaml")
+    kinds = defaultdict(list, kinds)
+    previous = kinds["Previous"][0]["status"] if kinds["Previous"] else None
+    body = kinds["LoadBalancer"][0]
+    load_balancer = load_balancer_from(body)
+    if isinstance(load_balancer, tuple):
+        status = rejected_status_for(load_balancer, body["metadata"]["generation"], previous, NOW)
+        return {"rejected": rejected_section(load_balancer), "status": status}
+    plan = plan_for(inputs_of(kinds, load_balancer))
+    return {
+        "plan": _plan_section(plan),
+        "render": objects_for(plan, SETTINGS),
+        "snapshot": {
+            ordinal: {"base": snapshot.base, "listeners": snapshot.listeners}
+            for ordinal, snapshot in snapshot_for(plan).items()
+        },
+        "status": status_for(plan, observed_of(kinds, plan), previous, NOW),
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, _data):
+        return True
+
+
+def text_of(outcome):
+    return yaml.dump(outcome, Dumper=_Dumper, sort_keys=False, width=200, allow_unicode=True)
