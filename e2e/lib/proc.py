@@ -13,7 +13,14 @@ from pathlib import Path
 
 
 class CommandError(Exception):
-    """A command ended with a status other than zero, or ran out of time."""
+    """A command ended with a status other than zero, or ran out of time.
+
+    ``output`` is all that it wrote, for a log; the message has the end of it.
+    """
+
+    def __init__(self, message: str, output: str = "") -> None:
+        super().__init__(message)
+        self.output = output
 
 
 def run(
@@ -46,7 +53,7 @@ def run(
         raise CommandError(f"{' '.join(words)}: no end after {timeout_s:g} s") from expired
     if done.returncode != 0:
         said = (done.stdout[-1000:] + done.stderr[-2000:]).strip()
-        raise CommandError(f"{' '.join(words)}: status {done.returncode}: {said}")
+        raise CommandError(f"{' '.join(words)}: status {done.returncode}: {said}", done.stdout + done.stderr)
     return done.stdout
 
 
