@@ -23,6 +23,7 @@ async def agent(tmp_path):
     agent = Agent(settings(tmp_path, "127.0.0.1:9"))
     async with running(agent):
         await agent.http.listening.wait()
+        await agent.local.known.wait()  # from here on the directory is the test's to write to
         yield agent
 
 
@@ -71,7 +72,7 @@ async def test_head_has_no_body_and_a_query_is_passed_over(agent):
 
 @needs_forwarder
 async def test_ready_with_all_metrics_while_the_forwarder_runs(tmp_path, agent):
-    ConfigDir(tmp_path / "config").write_listeners([listener_file(listener("web", "1" * 16))])
+    assert ConfigDir(tmp_path / "config").write_listeners([listener_file(listener("web", "1" * 16))]) == {}
     write_base(tmp_path / "config")
     with running_forwarder(tmp_path):
         await until(lambda: agent.local.running)

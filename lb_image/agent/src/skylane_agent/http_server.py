@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -38,7 +39,7 @@ class HttpServer:
     async def serve(self) -> None:
         """Serve until cancelled. Raises OSError if the port cannot be had."""
         server = await asyncio.start_server(
-            self._connection, port=self._requested_port, limit=_HEAD_MAX_BYTES
+            self._connection, sock=_listening_socket(self._requested_port), limit=_HEAD_MAX_BYTES
         )
         try:
             self.port = server.sockets[0].getsockname()[1]
@@ -88,3 +89,10 @@ class HttpServer:
         if page is None:
             return method, Response(HTTPStatus.NOT_FOUND, f"pages: {' '.join(self._pages)}\n")
         return method, await page()
+
+
+def _listening_socket(port: int) -> socket.socket:
+    """One socket for both IP versions: two would get different ports when any free one is asked for."""
+    if socket.has_dualstack_ipv6():
+        return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True)
+    return socket.create_server(("", port))
