@@ -5,7 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -61,17 +61,25 @@ def wait_until(
         time.sleep(0.01)
 
 
+def thread_names(pid: int) -> dict[Path, str]:
+    """Return the names of a program's threads by their /proc folder, without those that end meanwhile."""
+    names = {}
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):
+            names[task] = (task / "comm").read_text().strip()
+    return names
+
+
 def worker_thread(pid: int) -> Path:
     """Return the /proc folder of the program's worker thread.
 
     Raises:
         BenchError: it has none, or several.
     """
-    tasks = list(Path(f"/proc/{pid}/task").iterdir())
-    workers = [task for task in tasks if WORKER_NAME.fullmatch((task / "comm").read_text().strip())]
+    names = thread_names(pid)
+    workers = [task for task, name in names.items() if WORKER_NAME.fullmatch(name)]
     if len(workers) != 1:
-        names = sorted((task / "comm").read_text().strip() for task in tasks)
-        raise BenchError(f"one worker thread expected, the threads are {names}")
+        raise BenchError(f"one worker thread expected, the threads are {sorted(names.values())}")
     return workers[0]
 
 

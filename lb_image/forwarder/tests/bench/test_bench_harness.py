@@ -12,13 +12,17 @@ from scapy.layers.l2 import ARP, Ether
 
 from bench.callgrind import Accepted, verdict
 from bench.frames import Endpoint, client_flows, read_pcap, replies_to, udp_frames, write_pcap
-from bench.measure import row
-from bench.scenario import EXTERNAL, laps, net_pcap_link
+from bench.hugepages import free_hugepages
+from bench.measure import Window, mbufs_for, memory_for, ns_per_packet, row
+from bench.process import BenchError
+from bench.scenario import EXTERNAL, captures, laps, net_pcap_link, write_config
+from bench.subjects import port_devices, running_forwarder
 
 LISTENER = Endpoint(0xC633640A, 80)
 LINK = net_pcap_link(EXTERNAL)
 ARP_FRAME = EXTERNAL.arp(LINK)
 TESTS = Path(__file__).parents[1]
+FORWARDER = TESTS.parents[2] / "build/fwd/dpdk/skylane-fwd"
 
 
 def test_frames_have_right_checksums_and_length():
@@ -79,15 +83,33 @@ def test_counts_of_another_compiler_are_refused():
 
 
 @pytest.mark.skipif(shutil.which("dpdk-testpmd") is None, reason="dpdk-testpmd is not installed")
-def test_quick_run_of_the_harness_gives_plausible_rows(tmp_path):
+def test_quick_run_forwards_both_directions_and_gives_plausible_rows(tmp_path):
     output = tmp_path / "bench.json"
     run = subprocess.run(
-        [sys.executable, "-m", "bench", "--quick", "--baseline-only", "--flows", "64", "--json", str(output)],
+        [sys.executable, "-m", "bench", "--quick", "--flows", "64", "--json", str(output)],
         cwd=TESTS, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert run.returncode == 0, run.stderr
     (line,) = json.loads(output.read_text())
     assert set(line) == {"case", "flows", "workers", "ns_min", "ns_median", "baseline_ns_min"}
-    assert (line["flows"], line["workers"]) == (64, 1)
+    assert (line["case"], line["flows"], line["workers"]) == ("fullnat-udp4", 64, 1)
     assert 1 < line["baseline_ns_min"] < 5_000
-    assert 1 < line["ns_min"] <= line["ns_median"] < 5_000
+    assert line["baseline_ns_min"] / 2 < line["ns_min"] <= line["ns_median"] < 5_000
+
+
+def test_run_whose_replies_are_dropped_gives_no_row(tmp_path):
+    """Frames that nobody can translate: every reply goes to a port of no flow."""
+    files = captures(None, 64, tmp_path)
+    mbufs = mbufs_for(files.frames)
+    config = write_config(tmp_path / "config", 64, port_devices(files.paths))
+    with (
+        free_hugepages(memory_for(files.frames, 64)),
+        running_forwarder(FORWARDER, config, mbufs, tmp_path) as subject,
+        pytest.raises(BenchError, match=r"packets in, \d+ out, dropped: .*'not_ours'"),
+    ):
+        ns_per_packet(subject, Window(0.1, 0.2), files.frames)
+
+
+def test_program_that_ends_at_once_is_reported_with_its_log(tmp_path):
+    with pytest.raises(BenchError, match="ended with"), running_forwarder(FORWARDER, tmp_path, 0, tmp_path):
+        pass
