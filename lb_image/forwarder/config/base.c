@@ -51,11 +51,7 @@ static bool read_device(const struct json_node *port, bool allow_vdev, struct ba
 	case BASE_DRIVER_VFIO:
 	case BASE_DRIVER_MLX5:
 		return json_read_string(
-			port,
-			"resource",
-			JSON_REQUIRED,
-			device->resource,
-			sizeof(device->resource)
+			port, "resource", JSON_REQUIRED, device->resource, sizeof(device->resource)
 		);
 	case BASE_DRIVER_VDEV:
 		if (!allow_vdev) {
@@ -131,8 +127,7 @@ static bool names_are_unique(const struct json_node *ports, const struct fwd_bas
 	return true;
 }
 
-static bool
-read_ports(const struct json_node *root, bool allow_vdev, struct base_config *config) {
+static bool read_ports(const struct json_node *root, bool allow_vdev, struct base_config *config) {
 	struct json_node ports;
 	bool ok = true;
 
@@ -152,11 +147,8 @@ read_ports(const struct json_node *root, bool allow_vdev, struct base_config *co
 	return ok && names_are_unique(&ports, &config->base);
 }
 
-static bool local_address_is_free(
-	const struct json_node *node,
-	const struct fwd_base *base,
-	uint32_t address
-) {
+static bool
+local_address_is_free(const struct json_node *node, const struct fwd_base *base, uint32_t address) {
 	for (unsigned i = 0; i < base->n_local_addresses; i++) {
 		if (base->local_addresses[i] != address)
 			continue;

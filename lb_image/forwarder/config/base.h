@@ -26,7 +26,7 @@ struct base_device {
 	enum base_driver driver;
 	char interface[16]; // af_xdp, af_packet: kernel interface
 	char resource[128]; // vfio, mlx5: extended resource that the device plugin allocated
-	char device[1024]; // vdev: EAL device arguments
+	char device[1024];  // vdev: EAL device arguments
 };
 
 // base.json: fixed for the life of the process.

@@ -14,7 +14,7 @@ bool check_directory(const char *directory, bool allow_vdev, FILE *out) {
 	// Listeners are checked beside a bad base too, as far as it could be read.
 	base_read(directory, allow_vdev, &base, &errors);
 	config = generation_build(
-		&(struct generation_source) {.directory = directory, .base = &base.base},
+		&(struct generation_source){.directory = directory, .base = &base.base},
 		NULL,
 		0,
 		&errors

@@ -51,5 +51,5 @@ void config_errors_print(const struct config_errors *errors, const char *directo
 
 void config_errors_free(struct config_errors *errors) {
 	free(errors->items);
-	*errors = (struct config_errors) {0};
+	*errors = (struct config_errors){0};
 }

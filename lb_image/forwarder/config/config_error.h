@@ -9,8 +9,8 @@
 // What is wrong with one place of one configuration file. Errors are collected, so that a user sees
 // all faults of a file at once.
 struct config_error {
-	char file[96]; // relative to the configuration directory
-	unsigned line; // 0 when the file could not be read at all
+	char file[96];  // relative to the configuration directory
+	unsigned line;  // 0 when the file could not be read at all
 	char field[96]; // "backends[2].address"; empty when the text is no JSON
 	char message[160];
 };

@@ -53,7 +53,9 @@ static void read_candidate(
 ) {
 	candidate->chosen = candidate->running;
 	if (!listener_name_is_valid(name)) {
-		config_errors_add(errors, LISTENER_DIRECTORY, 0, "", "\"%.64s\" is no DNS label", name);
+		config_errors_add(
+			errors, LISTENER_DIRECTORY, 0, "", "\"%.64s\" is no DNS label", name
+		);
 		return;
 	}
 	if (!file_exists(source->directory, name)) {
@@ -96,13 +98,12 @@ static bool all_names(
 	return ok;
 }
 
-static bool gather(
-	const struct generation_source *source,
-	const char *const *names,
-	size_t count,
-	struct candidates *candidates,
-	struct config_errors *errors
-) {
+static bool
+gather(const struct generation_source *source,
+       const char *const *names,
+       size_t count,
+       struct candidates *candidates,
+       struct config_errors *errors) {
 	struct names to_read = {0};
 	struct names all = {0};
 	bool ok = all_names(source, names, count, &all, &to_read, errors);
@@ -203,9 +204,7 @@ static bool yield_conflicts(
 }
 
 static bool resolve_conflicts(
-	struct candidates *candidates,
-	const char *directory,
-	struct config_errors *errors
+	struct candidates *candidates, const char *directory, struct config_errors *errors
 ) {
 	struct candidate **sorted = calloc(candidates->count + 1, sizeof(*sorted));
 
@@ -232,12 +231,11 @@ static bool take_slot(struct generation_source *source, struct fwd_config *next,
 	return false;
 }
 
-static void place(
-	struct candidates *candidates,
-	struct generation_source *source,
-	struct fwd_config *next,
-	struct config_errors *errors
-) {
+static void
+place(struct candidates *candidates,
+      struct generation_source *source,
+      struct fwd_config *next,
+      struct config_errors *errors) {
 	for (size_t i = 0; i < candidates->count; i++) {
 		struct candidate *candidate = &candidates->items[i];
 		char file[128];
@@ -250,7 +248,12 @@ static void place(
 		} else if (!take_slot(source, next, &slot)) {
 			listener_file(candidate->chosen->name, file, sizeof(file));
 			config_errors_add(
-				errors, file, 1, "", "is one more than %d listeners", FWD_MAX_LISTENERS
+				errors,
+				file,
+				1,
+				"",
+				"is one more than %d listeners",
+				FWD_MAX_LISTENERS
 			);
 			continue;
 		}

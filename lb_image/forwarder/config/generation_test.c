@@ -31,7 +31,7 @@ static int set_up(void **state) {
 	assert_non_null(mkdtemp(f->directory));
 	snprintf(path, sizeof(path), "%s/listeners", f->directory);
 	assert_return_code(mkdir(path, 0755), 0);
-	f->source = (struct generation_source) {.directory = f->directory, .base = &f->base};
+	f->source = (struct generation_source){.directory = f->directory, .base = &f->base};
 	*state = f;
 	return 0;
 }
@@ -45,7 +45,7 @@ static int tear_down(void **state) {
 	char path[160];
 
 	for (const char *name = "abc"; *name != '\0'; name++) {
-		path_of(f, (char[]) {*name, '\0'}, path, sizeof(path));
+		path_of(f, (char[]){*name, '\0'}, path, sizeof(path));
 		remove(path);
 	}
 	snprintf(path, sizeof(path), "%s/listeners", f->directory);
@@ -128,7 +128,7 @@ static void test_only_the_named(void **state) {
 	load(f, NULL, 0);
 	write_listener(f, "a", 3);
 	write_listener(f, "b", 4);
-	load(f, (const char *[]) {"a"}, 1);
+	load(f, (const char *[]){"a"}, 1);
 	assert_vip(f, "a", 3);
 	assert_vip(f, "b", 2);
 	assert_int_equal(f->errors.count, 0);
@@ -218,7 +218,7 @@ static void test_conflict_chain(void **state) {
 static void test_bad_name(void **state) {
 	struct fixture *f = *state;
 
-	load(f, (const char *[]) {"../base"}, 1);
+	load(f, (const char *[]){"../base"}, 1);
 	assert_int_equal(f->errors.count, 1);
 }
 

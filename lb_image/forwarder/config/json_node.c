@@ -54,7 +54,7 @@ bool json_file_open(
 	json_error_t error;
 	char path[4096];
 
-	*file = (struct json_file) {.name = name, .errors = errors};
+	*file = (struct json_file){.name = name, .errors = errors};
 	snprintf(path, sizeof(path), "%s/%s", directory, name);
 	if (!load_text(file, path))
 		return false;
@@ -83,15 +83,15 @@ bool json_file_open(
 void json_file_close(struct json_file *file) {
 	json_decref(file->root);
 	free(file->text);
-	*file = (struct json_file) {0};
+	*file = (struct json_file){0};
 }
 
 struct json_node json_node_root(struct json_file *file) {
-	return (struct json_node) {.file = file, .value = file->root};
+	return (struct json_node){.file = file, .value = file->root};
 }
 
 struct json_node json_node_member(const struct json_node *object, const char *key) {
-	return (struct json_node) {
+	return (struct json_node){
 		.file = object->file,
 		.parent = object,
 		.key = key,
@@ -100,7 +100,7 @@ struct json_node json_node_member(const struct json_node *object, const char *ke
 }
 
 struct json_node json_node_element(const struct json_node *array, size_t index) {
-	return (struct json_node) {
+	return (struct json_node){
 		.file = array->file,
 		.parent = array,
 		.index = index,

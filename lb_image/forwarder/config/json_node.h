@@ -23,7 +23,7 @@ struct json_file {
 struct json_node {
 	struct json_file *file;
 	const struct json_node *parent; // NULL for the root
-	const char *key; // NULL for an element of an array
+	const char *key;                // NULL for an element of an array
 	size_t index;
 	json_t *value; // NULL when the object has no such member
 };

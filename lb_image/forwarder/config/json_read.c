@@ -44,10 +44,7 @@ bool json_read_uint(
 }
 
 bool json_read_bool(
-	const struct json_node *object,
-	const char *key,
-	enum json_presence presence,
-	bool *out
+	const struct json_node *object, const char *key, enum json_presence presence, bool *out
 ) {
 	struct json_node node = json_node_member(object, key);
 	bool fine;
@@ -160,10 +157,7 @@ bool json_value_ipv4(const struct json_node *node, uint32_t *out) {
 }
 
 bool json_read_ipv4(
-	const struct json_node *object,
-	const char *key,
-	enum json_presence presence,
-	uint32_t *out
+	const struct json_node *object, const char *key, enum json_presence presence, uint32_t *out
 ) {
 	struct json_node node = json_node_member(object, key);
 	bool fine;
@@ -186,10 +180,7 @@ static bool parse_prefix_length(const char *text, uint8_t *length) {
 }
 
 bool json_read_ipv4_prefix(
-	const struct json_node *object,
-	const char *key,
-	uint32_t *address,
-	uint8_t *prefix_length
+	const struct json_node *object, const char *key, uint32_t *address, uint8_t *prefix_length
 ) {
 	struct json_node node = json_node_member(object, key);
 	char text[sizeof("255.255.255.255/32")] = "";
@@ -230,9 +221,7 @@ bool json_read_array(
 		return false;
 	size = json_array_size(array->value);
 	if (!json_is_array(array->value) || size < minimum || size > maximum) {
-		json_node_error(
-			array, "must be a list of %zu to %zu elements", minimum, maximum
-		);
+		json_node_error(array, "must be a list of %zu to %zu elements", minimum, maximum);
 		return false;
 	}
 	return true;

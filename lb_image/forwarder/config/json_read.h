@@ -22,10 +22,7 @@ bool json_read_uint(
 );
 
 bool json_read_bool(
-	const struct json_node *object,
-	const char *key,
-	enum json_presence presence,
-	bool *out
+	const struct json_node *object, const char *key, enum json_presence presence, bool *out
 );
 
 // Copies at most `size` - 1 bytes; a longer string and an empty one are errors.
@@ -51,19 +48,13 @@ bool json_read_choice(
 
 // Dotted quad to host byte order. Refuses 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/3 (RFC 6890).
 bool json_read_ipv4(
-	const struct json_node *object,
-	const char *key,
-	enum json_presence presence,
-	uint32_t *out
+	const struct json_node *object, const char *key, enum json_presence presence, uint32_t *out
 );
 bool json_value_ipv4(const struct json_node *node, uint32_t *out);
 
 // "10.77.0.11/24" to an address in host byte order and a prefix length of 1 to 32 bits.
 bool json_read_ipv4_prefix(
-	const struct json_node *object,
-	const char *key,
-	uint32_t *address,
-	uint8_t *prefix_length
+	const struct json_node *object, const char *key, uint32_t *address, uint8_t *prefix_length
 );
 
 // An array of `minimum` to `maximum` elements. `*array` points into `object`'s frame.

@@ -113,9 +113,7 @@ backend_is_foreign(const struct json_node *node, const struct fwd_base *base, ui
 }
 
 static bool read_backend(
-	const struct json_node *node,
-	const struct fwd_base *base,
-	struct fwd_backend *backend
+	const struct json_node *node, const struct fwd_base *base, struct fwd_backend *backend
 ) {
 	static const char *const known[] = {"address", "port", "weight", NULL};
 	struct json_node address = json_node_member(node, "address");
@@ -138,9 +136,7 @@ static bool read_backend(
 }
 
 static bool read_backends(
-	const struct json_node *backends,
-	const struct fwd_base *base,
-	struct fwd_listener *listener
+	const struct json_node *backends, const struct fwd_base *base, struct fwd_listener *listener
 ) {
 	size_t count = json_array_size(backends->value);
 	bool ok = true;

@@ -51,7 +51,7 @@ bool names_add(struct names *names, const char *name) {
 
 void names_free(struct names *names) {
 	free(names->items);
-	*names = (struct names) {0};
+	*names = (struct names){0};
 }
 
 static void add_file(const char *file, struct names *names, struct config_errors *errors) {

@@ -45,11 +45,11 @@ static void client_close(struct client *client) {
 	close(client->socket);
 	free(client->line);
 	free(client->reply);
-	*client = (struct client) {.socket = -1};
+	*client = (struct client){.socket = -1};
 }
 
 static bool address_of(const char *path, struct sockaddr_un *address) {
-	*address = (struct sockaddr_un) {.sun_family = AF_UNIX};
+	*address = (struct sockaddr_un){.sun_family = AF_UNIX};
 	if (strlen(path) >= sizeof(address->sun_path)) {
 		errno = ENAMETOOLONG;
 		return false;
@@ -123,12 +123,11 @@ void control_server_close(struct control_server *server) {
 }
 
 static void client_send(struct client *client) {
-	ssize_t sent = send(
-		client->socket,
-		client->reply + client->reply_sent,
-		client->reply_length - client->reply_sent,
-		MSG_NOSIGNAL | MSG_DONTWAIT
-	);
+	ssize_t sent =
+		send(client->socket,
+		     client->reply + client->reply_sent,
+		     client->reply_length - client->reply_sent,
+		     MSG_NOSIGNAL | MSG_DONTWAIT);
 
 	if (sent < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -168,12 +167,11 @@ static void client_answer(struct client *client, const struct control_operations
 }
 
 static void client_receive(struct client *client, const struct control_operations *operations) {
-	ssize_t received = recv(
-		client->socket,
-		client->line + client->line_length,
-		CONTROL_LINE_MAX - client->line_length,
-		MSG_DONTWAIT
-	);
+	ssize_t received =
+		recv(client->socket,
+		     client->line + client->line_length,
+		     CONTROL_LINE_MAX - client->line_length,
+		     MSG_DONTWAIT);
 
 	if (received < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -204,11 +202,8 @@ static void server_accept(struct control_server *server) {
 	close(accepted);
 }
 
-static void client_serve(
-	struct client *client,
-	short events,
-	const struct control_operations *operations
-) {
+static void
+client_serve(struct client *client, short events, const struct control_operations *operations) {
 	if (client->reply != NULL) {
 		if (events != 0)
 			client_send(client);
@@ -234,19 +229,17 @@ void control_server_run(struct control_server *server, int timeout_ms, const sig
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		struct client *client = &server->clients[i];
 
-		polled[i] = (struct pollfd) {
+		polled[i] = (struct pollfd){
 			.fd = client->socket,
 			.events = client->reply != NULL ? POLLOUT : POLLIN,
 		};
 	}
-	polled[CONTROL_CLIENTS_MAX] = (struct pollfd) {.fd = server->socket, .events = POLLIN};
+	polled[CONTROL_CLIENTS_MAX] = (struct pollfd){.fd = server->socket, .events = POLLIN};
 	if (ppoll(polled, CONTROL_CLIENTS_MAX + 1, &timeout, mask) < 0)
 		return;
 	for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
 		if (polled[i].fd >= 0)
-			client_serve(
-				&server->clients[i], polled[i].revents, &server->operations
-			);
+			client_serve(&server->clients[i], polled[i].revents, &server->operations);
 	}
 	if (polled[CONTROL_CLIENTS_MAX].revents != 0)
 		server_accept(server);

@@ -58,7 +58,7 @@ static json_t *test_flows(void *context, size_t limit, const char *listener) {
 }
 
 static struct control_operations operations_of(struct fixture *f) {
-	return (struct control_operations) {
+	return (struct control_operations){
 		.status = test_status,
 		.load = test_load,
 		.stats = test_status,

@@ -50,9 +50,7 @@ static json_t *listener_json(struct fwd_worker *const *workers, unsigned count, 
 }
 
 json_t *counters_listeners(
-	struct fwd_worker *const *workers,
-	unsigned count,
-	const struct fwd_config *config
+	struct fwd_worker *const *workers, unsigned count, const struct fwd_config *config
 ) {
 	json_t *listeners = json_object();
 

@@ -13,7 +13,5 @@ json_t *counters_drops(struct fwd_worker *const *workers, unsigned count);
 
 // {"<listener>": {"packets_in": n, ...}, ...} of the listeners of `config`.
 json_t *counters_listeners(
-	struct fwd_worker *const *workers,
-	unsigned count,
-	const struct fwd_config *config
+	struct fwd_worker *const *workers, unsigned count, const struct fwd_config *config
 );

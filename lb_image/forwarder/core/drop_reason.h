@@ -6,29 +6,30 @@
 #pragma once
 
 // X(ENUM, name, help)
-#define DROP_REASONS(X)                                                                            \
-	X(TRUNCATED, "truncated", "a header or the datagram is longer than the frame")               \
-	X(NOT_OUR_MAC, "not_our_mac", "unicast frame for another MAC address")                       \
-	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4 nor ARP")                            \
-	X(BAD_ARP, "bad_arp", "ARP that is not Ethernet over IPv4, or not for us")                   \
-	X(BAD_IP_HEADER, "bad_ip_header", "IPv4 version, header length or total length is wrong")    \
-	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "IPv4 header checksum is wrong")                       \
-	X(TTL_EXCEEDED, "ttl_exceeded", "TTL would reach zero")                                      \
-	X(FRAGMENT, "fragment", "IPv4 fragment")                                                     \
-	X(UNKNOWN_PROTOCOL, "unknown_protocol", "neither TCP, UDP nor ICMP echo")                    \
-	X(BAD_L4_HEADER, "bad_l4_header", "TCP or UDP header length is wrong")                       \
-	X(ICMP_ERROR, "icmp_error", "ICMP message that is not an echo request")                      \
-	X(NOT_OURS, "not_ours", "destination is none of our addresses")                              \
-	X(NO_LISTENER, "no_listener", "no listener on this address, port and protocol")              \
-	X(NO_BACKENDS, "no_backends", "the listener has no backend with a weight above zero")        \
-	X(NO_FLOW, "no_flow", "TCP without SYN, or a reply, that belongs to no flow")                \
-	X(FLOW_TABLE_FULL, "flow_table_full", "the worker's flow table is at its limit")             \
-	X(LOCAL_PORTS_EXHAUSTED, "local_ports_exhausted", "no local port is free for this backend")  \
-	X(NEIGHBOUR_UNRESOLVED, "neighbour_unresolved", "next hop's MAC address is not known yet")   \
-	X(NEIGHBOUR_TABLE_FULL, "neighbour_table_full", "no room for another next hop")              \
-	X(NO_ROUTE, "no_route", "next hop is off-link and the port has no gateway")                  \
-	X(MTU_EXCEEDED, "mtu_exceeded", "datagram is longer than the port's MTU")                    \
-	X(TX_FULL, "tx_full", "the port's transmit queue was full")                                  \
+#define DROP_REASONS(X) \
+	X(TRUNCATED, "truncated", "a header or the datagram is longer than the frame") \
+	X(NOT_OUR_MAC, "not_our_mac", "unicast frame for another MAC address") \
+	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4 nor ARP") \
+	X(BAD_ARP, "bad_arp", "ARP that is not Ethernet over IPv4, or not for us") \
+	X(BAD_IP_HEADER, "bad_ip_header", "IPv4 version, header length or total length is wrong") \
+	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "IPv4 header checksum is wrong") \
+	X(TTL_EXCEEDED, "ttl_exceeded", "TTL would reach zero") \
+	X(FRAGMENT, "fragment", "IPv4 fragment") \
+	X(UNKNOWN_PROTOCOL, "unknown_protocol", "neither TCP, UDP nor ICMP echo") \
+	X(BAD_L4_HEADER, "bad_l4_header", "TCP or UDP header length is wrong") \
+	X(ICMP_ERROR, "icmp_error", "ICMP message that is not an echo request") \
+	X(NOT_OURS, "not_ours", "destination is none of our addresses") \
+	X(NO_LISTENER, "no_listener", "no listener on this address, port and protocol") \
+	X(NO_BACKENDS, "no_backends", "the listener has no backend with a weight above zero") \
+	X(NO_FLOW, "no_flow", "TCP without SYN, or a reply, that belongs to no flow") \
+	X(FLOW_TABLE_FULL, "flow_table_full", "the worker's flow table is at its limit") \
+	X(LOCAL_PORTS_EXHAUSTED, "local_ports_exhausted", "no local port is free for this backend" \
+	) \
+	X(NEIGHBOUR_UNRESOLVED, "neighbour_unresolved", "next hop's MAC address is not known yet") \
+	X(NEIGHBOUR_TABLE_FULL, "neighbour_table_full", "no room for another next hop") \
+	X(NO_ROUTE, "no_route", "next hop is off-link and the port has no gateway") \
+	X(MTU_EXCEEDED, "mtu_exceeded", "datagram is longer than the port's MTU") \
+	X(TX_FULL, "tx_full", "the port's transmit queue was full") \
 	X(HANDOVER_FULL, "handover_full", "the ring to the worker that owns the flow was full")
 
 enum drop_reason {
@@ -36,7 +37,7 @@ enum drop_reason {
 #define X(id, name, help) DROP_##id,
 	DROP_REASONS(X)
 #undef X
-	DROP_REASON_COUNT
+		DROP_REASON_COUNT
 };
 
 // Name as in the stats; "none" for DROP_NONE, NULL beyond the list.

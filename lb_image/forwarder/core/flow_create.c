@@ -11,10 +11,7 @@
 #include <netinet/in.h>
 
 uint16_t worker_next_hop(
-	struct fwd_worker *worker,
-	uint8_t port,
-	uint32_t address,
-	enum drop_reason *reason
+	struct fwd_worker *worker, uint8_t port, uint32_t address, enum drop_reason *reason
 ) {
 	const struct fwd_port *p = &worker->base->ports[port];
 	uint16_t index;

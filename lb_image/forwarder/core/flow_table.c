@@ -157,10 +157,7 @@ void flow_table_release(struct flow_table *table, uint32_t index) {
 }
 
 void flow_table_place(
-	const struct flow_table *table,
-	uint32_t index,
-	uint32_t *local,
-	uint16_t *port
+	const struct flow_table *table, uint32_t index, uint32_t *local, uint16_t *port
 ) {
 	uint32_t place = index / table->n_banks;
 

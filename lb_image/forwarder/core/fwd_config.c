@@ -78,7 +78,8 @@ fwd_config_lookup(const struct fwd_config *config, uint32_t vip, uint16_t port, 
 	for (; config->lookup[i] != 0; i = (i + 1) % FWD_LOOKUP_SIZE) {
 		const struct fwd_listener *listener = config->listeners[config->lookup[i] - 1];
 
-		if (listener->vip == vip && listener->port == port && listener->protocol == protocol)
+		if (listener->vip == vip && listener->port == port
+		    && listener->protocol == protocol)
 			return listener->index;
 	}
 	return FWD_NO_SLOT;

@@ -67,10 +67,10 @@ struct fwd_listener {
 	uint32_t vip;
 	uint16_t port;
 	uint8_t protocol; // IPPROTO_TCP, IPPROTO_UDP
-	bool arp; // answer ARP for the VIP
+	bool arp;         // answer ARP for the VIP
 	enum fwd_scheduler scheduler;
 	struct fwd_timeouts timeouts;
-	uint16_t index; // own slot in fwd_config, the same in every generation of this name
+	uint16_t index;      // own slot in fwd_config, the same in every generation of this name
 	uint16_t weight_max; // by fwd_listener_measure()
 	uint16_t weight_gcd; // by fwd_listener_measure(); 0 when all weights are 0
 	uint32_t n_backends;

@@ -12,8 +12,12 @@
 #define ECHO_REPLY_TTL 64
 
 // `address` in network byte order.
-static bool
-answers_arp(const struct fwd_worker *worker, const struct fwd_config *config, uint8_t port, uint32_t address) {
+static bool answers_arp(
+	const struct fwd_worker *worker,
+	const struct fwd_config *config,
+	uint8_t port,
+	uint32_t address
+) {
 	const struct own_address *own = own_address_find(worker, address);
 	const struct fwd_listener *listener;
 
@@ -74,7 +78,8 @@ static enum drop_reason check_echo(
 	const struct fwd_config *config,
 	const struct packet_view *view
 ) {
-	unsigned length = view->total_length - (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip);
+	unsigned length =
+		view->total_length - (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip);
 	const struct icmp_header *icmp = view->l4;
 
 	if (own_address_find(worker, view->ip->dst) == NULL
@@ -107,7 +112,8 @@ void local_icmp(
 	}
 	icmp->type = ICMP_ECHO_REPLY;
 	icmp->checksum = checksum_adjust(
-		icmp->checksum, checksum_delta16(htons(ICMP_ECHO_REQUEST << 8), htons(ICMP_ECHO_REPLY << 8))
+		icmp->checksum,
+		checksum_delta16(htons(ICMP_ECHO_REQUEST << 8), htons(ICMP_ECHO_REPLY << 8))
 	);
 	asked = ip->dst;
 	ip->dst = ip->src;

@@ -122,7 +122,9 @@ unsigned neighbour_refresh(
 	return made;
 }
 
-bool neighbour_read(const struct neighbour_table *table, uint16_t index, struct neighbour_view *out) {
+bool neighbour_read(
+	const struct neighbour_table *table, uint16_t index, struct neighbour_view *out
+) {
 	const struct neighbour *entry = &table->entries[index];
 	uint64_t key = atomic_load_explicit(&entry->key, memory_order_relaxed);
 	uint64_t mac = atomic_load_explicit(&entry->mac, memory_order_relaxed);

@@ -15,8 +15,8 @@
 #define NEIGHBOUR_NONE UINT16_MAX
 
 #define NEIGHBOUR_CONFIRM_S 30 // a known MAC is asked for again after this long
-#define NEIGHBOUR_FORGET_S 36 // and given up after this long without an answer
-#define NEIGHBOUR_RETRY_S 1 // an unknown one is asked for this often
+#define NEIGHBOUR_FORGET_S 36  // and given up after this long without an answer
+#define NEIGHBOUR_RETRY_S 1    // an unknown one is asked for this often
 
 struct neighbour {
 	// Written once by whichever worker adds the entry (compare and swap): port << 32 | address, bit 63 set.
@@ -25,7 +25,7 @@ struct neighbour {
 	// the low 48 bits (as it lies in memory) is usable.
 	_Atomic uint64_t mac;
 	_Atomic uint32_t confirmed_s; // written with mac
-	_Atomic uint32_t asked_s; // written by worker 0 only
+	_Atomic uint32_t asked_s;     // written by worker 0 only
 };
 
 struct neighbour_table {
@@ -68,4 +68,6 @@ struct neighbour_view {
 };
 
 // Entry at `index` for display; false where there is none.
-bool neighbour_read(const struct neighbour_table *table, uint16_t index, struct neighbour_view *out);
+bool neighbour_read(
+	const struct neighbour_table *table, uint16_t index, struct neighbour_view *out
+);

@@ -17,11 +17,11 @@ enum fwd_verdict {
 };
 
 struct fwd_packet {
-	uint8_t *data; // set by the shell: start of the Ethernet header, writable
-	uint16_t len; // set by the shell: bytes of the frame without FCS, contiguous
-	uint8_t port_in; // set by the shell
-	uint8_t port_out; // set by the core when verdict is FWD_TX
-	uint8_t verdict; // set by the core: enum fwd_verdict
+	uint8_t *data;       // set by the shell: start of the Ethernet header, writable
+	uint16_t len;        // set by the shell: bytes of the frame without FCS, contiguous
+	uint8_t port_in;     // set by the shell
+	uint8_t port_out;    // set by the core when verdict is FWD_TX
+	uint8_t verdict;     // set by the core: enum fwd_verdict
 	uint8_t drop_reason; // set by the core when verdict is FWD_DROP: enum drop_reason
 };
 

@@ -9,7 +9,7 @@
 #define SCHEDULER_NONE UINT32_MAX
 
 struct scheduler_state {
-	uint32_t next; // backend to look at first
+	uint32_t next;  // backend to look at first
 	int32_t weight; // wrr: weight that a backend needs in this round
 };
 

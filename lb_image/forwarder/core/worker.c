@@ -59,7 +59,8 @@ struct fwd_worker *worker_init(
 		uint32_t gateway = base->ports[i].gateway;
 
 		add_own_address(worker, base->ports[i].address, FWD_NO_SLOT, i);
-		worker->gateways[i] = gateway ? neighbour_get(neighbours, i, gateway) : NEIGHBOUR_NONE;
+		worker->gateways[i] =
+			gateway ? neighbour_get(neighbours, i, gateway) : NEIGHBOUR_NONE;
 	}
 	return worker;
 }
@@ -103,7 +104,13 @@ unsigned worker_housekeeping(
 		return 0;
 	resolve_backends(worker, config);
 	return neighbour_refresh(
-		worker->neighbours, worker->base, now_s, &worker->neighbour_cursor, NEIGHBOUR_STEP, out, max
+		worker->neighbours,
+		worker->base,
+		now_s,
+		&worker->neighbour_cursor,
+		NEIGHBOUR_STEP,
+		out,
+		max
 	);
 }
 

@@ -14,8 +14,8 @@
 
 // Written by the worker only.
 struct listener_counters {
-	uint64_t packets_in; // from clients, sent on
-	uint64_t bytes_in; // of their IPv4 datagrams
+	uint64_t packets_in;  // from clients, sent on
+	uint64_t bytes_in;    // of their IPv4 datagrams
 	uint64_t packets_out; // to clients
 	uint64_t bytes_out;
 	uint64_t connections; // flows made
@@ -34,12 +34,11 @@ struct worker_counters {
 // Our own addresses by value, for the first look at a packet. Open-addressed, at most half full.
 #define ADDRESS_TABLE_SIZE 1024
 _Static_assert(
-	ADDRESS_TABLE_SIZE >= 2 * (FWD_MAX_LOCAL_ADDRESSES + FWD_MAX_PORTS),
-	"at most half full"
+	ADDRESS_TABLE_SIZE >= 2 * (FWD_MAX_LOCAL_ADDRESSES + FWD_MAX_PORTS), "at most half full"
 );
 
 struct own_address {
-	uint32_t address; // network byte order
+	uint32_t address;     // network byte order
 	uint16_t local_index; // of the local address; FWD_NO_SLOT: a port's own address
 	uint8_t port;
 	bool used;
@@ -50,11 +49,13 @@ struct fwd_worker {
 	struct neighbour_table *neighbours;
 	uint16_t index;
 	uint16_t neighbour_cursor;
-	uint16_t prefetch_slot; // next listener whose on-link backends are resolved ahead of traffic
+	uint16_t
+		prefetch_slot; // next listener whose on-link backends are resolved ahead of traffic
 	uint32_t sweep_step;
 	struct flow_table flows;
 	struct own_address own[ADDRESS_TABLE_SIZE];
-	uint16_t gateways[FWD_MAX_PORTS]; // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
+	uint16_t gateways
+		[FWD_MAX_PORTS]; // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
 	struct worker_counters counters;
 };
 
@@ -93,8 +94,12 @@ unsigned worker_housekeeping(
 #define WORKER_ANY UINT16_MAX
 
 // The worker that must handle a frame: the owner of the local port that a reply is sent to, else WORKER_ANY.
-uint16_t
-worker_owner_of(const struct fwd_base *base, const struct fwd_worker *any, const uint8_t *frame, uint16_t len);
+uint16_t worker_owner_of(
+	const struct fwd_base *base,
+	const struct fwd_worker *any,
+	const uint8_t *frame,
+	uint16_t len
+);
 
 // A flow for display; addresses and ports in host byte order.
 struct fwd_flow_view {

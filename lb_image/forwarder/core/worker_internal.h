@@ -8,21 +8,21 @@
 #include "worker.h"
 
 enum view_kind {
-	VIEW_DONE, // the verdict is set
+	VIEW_DONE,   // the verdict is set
 	VIEW_CLIENT, // TCP or UDP that may be for a VIP
-	VIEW_REPLY, // TCP or UDP to a local address
+	VIEW_REPLY,  // TCP or UDP to a local address
 };
 
 // What the first look at a packet found; lives for one burst.
 struct packet_view {
 	struct ipv4_header *ip;
 	void *l4;
-	struct flow_key key; // VIEW_CLIENT
-	uint32_t hash; // VIEW_CLIENT
-	uint32_t flow; // place in the table that may be this packet's flow, or FLOW_NONE
+	struct flow_key key;   // VIEW_CLIENT
+	uint32_t hash;         // VIEW_CLIENT
+	uint32_t flow;         // place in the table that may be this packet's flow, or FLOW_NONE
 	uint16_t total_length; // of the datagram, bytes
-	uint8_t kind; // enum view_kind
-	uint8_t tcp_flags; // 0 for UDP
+	uint8_t kind;          // enum view_kind
+	uint8_t tcp_flags;     // 0 for UDP
 };
 
 static inline void packet_drop(struct fwd_packet *packet, enum drop_reason reason) {
@@ -89,8 +89,5 @@ uint32_t flow_create(
 
 // Neighbour index of the next hop to `address` (host byte order) over `port`, NEIGHBOUR_NONE with a drop reason.
 uint16_t worker_next_hop(
-	struct fwd_worker *worker,
-	uint8_t port,
-	uint32_t address,
-	enum drop_reason *reason
+	struct fwd_worker *worker, uint8_t port, uint32_t address, enum drop_reason *reason
 );

@@ -7,7 +7,8 @@
 #define US_PER_S 1000000u
 
 uint64_t frame_time_us(const struct frame_source *source) {
-	return (uint64_t)source->header->ts.tv_sec * US_PER_S + (uint64_t)source->header->ts.tv_usec;
+	return (uint64_t)source->header->ts.tv_sec * US_PER_S
+		+ (uint64_t)source->header->ts.tv_usec;
 }
 
 bool frame_source_open(struct frame_source *source, const char *path) {
@@ -42,9 +43,12 @@ bool frame_sink_open(struct frame_sink *sink, const char *path) {
 	return sink->dumper != NULL;
 }
 
-void frame_sink_write(struct frame_sink *sink, uint64_t time_us, const uint8_t *data, uint16_t len) {
+void frame_sink_write(
+	struct frame_sink *sink, uint64_t time_us, const uint8_t *data, uint16_t len
+) {
 	struct pcap_pkthdr header = {
-		.ts = {.tv_sec = (time_t)(time_us / US_PER_S), .tv_usec = (suseconds_t)(time_us % US_PER_S)},
+		.ts = {.tv_sec = (time_t)(time_us / US_PER_S),
+		       .tv_usec = (suseconds_t)(time_us % US_PER_S)},
 		.caplen = len,
 		.len = len,
 	};

@@ -44,7 +44,7 @@ struct shell {
 	struct config_switch switches[SWITCHES_MAX];
 	unsigned n_switches, next_switch;
 	uint64_t start_us, now_us; // of the frames
-	uint32_t kept_s; // second of the last housekeeping
+	uint32_t kept_s;           // second of the last housekeeping
 };
 
 static uint64_t now_ms(const struct shell *shell) {
@@ -83,7 +83,9 @@ static bool start(struct shell *shell, const char *directory) {
 	if (!ok || !load(shell, directory))
 		return false;
 	for (unsigned i = 0; i < shell->base.base.n_ports; i++)
-		memcpy(shell->base.base.ports[i].mac, (uint8_t[]){2, 0, 0, 0, 0, (uint8_t)(i + 1)}, 6);
+		memcpy(shell->base.base.ports[i].mac,
+		       (uint8_t[]){2, 0, 0, 0, 0, (uint8_t)(i + 1)},
+		       6);
 	shell->base.base.n_workers = 1;
 	size = worker_memory_size(&shell->base.base);
 	shell->neighbours = calloc(1, sizeof(*shell->neighbours));
@@ -154,12 +156,12 @@ static void run_burst(struct shell *shell, int port) {
 
 	while (count < FWD_BURST_MAX && source->data != NULL
 	       && frame_time_us(source) == shell->now_us) {
-		uint32_t len = source->header->caplen < FRAME_MAX ? source->header->caplen : FRAME_MAX;
+		uint32_t len =
+			source->header->caplen < FRAME_MAX ? source->header->caplen : FRAME_MAX;
 
 		memcpy(buffers[count], source->data, len);
-		packets[count] = (struct fwd_packet){
-			.data = buffers[count], .len = (uint16_t)len, .port_in = (uint8_t)port
-		};
+		packets[count] = (struct fwd_packet
+		){.data = buffers[count], .len = (uint16_t)len, .port_in = (uint8_t)port};
 		count++;
 		frame_source_next(source);
 	}
@@ -170,7 +172,10 @@ static void run_burst(struct shell *shell, int port) {
 			continue;
 		shell->worker->counters.tx_packets++;
 		frame_sink_write(
-			&shell->sinks[packets[i].port_out], shell->now_us, packets[i].data, packets[i].len
+			&shell->sinks[packets[i].port_out],
+			shell->now_us,
+			packets[i].data,
+			packets[i].len
 		);
 	}
 }
@@ -215,12 +220,12 @@ static bool add_switch(struct shell *shell, const char *text) {
 	double seconds = strtod(text, &end);
 
 	if (end == text || *end != '=' || seconds < 0 || shell->n_switches == SWITCHES_MAX) {
-		fprintf(stderr, "--at %s: want SECONDS=DIR, at most %u times\n", text, SWITCHES_MAX);
+		fprintf(stderr, "--at %s: want SECONDS=DIR, at most %u times\n", text, SWITCHES_MAX
+		);
 		return false;
 	}
-	shell->switches[shell->n_switches++] = (struct config_switch){
-		.at_us = (uint64_t)(seconds * 1e6), .directory = end + 1
-	};
+	shell->switches[shell->n_switches++] =
+		(struct config_switch){.at_us = (uint64_t)(seconds * 1e6), .directory = end + 1};
 	return true;
 }
 
@@ -273,8 +278,9 @@ int main(int argc, char **argv) {
 	if (shell == NULL)
 		return EXIT_FAILURE;
 	if (!read_options(shell, argc, argv, &options)) {
-		fprintf(stderr, "usage: skylane-fwd-pcap --config-dir DIR --port NAME=IN:OUT... "
-				"[--at SECONDS=DIR]... [--stats]\n");
+		fprintf(stderr,
+			"usage: skylane-fwd-pcap --config-dir DIR --port NAME=IN:OUT... "
+			"[--at SECONDS=DIR]... [--stats]\n");
 		free(shell);
 		return 2;
 	}

@@ -16,7 +16,8 @@ bool report_print(struct fwd_worker *worker, const struct fwd_config *config, FI
 		"listeners",
 		counters_listeners(&worker, 1, config)
 	);
-	bool ok = report != NULL && json_dumpf(report, out, JSON_SORT_KEYS) == 0 && fputc('\n', out) != EOF;
+	bool ok = report != NULL && json_dumpf(report, out, JSON_SORT_KEYS) == 0
+		&& fputc('\n', out) != EOF;
 
 	json_decref(report);
 	return ok;
