@@ -36,7 +36,8 @@ def _too_few_addresses(inputs: Inputs) -> Iterator[Finding]:
             yield (
                 f"{_NETWORKS}[{index}].addresses",
                 Reason.INVALID,
-                f"{len(network.addresses)} addresses for {spec.replicas} replicas; give one each, or lower spec.replicas",
+                f"{spec.replicas} replicas need one address each, but it holds {len(network.addresses)}; "
+                "add addresses, or lower spec.replicas",
             )
     per_replica = spec.dataplane.local_addresses_per_replica
     needed, given = spec.replicas * per_replica, len(spec.dataplane.local_addresses)
@@ -44,7 +45,7 @@ def _too_few_addresses(inputs: Inputs) -> Iterator[Finding]:
         yield (
             _LOCAL,
             Reason.INVALID,
-            f"{given} addresses, but {spec.replicas} replicas with {per_replica} each need {needed}; "
+            f"{spec.replicas} replicas with {per_replica} each need {needed} addresses, but it holds {given}; "
             "add addresses, or lower spec.replicas or spec.dataplane.localAddressesPerReplica",
         )
 

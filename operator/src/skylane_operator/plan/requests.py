@@ -11,8 +11,10 @@ CONTROL_CPUS = 1
 EXCLUSIVE_MILLICORES = 1000
 # A worker that shares sleeps when idle; the request is only its weight against the others of the node.
 SHARED_MILLICORES = 100
-# Fractional, so that the static CPU manager leaves the agent in the shared pool.
-AGENT_MILLICORES = 50
+# A Guaranteed pod limits its agent too: fractional, so that the static CPU manager leaves it in the shared pool, and
+# enough to start Python within seconds.
+AGENT_EXCLUSIVE_MILLICORES = 200
+AGENT_SHARED_MILLICORES = 50
 AGENT_MEMORY_BYTES = 128 << 20
 
 
@@ -23,7 +25,7 @@ def pod_requests(dataplane: Dataplane) -> PodRequests:
     return PodRequests(
         forwarder_millicores=(dataplane.workers + CONTROL_CPUS) * per_cpu,
         forwarder_memory_bytes=units_of(dataplane.memory),
-        agent_millicores=AGENT_MILLICORES,
+        agent_millicores=AGENT_EXCLUSIVE_MILLICORES if exclusive else AGENT_SHARED_MILLICORES,
         agent_memory_bytes=AGENT_MEMORY_BYTES,
         hugepages_resource=dataplane.hugepages.resource,
         hugepages_bytes=dataplane.hugepages.total_bytes,

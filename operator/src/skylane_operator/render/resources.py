@@ -12,27 +12,27 @@ def _cpu_text(millicores: int) -> str:
 
 
 def forwarder_resources(plan: Plan) -> dict[str, Any]:
-    """Requests equal to limits, but no CPU limit when the CPUs are shared: a quota would stop the polling mid-burst.
-
-    With whole CPUs, requests equal to limits and an agent alike, the pod is Guaranteed and the static CPU manager
-    gives the forwarder CPUs of its own.
-    """
+    """resources of the forwarder."""
     requests = plan.requests
-    limits = {
+    amounts = {
         "memory": binary_text(requests.forwarder_memory_bytes),
         requests.hugepages_resource: binary_text(requests.hugepages_bytes),
         **{name: str(count) for name, count in sorted(requests.devices.items())},
     }
-    cpu = {"cpu": _cpu_text(requests.forwarder_millicores)}
-    if plan.load_balancer.spec.dataplane.cpu.policy is CpuPolicy.EXCLUSIVE:
-        limits |= cpu
-    return {"requests": limits | cpu, "limits": limits}
+    return _resources(plan, requests.forwarder_millicores, amounts)
 
 
 def agent_resources(plan: Plan) -> dict[str, Any]:
-    """Requests equal to limits, with a fraction of a CPU: the agent stays in the shared pool."""
-    amounts = {
-        "cpu": _cpu_text(plan.requests.agent_millicores),
-        "memory": binary_text(plan.requests.agent_memory_bytes),
-    }
-    return {"requests": dict(amounts), "limits": dict(amounts)}
+    """resources of the agent."""
+    amounts = {"memory": binary_text(plan.requests.agent_memory_bytes)}
+    return _resources(plan, plan.requests.agent_millicores, amounts)
+
+
+def _resources(plan: Plan, millicores: int, amounts: dict[str, str]) -> dict[str, Any]:
+    """Requests equal to limits, which makes the pod Guaranteed and gives whole CPUs to the forwarder alone.
+
+    With shared CPUs there is no CPU limit: a quota would stop the polling in the middle of a burst.
+    """
+    requests = {"cpu": _cpu_text(millicores), **amounts}
+    exclusive = plan.load_balancer.spec.dataplane.cpu.policy is CpuPolicy.EXCLUSIVE
+    return {"requests": requests, "limits": dict(requests) if exclusive else amounts}

@@ -127,6 +127,8 @@ def _advertised(_plan: Plan, _observed: Observed) -> Verdict:
 
 
 def _backends_healthy(plan: Plan, _observed: Observed) -> Verdict:
+    if not plan.listeners:
+        return _false("BackendsHealthy", "NoEndpoints", "no listener is served; see the condition Accepted")
     empty = [item.listener for item in plan.listeners if not any(b.weight for b in item.backends)]
     if not empty:
         total = len(distinct_endpoints(plan.listeners))
