@@ -48,7 +48,9 @@ def _resolved(schema, definitions):
         return _resolved({**only, **rest}, definitions)
     if "$ref" in schema:
         name = schema["$ref"].rpartition("/")[2]
-        return _resolved({**definitions[name], **{k: v for k, v in schema.items() if k != "$ref"}}, definitions)
+        return _resolved(
+            {**definitions[name], **{k: v for k, v in schema.items() if k != "$ref"}}, definitions
+        )
     if schema.get("default") is None:
         return {key: value for key, value in schema.items() if key != "default"}
     return schema

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+
 from lib.proc import CommandError
 
 CRDS = Path(__file__).parent
@@ -16,7 +17,9 @@ pytestmark = pytest.mark.apiserver
 @pytest.fixture(scope="module")
 def with_crd(api_server):
     api_server.kubectl("apply", "--filename", str(CRDS / "loadbalancer.yaml"))
-    api_server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd/loadbalancers.skylane.dev")
+    api_server.kubectl(
+        "wait", "--for=condition=Established", "--timeout=30s", "crd/loadbalancers.skylane.dev"
+    )
     return api_server
 
 

@@ -15,7 +15,9 @@ def test_case_gives_what_was_reviewed(case):
     text = text_of(outcome_of(case))
     if os.environ.get("GOLDEN") == "rewrite":
         expected.write_text(text)
-    assert text == expected.read_text(), f"{case}: `make golden` rewrites the golden files; review the difference"
+    assert text == expected.read_text(), (
+        f"{case}: `make golden` rewrites the golden files; review the difference"
+    )
 
 
 def test_every_output_has_its_input():
@@ -26,5 +28,11 @@ def test_every_output_has_its_input():
 def test_every_reason_to_reject_has_a_case():
     texts = "".join(path.read_text() for path in FOLDER.glob("*.out.yaml"))
     shown = set(re.findall(r"reason: (\w+)", texts))
-    placements = {"InsufficientHugepages", "InsufficientNICs", "InsufficientCPU", "InsufficientMemory", "NoMatchingNode"}
+    placements = {
+        "InsufficientHugepages",
+        "InsufficientNICs",
+        "InsufficientCPU",
+        "InsufficientMemory",
+        "NoMatchingNode",
+    }
     assert shown >= set(Reason) | placements

@@ -6,7 +6,7 @@ from typing import Literal
 from skylane_operator.model.base import FileModel
 from skylane_operator.model.load_balancer import Driver, PollMode, Scheduler
 
-FORMAT_VERSION = 1
+FORMAT_VERSION: Literal[1] = 1
 
 
 class ForwarderPort(FileModel):

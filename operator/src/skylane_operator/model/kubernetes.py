@@ -2,7 +2,7 @@
 
 from typing import Annotated, TypeVar
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from skylane_operator.model.base import ReadModel
 from skylane_operator.model.key import Key
@@ -111,7 +111,7 @@ class StatusCondition(ReadModel):
 class NodeStatus(ReadModel):
     """Status of a Node."""
 
-    allocatable: Quantities = {}
+    allocatable: Quantities = Field(default_factory=dict)
     conditions: Items[StatusCondition] = ()
 
 
@@ -131,7 +131,7 @@ class Node(ReadModel):
 class ContainerResources(ReadModel):
     """resources of a container."""
 
-    requests: Quantities = {}
+    requests: Quantities = Field(default_factory=dict)
 
 
 class Container(ReadModel):
@@ -147,7 +147,7 @@ class PodSpec(ReadModel):
     node_name: str | None = None
     containers: Items[Container] = ()
     init_containers: Items[Container] = ()
-    overhead: Quantities = {}
+    overhead: Quantities = Field(default_factory=dict)
 
 
 class PodStatus(ReadModel):

@@ -152,7 +152,7 @@ class Dataplane(SpecModel):
     networks: Annotated[tuple[Network, ...], Field(min_length=1, max_length=2)]
     local_addresses: Annotated[tuple[Address, ...], Field(min_length=1, max_length=256)]
     local_addresses_per_replica: Annotated[int, Field(ge=1, le=16)] = 1
-    node_selector: Annotated[dict[str, str], Field(max_length=64)] = {}
+    node_selector: Annotated[dict[str, str], Field(max_length=64, default_factory=dict)]
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = ()
 
     @property

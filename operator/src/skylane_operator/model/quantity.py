@@ -44,7 +44,7 @@ def units_of(text: str | int) -> int:
     return _rounded_up(_decimal_of(str(text)))
 
 
-def millicores_of(text: str | int | float) -> int:
+def millicores_of(text: str | float) -> int:
     """Thousandths of a CPU. Raises ValueError if `text` is no quantity."""
     return _rounded_up(_decimal_of(str(text)) * 1000)
 

@@ -36,8 +36,10 @@ def _too_few_addresses(inputs: Inputs) -> Iterator[Finding]:
             yield (
                 f"{_NETWORKS}[{index}].addresses",
                 Reason.INVALID,
-                f"{spec.replicas} replicas need one address each, but it holds {len(network.addresses)}; "
-                "add addresses, or lower spec.replicas",
+                (
+                    f"{spec.replicas} replicas need one address each, but it holds {len(network.addresses)}; "
+                    "add addresses, or lower spec.replicas"
+                ),
             )
     per_replica = spec.dataplane.local_addresses_per_replica
     needed, given = spec.replicas * per_replica, len(spec.dataplane.local_addresses)
@@ -45,8 +47,10 @@ def _too_few_addresses(inputs: Inputs) -> Iterator[Finding]:
         yield (
             _LOCAL,
             Reason.INVALID,
-            f"{spec.replicas} replicas with {per_replica} each need {needed} addresses, but it holds {given}; "
-            "add addresses, or lower spec.replicas or spec.dataplane.localAddressesPerReplica",
+            (
+                f"{spec.replicas} replicas with {per_replica} each need {needed} addresses, but it holds {given}; "
+                "add addresses, or lower spec.replicas or spec.dataplane.localAddressesPerReplica"
+            ),
         )
 
 
@@ -78,8 +82,10 @@ def _gateway_off_subnet(inputs: Inputs) -> Iterator[Finding]:
                 yield (
                     f"{_NETWORKS}[{index}].gateway",
                     Reason.INVALID,
-                    f"{network.gateway} is not another host of {address.network}, the subnet of addresses[{ordinal}] "
-                    f"{address}; name the router of that subnet",
+                    (
+                        f"{network.gateway} is not another host of {address.network}, the subnet of addresses[{ordinal}] "
+                        f"{address}; name the router of that subnet"
+                    ),
                 )
                 break
 
@@ -123,7 +129,9 @@ def _attachment(inputs: Inputs, network: Network, path: str) -> Finding | None:
         return (
             f"{path}.resourceName",
             Reason.NETWORK_ATTACHMENT_MISMATCH,
-            f"{network.resource_name}, but NetworkAttachmentDefinition {key} takes {attachment.resource_name}; "
-            "make the two equal",
+            (
+                f"{network.resource_name}, but NetworkAttachmentDefinition {key} takes {attachment.resource_name}; "
+                "make the two equal"
+            ),
         )
     return None

@@ -102,8 +102,10 @@ def _conflicts(
             yield (
                 "vip",
                 Reason.ADDRESS_CONFLICT,
-                f"{listener.vip} belongs to the older LoadBalancer {other.key}, and an address leads to the pods of one "
-                "LoadBalancer only; choose another VIP, or put this listener there",
+                (
+                    f"{listener.vip} belongs to the older LoadBalancer {other.key}, and an address leads to the pods of one "
+                    "LoadBalancer only; choose another VIP, or put this listener there"
+                ),
             )
 
 
@@ -113,8 +115,10 @@ def _inside(inputs: Inputs, listener: Listener) -> Iterator[tuple[str, Reason, s
         yield (
             "vip",
             Reason.VIP_IN_LOCAL_RANGE,
-            f"{listener.vip} is one of spec.dataplane.localAddresses, from which connections to backends are made; "
-            "choose an address that is not",
+            (
+                f"{listener.vip} is one of spec.dataplane.localAddresses, from which connections to backends are made; "
+                "choose an address that is not"
+            ),
         )
     for index, network in enumerate(dataplane.networks):
         if listener.vip == network.gateway or any(

@@ -12,7 +12,7 @@ def _cpu_text(millicores: int) -> str:
 
 
 def forwarder_resources(plan: Plan) -> dict[str, Any]:
-    """resources of the forwarder."""
+    """Resources of the forwarder."""
     requests = plan.requests
     amounts = {
         "memory": binary_text(requests.forwarder_memory_bytes),
@@ -23,7 +23,7 @@ def forwarder_resources(plan: Plan) -> dict[str, Any]:
 
 
 def agent_resources(plan: Plan) -> dict[str, Any]:
-    """resources of the agent."""
+    """Resources of the agent."""
     amounts = {"memory": binary_text(plan.requests.agent_memory_bytes)}
     return _resources(plan, plan.requests.agent_millicores, amounts)
 

@@ -67,7 +67,9 @@ def _dated(
     verdicts: Iterable[Verdict], generation: int, previous: Mapping[str, Any] | None, now: datetime
 ) -> list[dict[str, Any]]:
     """Conditions with their times: the time of the last change of `status`, kept while it does not change."""
-    before = {(c["type"], c["status"]): c["lastTransitionTime"] for c in (previous or {}).get("conditions", ())}
+    before = {
+        (c["type"], c["status"]): c["lastTransitionTime"] for c in (previous or {}).get("conditions", ())
+    }
     return [
         {
             "type": verdict.type,
