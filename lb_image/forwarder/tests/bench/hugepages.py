@@ -24,22 +24,22 @@ def _write_total(pages: int) -> None:
 def free_hugepages(needed_bytes: int) -> Iterator[None]:
     """Hold at least `needed_bytes` of free hugepages while the block runs.
 
-    Pages that were added are taken away at the end, also on failure, but never one that is in use.
+    All of them are added, so that none is taken that another program is about to use; a machine that cannot add
+    that many may lend free ones. What was added is taken away at the end, also on failure, but no page in use.
 
     Raises:
         HugepagesMissingError: memory is too short or too fragmented.
     """
     needed = -(-needed_bytes // PAGE_BYTES)
     before = _read("nr_hugepages")
-    missing = max(0, needed - _read("free_hugepages"))
     added = 0
     try:
-        if missing:
-            _write_total(before + missing)
-            added = _read("nr_hugepages") - before
-        if added < missing:
+        _write_total(before + needed)
+        added = _read("nr_hugepages") - before
+        free = _read("free_hugepages")
+        if free < needed:
             raise HugepagesMissingError(
-                f"{needed} free hugepages of 2 MiB are needed, {needed - missing + added} could be had: "
+                f"{needed} free hugepages of 2 MiB are needed, {free} could be had: "
                 "free memory, or measure fewer flows (--flows)"
             )
         yield

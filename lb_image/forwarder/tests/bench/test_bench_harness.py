@@ -12,7 +12,7 @@ from scapy.layers.l2 import ARP, Ether
 
 from bench.callgrind import Accepted, verdict
 from bench.frames import Endpoint, client_flows, read_pcap, replies_to, udp_frames, write_pcap
-from bench.hugepages import free_hugepages
+from bench.hugepages import PAGE_BYTES, POOL, free_hugepages
 from bench.measure import Window, mbufs_for, memory_for, ns_per_packet, row
 from bench.process import BenchError
 from bench.scenario import EXTERNAL, captures, laps, net_pcap_link, write_config
@@ -95,6 +95,23 @@ def test_quick_run_forwards_both_directions_and_gives_plausible_rows(tmp_path):
     assert (line["case"], line["flows"], line["workers"]) == ("fullnat-udp4", 64, 1)
     assert 1 < line["baseline_ns_min"] < 5_000
     assert line["baseline_ns_min"] / 2 < line["ns_min"] <= line["ns_median"] < 5_000
+
+
+def hugepages():
+    return int((POOL / "nr_hugepages").read_text())
+
+
+def use_hugepages_and_fail(before):
+    with free_hugepages(8 * PAGE_BYTES):
+        assert hugepages() == before + 8
+        raise BenchError("in between")
+
+
+def test_hugepages_are_added_and_given_back_after_a_failure():
+    before = hugepages()
+    with pytest.raises(BenchError, match="in between"):
+        use_hugepages_and_fail(before)
+    assert hugepages() == before
 
 
 def test_run_whose_replies_are_dropped_gives_no_row(tmp_path):
