@@ -1,0 +1,78 @@
+"""The chart as real Helm renders, packs and checks it. `make golden` rewrites the golden renders."""
+
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+from cluster import gotools
+from lib.proc import CommandError, run
+
+CHART = Path(__file__).resolve().parents[1]
+CRD = CHART.parents[1] / "crds" / "loadbalancer.yaml"
+CASES = sorted(file.stem for file in (CHART / "tests" / "values").glob("*.yaml"))
+# Helm renders for the version that it was told; without a cluster it knows none.
+RELEASE = ("skylane", CHART, "--namespace", "skylane-system", "--kube-version", "1.36.0")
+
+
+def rendered(*options: str | Path) -> str:
+    return run(gotools.helm(), "template", *RELEASE, *options)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_render_is_the_golden_one(case: str) -> None:
+    golden = CHART / "tests" / "golden" / f"{case}.yaml"
+    text = rendered("--values", CHART / "tests" / "values" / f"{case}.yaml")
+    if os.environ.get("GOLDEN") == "rewrite":
+        golden.write_text(text)
+    assert text == golden.read_text()
+
+
+def test_lint_is_silent() -> None:
+    said = run(gotools.helm(), "lint", "--strict", CHART)
+    assert "0 chart(s) failed" in said
+
+
+def test_crd_of_the_chart_is_the_one_file() -> None:
+    """It is a symbolic link; Helm follows it when it installs and when it packs."""
+    documents = list(yaml.safe_load_all(rendered("--include-crds")))
+    definitions = [each for each in documents if each["kind"] == "CustomResourceDefinition"]
+    assert definitions == [yaml.safe_load(CRD.read_text())]
+
+
+def test_package_holds_the_crd_itself(tmp_path: Path) -> None:
+    run(gotools.helm(), "package", CHART, "--destination", tmp_path)
+    with tarfile.open(next(tmp_path.glob("skylane-*.tgz"))) as package:
+        packed = package.extractfile("skylane/crds/loadbalancer.yaml")
+        assert packed is not None
+        assert packed.read() == CRD.read_bytes()
+        assert not [name for name in package.getnames() if "/tests/golden/" in name]
+
+
+@pytest.mark.parametrize(
+    ("setting", "named"),
+    [
+        ("operator.logLevel=CHATTY", "at '/operator/logLevel'"),
+        ("operator.image.pullPolicy=Sometimes", "at '/operator/image/pullPolicy'"),
+        ("operator.image.repository=", "at '/operator/image/repository'"),
+        ("operator.watchNamespaces={Not_A_Name}", "at '/operator/watchNamespaces/0'"),
+        ("operator.replicas=2", "at '/operator': additional properties 'replicas'"),
+    ],
+)
+def test_wrong_value_is_refused_by_name(setting: str, named: str) -> None:
+    with pytest.raises(CommandError, match=named):
+        rendered("--set", setting)
+
+
+def test_operator_pod_meets_the_restricted_level() -> None:
+    documents = yaml.safe_load_all(rendered())
+    pod = next(each for each in documents if each["kind"] == "Deployment")["spec"]["template"]["spec"]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    for container in pod["containers"]:
+        context = container["securityContext"]
+        assert context["allowPrivilegeEscalation"] is False
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["capabilities"] == {"drop": ["ALL"]}
