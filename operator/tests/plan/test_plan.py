@@ -1,0 +1,68 @@
+from plan_world import inputs, load_balancer
+
+from skylane_operator.plan import claims_for, plan_for
+
+
+def three(**changes):
+    network = {
+        "name": "external",
+        "networkAttachment": "nic",
+        "resourceName": "skylane.dev/nic",
+        "driver": "af_packet",
+        "addresses": ["10.77.0.11/24", "10.77.0.12/24", "10.77.0.13/24"],
+        "gateway": "10.77.0.1",
+    }
+    local = [f"10.77.0.{number}" for number in range(101, 107)]
+    spec = {"replicas": 2, "networks": [network], "localAddresses": local, "localAddressesPerReplica": 2}
+    return plan_for(inputs(**(spec | changes)))
+
+
+def test_an_ordinal_owns_its_slice_of_the_local_addresses():
+    owned = [[str(address) for address in pod.base.local_addresses] for pod in three(replicas=3).pods]
+    assert owned == [
+        ["10.77.0.101", "10.77.0.102"],
+        ["10.77.0.103", "10.77.0.104"],
+        ["10.77.0.105", "10.77.0.106"],
+    ]
+
+
+def test_scaling_changes_nothing_for_the_pods_that_stay():
+    two, more = three(), three(replicas=3)
+    assert two.template_generation == more.template_generation
+    assert [pod.base.generation for pod in two.pods] == [pod.base.generation for pod in more.pods[:2]]
+
+
+def test_another_worker_changes_the_template():
+    assert three().template_generation != three(workers=2).template_generation
+
+
+def test_where_pods_may_run_does_not_replace_those_that_run():
+    assert three().template_generation == three(nodeSelector={"a": "b"}).template_generation
+
+
+def test_equal_inputs_give_equal_plans():
+    assert three() == three()
+
+
+def test_one_pod_answers_arp():
+    assert [[listener.arp for listener in pod.listeners] for pod in three(replicas=3).pods] == [
+        [True],
+        [False],
+        [False],
+    ]
+
+
+def test_of_two_equally_old_the_first_by_name_wins():
+    contender = {"name": "alpha", "localAddresses": ["10.77.0.201"]}
+    alpha, zulu = claims_for(load_balancer(**contender)), claims_for(load_balancer(name="zulu"))
+    assert plan_for(inputs(name="demo", others=[alpha])).listeners == ()
+    assert plan_for(inputs(name="demo", others=[zulu])).rejected[0].reason == "ServiceNotFound"
+
+
+def test_a_conflict_of_one_listener_leaves_the_others_alone():
+    def listener(name, vip):
+        return {"name": name, "vip": vip, "port": 80, "backends": [{"service": "echo", "port": 80}]}
+
+    plan = plan_for(inputs(listeners=[listener("bad", "10.77.0.101"), listener("good", "198.51.100.1")]))
+    assert [item.listener.name for item in plan.listeners] == ["good"]
+    assert plan.deployable

@@ -1,0 +1,85 @@
+"""What must hold for every pod, whatever the case; the goldens show the whole."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from plan_world import inputs, node
+
+from skylane_operator.model.load_balancer import Driver
+from skylane_operator.plan import plan_for
+from skylane_operator.render import RenderSettings, objects_for
+from skylane_operator.render.capabilities import capabilities_for
+
+ROOT = Path(__file__).resolve().parents[3]
+SETTINGS = RenderSettings("skylane/lb:0", "10.96.0.1:9443", "skylane-operator.x.svc", "PEM\n")
+
+
+def rendered(**spec):
+    return objects_for(plan_for(inputs(nodes=[node("a")], **spec)), SETTINGS)
+
+
+def template(**spec):
+    return next(o for o in rendered(**spec) if o["kind"] == "StatefulSet")["spec"]["template"]
+
+
+def kinds(**spec):
+    return [o["kind"] for o in rendered(**spec)]
+
+
+def test_a_budget_only_where_there_is_something_to_keep():
+    assert "PodDisruptionBudget" not in kinds()
+    assert "PodDisruptionBudget" in kinds(replicas=2)
+
+
+@pytest.mark.parametrize("policy", ["exclusive", "shared"])
+def test_quality_of_service(policy):
+    for container in template(cpu={"policy": policy})["spec"]["containers"]:
+        resources = container["resources"]
+        guaranteed = resources["requests"] == resources["limits"]
+        assert guaranteed is (policy == "exclusive")
+        whole = not resources["requests"]["cpu"].endswith("m")
+        assert whole is (policy == "exclusive" and container["name"] == "forwarder")
+
+
+@pytest.mark.parametrize("driver", Driver)
+def test_no_privilege_but_the_capabilities_with_a_reason(driver):
+    text = (ROOT / "docs/design/capabilities.md").read_text()
+    rows = re.findall(r"^\| ([A-Z_]+) \| (\w+) \|", text, re.MULTILINE)
+    assert capabilities_for([driver]) == sorted(
+        name for name, drivers in rows if drivers in ("every", driver)
+    )
+    assert "SYS_ADMIN" not in capabilities_for([driver])
+
+
+def test_containers_are_locked_down():
+    spec = template()["spec"]
+    assert spec["automountServiceAccountToken"] is False
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not any("hostPath" in volume for volume in spec["volumes"])
+    for container in spec["containers"]:
+        context = container["securityContext"]
+        assert context["capabilities"]["drop"] == ["ALL"]
+        assert context["readOnlyRootFilesystem"] is True
+        assert context["allowPrivilegeEscalation"] is False
+        assert "privileged" not in context
+
+
+def test_interfaces_are_named_in_the_order_of_the_networks():
+    annotation = template()["metadata"]["annotations"]["k8s.v1.cni.cncf.io/networks"]
+    assert json.loads(annotation) == [{"name": "nic", "namespace": "default", "interface": "net1"}]
+
+
+def test_text_of_a_user_cannot_change_the_structure():
+    hostile = 'x"\nhostNetwork: true\n#{{ 1 }}'
+    spec = template(nodeSelector={"label": hostile})["spec"]
+    assert spec["nodeSelector"] == {"label": hostile}
+    assert "hostNetwork" not in spec
+
+
+def test_every_object_is_owned():
+    for item in rendered(replicas=2):
+        (owner,) = item["metadata"]["ownerReferences"]
+        assert (owner["kind"], owner["name"], owner["controller"]) == ("LoadBalancer", "demo", True)
