@@ -79,6 +79,25 @@ async def test_a_refused_listener_keeps_what_ran_and_says_why(tmp_path, operator
             assert {state.error for state in ack.listeners} == {""}
 
 
+async def test_a_file_that_cannot_be_written_keeps_what_ran_and_says_why(tmp_path, operator):
+    with running_forwarder(tmp_path):
+        async with running_agent(operator, tmp_path) as (_, session):
+            session.send(1, upserts=[listener("web", "1" * 16)])
+            await until_ack(session, lambda ack: ack.sequence == 1)
+            file = tmp_path / "config/listeners/web.json"
+            file.unlink()
+            file.mkdir()  # stands for any reason that the file system may have
+            session.send(2, upserts=[listener("web", "2" * 16), listener("dns", "3" * 16, port=53)])
+            ack = await until_ack(session, lambda ack: ack.sequence == 2)
+            assert states(ack) == {"web": "1" * 16, "dns": "3" * 16}
+            assert "Is a directory" in {state.name: state.error for state in ack.listeners}["web"]
+            file.rmdir()
+            session.send(3, upserts=[listener("web", "2" * 16)])
+            ack = await until_ack(session, lambda ack: ack.sequence == 3)
+            assert states(ack)["web"] == "2" * 16
+            assert {state.error for state in ack.listeners} == {""}
+
+
 async def test_a_restarted_forwarder_runs_what_was_there_and_the_operator_is_told(tmp_path, operator):
     async with contextlib.AsyncExitStack() as stack:
         with running_forwarder(tmp_path) as process:

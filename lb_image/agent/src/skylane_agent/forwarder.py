@@ -98,7 +98,7 @@ ReplyT = TypeVar("ReplyT", bound=_Reply)
 class ForwarderClient:
     """Asks the forwarder at a unix socket. Every method raises ForwarderError without a proper reply."""
 
-    def __init__(self, path: Path, request_timeout_s: float = 5.0, load_timeout_s: float = 30.0) -> None:
+    def __init__(self, path: Path, request_timeout_s: float = 5.0, load_timeout_s: float = 10.0) -> None:
         self._path = path
         self._request_timeout_s = request_timeout_s
         self._load_timeout_s = load_timeout_s
