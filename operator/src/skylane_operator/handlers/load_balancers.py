@@ -39,6 +39,8 @@ async def watch_load_balancers(registry: _Registry, namespaces: tuple[str, ...],
     """Run Kopf in this event loop until `stop` is set."""
     await kopf.operator(
         registry=registry,
+        # Given, because Kopf would look up the user's name, and the user of the pod has none.
+        identity="skylane-operator",  # type: ignore[arg-type]
         standalone=True,  # no peering: it freezes equals; leadership is a Lease's business
         clusterwide=not namespaces,
         namespaces=namespaces,
