@@ -27,7 +27,7 @@ def test_known_cases(shares, weights):
 @pytest.mark.parametrize("seed", range(300))
 def test_a_service_gets_its_share_however_many_endpoints_it_has(seed):
     """The share of a Service is its weight over the sum of weights; off by rounding only when integers had to shrink."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
     largest = chance.choice([5, 100, 65535])
     shares = [(chance.randint(0, largest), chance.randint(0, 12)) for _ in range(chance.randint(1, 16))]
     weights = endpoint_weights(shares)

@@ -15,7 +15,7 @@ RUNNING = PLAN.pods[0].listeners[0].generation
 BASE = PLAN.pods[0].base.generation
 
 
-def agent(connected=True, base=BASE, generation=RUNNING, error=""):
+def agent(*, connected=True, base=BASE, generation=RUNNING, error=""):
     return AgentState(connected, base, {"web": AgentListener(generation, error)})
 
 

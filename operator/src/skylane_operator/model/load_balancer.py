@@ -208,7 +208,7 @@ class LoadBalancerSpec(SpecModel):
     listeners: Annotated[tuple[Listener, ...], Field(min_length=1, max_length=256)]
 
 
-class Condition(ReadModel):
+class Condition(SpecModel):
     """A metav1.Condition (KEP-1623)."""
 
     type: str
@@ -219,7 +219,7 @@ class Condition(ReadModel):
     message: str
 
 
-class ListenerStatus(ReadModel):
+class ListenerStatus(SpecModel):
     """What became of one listener."""
 
     name: str
@@ -231,7 +231,7 @@ class ListenerStatus(ReadModel):
     backends: int
 
 
-class LoadBalancerStatus(ReadModel):
+class LoadBalancerStatus(SpecModel):
     """Status: what really happened. Only the operator writes it."""
 
     observed_generation: int | None = None
@@ -243,11 +243,10 @@ class LoadBalancerStatus(ReadModel):
 
 
 class LoadBalancer(ReadModel):
-    """The whole object."""
+    """The object without its status, which we only write."""
 
     metadata: ObjectMeta
     spec: LoadBalancerSpec
-    status: LoadBalancerStatus | None = None
 
     @property
     def key(self) -> Key:

@@ -1,6 +1,6 @@
 """Pure: Plan and Observed to conditions and counters."""
 
 from skylane_operator.plan.observed import AgentListener, AgentState, Observed
-from skylane_operator.status.build import conditions_for, rejected_status_for, status_for
+from skylane_operator.status.build import rejected_status_for, status_for
 
-__all__ = ["AgentListener", "AgentState", "Observed", "conditions_for", "rejected_status_for", "status_for"]
+__all__ = ["AgentListener", "AgentState", "Observed", "rejected_status_for", "status_for"]

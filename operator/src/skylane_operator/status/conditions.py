@@ -1,7 +1,7 @@
 """The conditions of a LoadBalancer (KEP-1623). A reason names the kind of trouble, a message the object and the mend."""
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from skylane_operator.model.kubernetes import Pod
 from skylane_operator.plan.listeners import distinct_endpoints
@@ -16,7 +16,7 @@ class Verdict(NamedTuple):
     """A condition without its times."""
 
     type: str
-    status: str
+    status: Literal["True", "False"]
     reason: str
     message: str
 
