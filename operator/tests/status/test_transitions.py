@@ -70,3 +70,9 @@ def test_ready_names_the_first_that_is_not_true():
     status = status_for(PLAN, Observed(), None, FIRST)
     assert condition(status, "Ready")["reason"] == "ResolvedRefs"
     assert condition(status, "Ready")["message"].startswith("ResolvedRefs is False (ServiceNotFound): ")
+
+
+def test_a_pod_that_a_scale_in_has_yet_to_remove_does_not_count():
+    one = observed(agent())
+    leftover = Observed(pods={**one.pods, "demo-skylane-1": one.pods["demo-skylane-0"]}, agents=one.agents)
+    assert status_for(PLAN, leftover, None, FIRST)["replicas"] == "1/1"

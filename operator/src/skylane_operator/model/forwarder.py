@@ -43,9 +43,9 @@ class ForwarderTimeouts(FileModel):
 
 
 class ForwarderBackend(FileModel):
-    """One endpoint and its weight relative to the others of the same listener."""
+    """One endpoint (IPv4, dotted decimal) and its weight relative to the others of the same listener."""
 
-    address: IPv4Address
+    address: str
     port: int
     weight: int
 

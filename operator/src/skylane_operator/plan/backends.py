@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address
 
 from skylane_operator.model.forwarder import ForwarderBackend
@@ -10,7 +11,8 @@ from skylane_operator.model.load_balancer import BackendReference, Listener
 from skylane_operator.plan.types import Blocks, Inputs, Reason, Rejected
 from skylane_operator.plan.weights import MAX_WEIGHT, endpoint_weights
 
-SocketAddress = tuple[IPv4Address, int]
+# Text, as the slices give it: parsing every address anew would be half the cost of a plan.
+SocketAddress = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,18 @@ def _weighted(resolved: list[_Resolved]) -> tuple[ForwarderBackend, ...]:
             totals[endpoint] = totals.get(endpoint, 0) + weight
     return tuple(
         ForwarderBackend(address=address, port=port, weight=min(weight, MAX_WEIGHT))
-        for (address, port), weight in sorted(totals.items())
+        for (address, port), weight in sorted(totals.items(), key=_by_number)
     )
+
+
+def _by_number(item: tuple[SocketAddress, int]) -> tuple[int, int]:
+    (address, port), _ = item
+    return _number_of(address), port
+
+
+@lru_cache(maxsize=1 << 16)
+def _number_of(address: str) -> int:
+    return int(IPv4Address(address))
 
 
 def _resolve(
@@ -60,7 +72,7 @@ def _resolve(
     if port is None:
         return _unknown_port(inputs, listener, service, reference, path)
     endpoints = ready_endpoints(inputs.endpoint_slices.get(reference.service, ()), port)
-    return _Resolved(reference.weight, tuple(sorted(endpoints)))
+    return _Resolved(reference.weight, tuple(endpoints))
 
 
 def _service_port(service: Service, number: int, protocol: str) -> ServicePort | None:
@@ -77,7 +89,7 @@ def ready_endpoints(slices: Iterable[EndpointSlice], port: ServicePort) -> set[S
     slice to slice. An endpoint that moves between slices is in both for a moment (KEP-752) and counts once.
     """
     return {
-        (IPv4Address(endpoint.addresses[0]), number)
+        (endpoint.addresses[0], number)
         for piece in slices
         if piece.address_type == "IPv4"
         for number in _target_ports(piece, port)

@@ -2,7 +2,7 @@
 
 from skylane_operator.plan.base import base_for, ordinals_with_addresses, template_generation
 from skylane_operator.plan.checks import base_rejections
-from skylane_operator.plan.listeners import forwarder_listener, listeners_for
+from skylane_operator.plan.listeners import ARP_ORDINAL, forwarder_listener, listeners_for
 from skylane_operator.plan.names import pod_name
 from skylane_operator.plan.placement import placement_for
 from skylane_operator.plan.requests import pod_requests
@@ -15,14 +15,20 @@ def plan_for(inputs: Inputs) -> Plan:
     spec = load_balancer.spec
     listeners, listener_rejections = listeners_for(inputs)
     requests = pod_requests(spec.dataplane)
+    ordinals = range(ordinals_with_addresses(spec))
+    # Pods differ in who answers ARP only; all that do not share one set of files.
+    files = {
+        arp: tuple(forwarder_listener(listener, arp=arp) for listener in listeners)
+        for arp in {ordinal == ARP_ORDINAL for ordinal in ordinals}
+    }
     pods = tuple(
         PodPlan(
             ordinal=ordinal,
             name=pod_name(load_balancer.key.name, ordinal),
             base=base_for(spec.dataplane, ordinal),
-            listeners=tuple(forwarder_listener(listener, ordinal) for listener in listeners),
+            listeners=files[ordinal == ARP_ORDINAL],
         )
-        for ordinal in range(ordinals_with_addresses(spec))
+        for ordinal in ordinals
     )
     return Plan(
         load_balancer=load_balancer,

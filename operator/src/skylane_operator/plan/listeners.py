@@ -33,8 +33,8 @@ def listeners_for(inputs: Inputs) -> tuple[tuple[ListenerPlan, ...], tuple[Rejec
     return tuple(served), tuple(rejected)
 
 
-def forwarder_listener(plan: ListenerPlan, ordinal: int) -> ForwarderListener:
-    """The listener's file for the pod `ordinal`."""
+def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
+    """The listener's file; `arp` for the pod that answers ARP for the VIP."""
     listener = plan.listener
     return with_generation(
         ForwarderListener(
@@ -43,7 +43,7 @@ def forwarder_listener(plan: ListenerPlan, ordinal: int) -> ForwarderListener:
             port=listener.port,
             protocol="tcp" if listener.protocol == "TCP" else "udp",
             scheduler=listener.scheduler,
-            arp=ordinal == ARP_ORDINAL,
+            arp=arp,
             timeouts=ForwarderTimeouts(
                 established_s=listener.timeouts.established_seconds,
                 syn_s=listener.timeouts.syn_seconds,
@@ -57,7 +57,7 @@ def forwarder_listener(plan: ListenerPlan, ordinal: int) -> ForwarderListener:
 
 def distinct_endpoints(listeners: tuple[ListenerPlan, ...]) -> set[tuple[str, int]]:
     """Address and port of every endpoint behind any listener."""
-    return {(str(b.address), b.port) for plan in listeners for b in plan.backends}
+    return {(b.address, b.port) for plan in listeners for b in plan.backends}
 
 
 def _conflict(

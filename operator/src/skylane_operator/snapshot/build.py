@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from skylane_operator.plan.types import Plan, PodPlan
+from skylane_operator.plan.types import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,14 +34,19 @@ class Delta:
 
 def snapshot_for(plan: Plan) -> dict[int, PodSnapshot]:
     """Ordinal to snapshot."""
-    return {pod.ordinal: _pod_snapshot(pod, with_base=plan.deployable) for pod in plan.pods}
-
-
-def _pod_snapshot(pod: PodPlan, *, with_base: bool) -> PodSnapshot:
-    return PodSnapshot(
-        base=pod.base.model_dump(mode="json") if with_base else None,
-        listeners={listener.name: listener.model_dump(mode="json") for listener in pod.listeners},
-    )
+    # Pods that differ in nothing share the tuple of their listeners; each tuple is written out once.
+    shared = {id(pod.listeners): pod.listeners for pod in plan.pods}
+    written = {
+        identity: {listener.name: listener.model_dump(mode="json") for listener in listeners}
+        for identity, listeners in shared.items()
+    }
+    return {
+        pod.ordinal: PodSnapshot(
+            base=pod.base.model_dump(mode="json") if plan.deployable else None,
+            listeners=written[id(pod.listeners)],
+        )
+        for pod in plan.pods
+    }
 
 
 def delta_for(snapshot: PodSnapshot, base_generation: str, listeners: Mapping[str, str]) -> Delta:

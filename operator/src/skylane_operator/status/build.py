@@ -9,7 +9,7 @@ from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import Plan, Rejected
 from skylane_operator.status.conditions import Verdict, verdicts_for
-from skylane_operator.status.programmed import pods_running
+from skylane_operator.status.programmed import pods_running, ready_pods
 
 # The status as the API server gave it, or as it is to be applied.
 Status = dict[str, Any]
@@ -18,12 +18,11 @@ Status = dict[str, Any]
 def status_for(plan: Plan, observed: Observed, previous: Mapping[str, Any] | None, now: datetime) -> Status:
     """Status of a plan. `previous` is the status of the object as last read; `now` is in UTC."""
     generation = plan.load_balancer.metadata.generation
-    ready = sum(pod.is_ready for pod in observed.pods.values())
     status = LoadBalancerStatus(
         observed_generation=generation,
         conditions=_dated(verdicts_for(plan, observed), generation, previous, now),
         vips=",".join(dict.fromkeys(str(item.listener.vip) for item in plan.listeners)),
-        replicas=f"{ready}/{plan.load_balancer.spec.replicas}",
+        replicas=f"{ready_pods(plan, observed)}/{plan.load_balancer.spec.replicas}",
         backends=len(distinct_endpoints(plan.listeners)),
         listeners=_listener_statuses(plan, observed),
     )

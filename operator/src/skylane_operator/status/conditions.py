@@ -7,7 +7,7 @@ from skylane_operator.model.kubernetes import Pod
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import REFERENCE_REASONS, Plan, Rejected
-from skylane_operator.status.programmed import programming_gaps
+from skylane_operator.status.programmed import programming_gaps, ready_pods
 
 _MAX_NAMED = 5
 
@@ -72,7 +72,7 @@ def _resources_available(plan: Plan, _observed: Observed) -> Verdict:
 
 def _dataplane_ready(plan: Plan, observed: Observed) -> Verdict:
     wanted = plan.load_balancer.spec.replicas
-    ready = sum(pod.is_ready for pod in observed.pods.values())
+    ready = ready_pods(plan, observed)
     pending = {name: pod for name, pod in observed.pods.items() if pod.status.phase == "Pending"}
     count = f"{ready} of {wanted} pods are Ready"
     if pending:

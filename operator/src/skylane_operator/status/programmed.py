@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from skylane_operator.plan.names import pod_name
 from skylane_operator.plan.observed import AgentState, Observed
 from skylane_operator.plan.types import Plan, PodPlan
 
@@ -12,6 +13,13 @@ class Gap(NamedTuple):
 
     reason: str
     message: str
+
+
+def ready_pods(plan: Plan, observed: Observed) -> int:
+    """How many of the wanted pods are Ready; those that a scale-in has yet to remove do not count."""
+    wanted = plan.load_balancer.spec.replicas
+    names = (pod_name(plan.key.name, ordinal) for ordinal in range(wanted))
+    return sum(name in observed.pods and observed.pods[name].is_ready for name in names)
 
 
 def programming_gaps(plan: Plan, observed: Observed) -> list[Gap]:
