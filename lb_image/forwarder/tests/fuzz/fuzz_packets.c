@@ -1,0 +1,232 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// libFuzzer target: any frames, times and configurations through the packet core.
+//
+// Input: one byte that chooses the base, then steps. A step's first byte is its kind in the low two bits:
+//   0, 1  a frame: bit 2 port; bit 3 make the IPv4 checksum right; bit 4 the L4 checksum; bit 5 aim it at the port's MAC;
+//         bit 6 it is the last of its burst; then two bytes of length, little endian, and the frame
+//   2     time goes on by the high six bits, seconds, and the house is kept
+//   3     another configuration, chosen by the high bits
+
+#include "packet_oracle.h"
+
+#include <worker.h>
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CONFIGS 3
+#define START_S 1000u
+#define HOUSEKEEPING_CALLS 16
+#define WORKER_MEMORY (1u << 20)
+
+struct input {
+	const uint8_t *at;
+	size_t left;
+};
+
+struct run {
+	struct fwd_base base;
+	struct fwd_worker *worker;
+	struct fwd_config *config;
+	struct fwd_packet packets[FWD_BURST_MAX];
+	struct frame_copy copies[FWD_BURST_MAX];
+	unsigned count;
+	uint64_t now_ms;
+};
+
+static struct fwd_config configs[CONFIGS];
+// Used again by every run: to allocate them costs more than the run.
+static uint8_t memory[WORKER_MEMORY] __attribute__((aligned(64)));
+static struct neighbour_table neighbours;
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void add_listener(
+	unsigned config, uint16_t slot, uint8_t protocol, uint16_t port, const uint16_t weights[3]
+) {
+	static const uint32_t addresses[] = {0x0af40005, 0x0af40006, 0x0a4d0037};
+	struct fwd_listener *listener =
+		calloc(1, sizeof(*listener) + 3 * sizeof(listener->backends[0]));
+
+	MUST(listener != NULL);
+	listener->vip = 0xc633640a + (slot == 2);
+	listener->port = port;
+	listener->protocol = protocol;
+	listener->arp = slot != 2;
+	listener->index = slot;
+	listener->scheduler = slot == 0 ? FWD_SCHEDULER_RR : FWD_SCHEDULER_WRR;
+	listener->timeouts = (struct fwd_timeouts){20, 6, 3, 9};
+	listener->n_backends = weights == NULL ? 0 : 3;
+	for (unsigned i = 0; i < listener->n_backends; i++)
+		listener->backends[i] = (struct fwd_backend){addresses[i], 8080, weights[i]};
+	fwd_listener_measure(listener);
+	configs[config].listeners[slot] = listener;
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv) {
+	(void)argc;
+	(void)argv;
+	add_listener(0, 0, IPPROTO_TCP, 80, (const uint16_t[]){1, 1, 0});
+	add_listener(0, 1, IPPROTO_UDP, 53, (const uint16_t[]){6, 4, 1});
+	add_listener(0, 2, IPPROTO_TCP, 80, NULL);
+	add_listener(1, 0, IPPROTO_TCP, 80, (const uint16_t[]){0, 2, 65535});
+	add_listener(2, 1, IPPROTO_UDP, 53, (const uint16_t[]){0, 0, 0});
+	add_listener(2, 2, IPPROTO_TCP, 80, (const uint16_t[]){3, 3, 3});
+	for (unsigned i = 0; i < CONFIGS; i++)
+		fwd_config_index(&configs[i]);
+	return 0;
+}
+
+static uint8_t take_byte(struct input *input) {
+	if (input->left == 0)
+		return 0;
+	input->left--;
+	return *input->at++;
+}
+
+// Bits of `choice`: 0 a small table, 1 a small MTU, 2 a second port. One worker of many owns few ports: quick to set up.
+static void start(struct run *run, uint8_t choice) {
+	run->base = (struct fwd_base){
+		.max_flows_per_worker = choice & 1 ? 5 : 2100,
+		.n_workers = FWD_MAX_WORKERS,
+		.n_ports = choice & 4 ? 2 : 1,
+		.n_local_addresses = 2,
+		.local_addresses = {0x0a4d0065, choice & 4 ? 0x0a580065 : 0x0a4d0066},
+		.ports =
+			{
+				{.address = 0x0a4d000b,
+				 .gateway = 0x0a4d0001,
+				 .prefix_length = 24,
+				 .mac = {2, 0, 0, 0, 0, 1}},
+				{.address = 0x0a58000b,
+				 .gateway = 0x0a580001,
+				 .prefix_length = 24,
+				 .mac = {2, 0, 0, 0, 0, 2}},
+			},
+	};
+	run->base.ports[0].mtu = run->base.ports[1].mtu = choice & 2 ? 600 : 1500;
+	MUST(worker_memory_size(&run->base) <= sizeof(memory));
+	memset(memory, 0, worker_memory_size(&run->base));
+	memset(&neighbours, 0, sizeof(neighbours));
+	run->worker = worker_init(memory, &run->base, &neighbours, 0, choice);
+	run->config = &configs[0];
+	run->now_ms = START_S * 1000;
+}
+
+static void check_counters(const struct run *run, const uint64_t *drops) {
+	const struct worker_counters *counters = &run->worker->counters;
+	uint64_t active = 0, dropped = 0;
+
+	for (unsigned i = 0; i < 3; i++)
+		active += counters->listeners[i].active_flows;
+	MUST(active == run->worker->flows.active);
+	MUST(active <= run->base.max_flows_per_worker);
+	for (unsigned i = 0; i < run->count; i++)
+		dropped += run->packets[i].verdict == FWD_DROP
+			&& run->packets[i].drop_reason != DROP_NONE;
+	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)
+		dropped -= counters->drops[i] - drops[i];
+	MUST(dropped == 0);
+}
+
+static void end_burst(struct run *run) {
+	uint64_t drops[DROP_REASON_COUNT];
+
+	if (run->count == 0)
+		return;
+	memcpy(drops, run->worker->counters.drops, sizeof(drops));
+	worker_process(run->worker, run->config, run->packets, run->count, run->now_ms);
+	check_counters(run, drops);
+	for (unsigned i = 0; i < run->count; i++) {
+		const struct fwd_packet *packet = &run->packets[i];
+		const struct fwd_port *port = &run->base.ports[0];
+
+		if (packet->verdict == FWD_TX) {
+			MUST(packet->port_out < run->base.n_ports);
+			port = &run->base.ports[packet->port_out];
+		}
+		oracle_check(&run->copies[i], packet, port->mtu, port->mac);
+		free(packet->data);
+	}
+	run->count = 0;
+}
+
+// In memory of exactly its length, so that one byte too far is seen.
+static void add_frame(struct run *run, struct input *input, uint8_t step) {
+	struct frame_copy *copy = &run->copies[run->count];
+	struct fwd_packet *packet = &run->packets[run->count];
+	unsigned len = take_byte(input);
+
+	len |= (unsigned)take_byte(input) << 8;
+	len = len < sizeof(copy->data) ? len : sizeof(copy->data);
+	len = len < input->left ? len : (unsigned)input->left;
+	*packet = (struct fwd_packet){.data = malloc(len ? len : 1), .len = (uint16_t)len};
+	MUST(packet->data != NULL);
+	packet->port_in = (step >> 2 & 1) % run->base.n_ports;
+	packet->verdict = packet->drop_reason = packet->port_out = 0xff;
+	memcpy(packet->data, input->at, len);
+	input->at += len;
+	input->left -= len;
+	if (step & 8)
+		oracle_fix_ip(packet->data, len);
+	if (step & 16)
+		oracle_fix_l4(packet->data, len);
+	if ((step & 32) && len >= 6)
+		memcpy(packet->data, run->base.ports[packet->port_in].mac, 6);
+	copy->len = (uint16_t)len;
+	memcpy(copy->data, packet->data, len);
+	run->count++;
+	if ((step & 64) || run->count == FWD_BURST_MAX)
+		end_burst(run);
+}
+
+static void keep_house(struct run *run, unsigned seconds) {
+	struct fwd_emit out[4];
+
+	run->now_ms += seconds * 1000u;
+	for (unsigned n = 0; n < HOUSEKEEPING_CALLS; n++) {
+		unsigned made = worker_housekeeping(run->worker, run->config, run->now_ms, out, 4);
+
+		MUST(made <= 4);
+		for (unsigned i = 0; i < made; i++)
+			MUST(out[i].port_out < run->base.n_ports && out[i].len == FWD_EMIT_SIZE);
+	}
+}
+
+// Every live flow can be read, and there are as many as the table says.
+static void read_flows(const struct run *run) {
+	struct fwd_flow_view view;
+	uint32_t cursor = 0, found = 0;
+
+	while (worker_flow_read(run->worker, &cursor, run->now_ms, &view)) {
+		MUST(view.listener < FWD_MAX_LISTENERS && flow_state_name(view.state) != NULL);
+		found++;
+	}
+	MUST(found == run->worker->flows.active);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+	static struct run run;
+	struct input input = {data, size};
+
+	start(&run, take_byte(&input));
+	while (input.left > 0) {
+		uint8_t step = take_byte(&input);
+
+		if ((step & 3) < 2) {
+			add_frame(&run, &input, step);
+			continue;
+		}
+		end_burst(&run);
+		if ((step & 3) == 2)
+			keep_house(&run, step >> 2);
+		else
+			run.config = &configs[(step >> 2) % CONFIGS];
+	}
+	end_burst(&run);
+	read_flows(&run);
+	return 0;
+}

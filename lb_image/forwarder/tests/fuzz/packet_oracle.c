@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "packet_oracle.h"
+
+#include <drop_reason.h>
+
+#include <stdbool.h>
+#include <string.h>
+
+#define ETHER 14
+#define PROTOCOL_ICMP 1
+#define PROTOCOL_TCP 6
+#define PROTOCOL_UDP 17
+
+// One datagram inside a frame, offsets in bytes from the start of the frame.
+struct shape {
+	unsigned l4, end;
+	uint8_t protocol;
+};
+
+static unsigned read16(const uint8_t *at) {
+	return (unsigned)at[0] << 8 | at[1];
+}
+
+static void write16(uint8_t *at, uint32_t value) {
+	at[0] = (uint8_t)(value >> 8);
+	at[1] = (uint8_t)value;
+}
+
+uint32_t oracle_residue(const uint8_t *data, unsigned length) {
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i + 1 < length; i += 2)
+		sum += read16(data + i);
+	if (length % 2)
+		sum += (uint32_t)data[length - 1] << 8;
+	return (uint32_t)(sum % 65535);
+}
+
+// False where the frame holds no whole, unfragmented IPv4 datagram.
+static bool shape_of(const uint8_t *frame, unsigned len, struct shape *shape) {
+	unsigned header, total;
+
+	if (len < ETHER + 20 || read16(frame + 12) != 0x0800 || frame[ETHER] >> 4 != 4)
+		return false;
+	header = (frame[ETHER] & 15) * 4u;
+	total = read16(frame + ETHER + 2);
+	if (header < 20 || total < header || total > len - ETHER
+	    || (read16(frame + ETHER + 6) & 0x3fff))
+		return false;
+	shape->l4 = ETHER + header;
+	shape->end = ETHER + total;
+	shape->protocol = frame[ETHER + 9];
+	return true;
+}
+
+// Offset of the L4 checksum, 0 where there is none.
+static unsigned checksum_at(const struct shape *shape) {
+	unsigned offset = shape->protocol == PROTOCOL_TCP ? 16
+		: shape->protocol == PROTOCOL_UDP         ? 6
+		: shape->protocol == PROTOCOL_ICMP        ? 2
+							  : 0;
+
+	return offset != 0 && shape->l4 + offset + 2 <= shape->end ? shape->l4 + offset : 0;
+}
+
+// Of all that the L4 checksum covers. The lengths in the pseudo header never change, so that they are left out.
+static uint32_t l4_residue(const uint8_t *frame, const struct shape *shape) {
+	uint32_t addresses =
+		shape->protocol == PROTOCOL_ICMP ? 0 : oracle_residue(frame + ETHER + 12, 8);
+
+	return (addresses + oracle_residue(frame + shape->l4, shape->end - shape->l4)) % 65535;
+}
+
+void oracle_fix_ip(uint8_t *frame, unsigned len) {
+	unsigned header = len < ETHER + 20 ? 0 : (frame[ETHER] & 15) * 4u;
+
+	if (header < 20 || len < ETHER + header)
+		return;
+	write16(frame + ETHER + 10, 0);
+	write16(frame + ETHER + 10, 65535 - oracle_residue(frame + ETHER, header));
+}
+
+void oracle_fix_l4(uint8_t *frame, unsigned len) {
+	struct shape shape;
+	unsigned at;
+	uint32_t pseudo;
+
+	if (!shape_of(frame, len, &shape) || (at = checksum_at(&shape)) == 0)
+		return;
+	pseudo = shape.protocol == PROTOCOL_ICMP ? 0 : shape.protocol + shape.end - shape.l4;
+	write16(frame + at, 0);
+	write16(frame + at, 65535 - (l4_residue(frame, &shape) + pseudo) % 65535);
+}
+
+// RFC 826: an answer for one of our addresses, to whoever asked.
+static void check_arp(const struct frame_copy *before, const struct fwd_packet *after) {
+	const uint8_t *was = before->data + ETHER, *is = after->data + ETHER;
+
+	MUST(after->len >= ETHER + 28);
+	MUST(read16(was + 6) == 1 && read16(is + 6) == 2);
+	MUST(memcmp(was, is, 6) == 0);
+	MUST(memcmp(is + 14, was + 24, 4) == 0);
+	MUST(memcmp(is + 24, was + 14, 4) == 0);
+	MUST(memcmp(is + 18, was + 8, 6) == 0);
+	MUST(memcmp(after->data, was + 8, 6) == 0);
+}
+
+// RFC 792: addresses swapped, type 0, all else as it came.
+static void check_echo(
+	const struct frame_copy *before, const struct fwd_packet *after, const struct shape *shape
+) {
+	const uint8_t *was = before->data, *is = after->data;
+
+	MUST(was[shape->l4] == 8 && is[shape->l4] == 0 && is[shape->l4 + 1] == 0);
+	MUST(memcmp(was + ETHER + 12, is + ETHER + 16, 4) == 0);
+	MUST(memcmp(was + ETHER + 16, is + ETHER + 12, 4) == 0);
+	MUST(memcmp(was + shape->l4 + 4, is + shape->l4 + 4, after->len - shape->l4 - 4) == 0);
+	MUST(memcmp(was + ETHER + 20, is + ETHER + 20, shape->l4 - ETHER - 20) == 0);
+}
+
+// FULLNAT: addresses, ports, TTL and checksums change, and nothing else.
+static void check_forwarded(
+	const struct frame_copy *before,
+	const struct fwd_packet *after,
+	const struct shape *shape,
+	uint16_t mtu
+) {
+	const uint8_t *was = before->data, *is = after->data;
+	unsigned checksum = checksum_at(shape), end = shape->end;
+
+	MUST(checksum != 0 && shape->protocol != PROTOCOL_ICMP);
+	MUST(is[ETHER + 8] == was[ETHER + 8] - 1 && is[ETHER + 8] > 0);
+	MUST(end - ETHER <= mtu);
+	MUST(memcmp(was + ETHER, is + ETHER, 8) == 0 && was[ETHER + 9] == is[ETHER + 9]);
+	MUST(memcmp(was + ETHER + 20, is + ETHER + 20, shape->l4 - ETHER - 20) == 0);
+	MUST(memcmp(was + shape->l4 + 4, is + shape->l4 + 4, checksum - shape->l4 - 4) == 0);
+	MUST(memcmp(was + checksum + 2, is + checksum + 2, after->len - checksum - 2) == 0);
+	if (shape->protocol == PROTOCOL_UDP && read16(was + checksum) == 0)
+		MUST(read16(is + checksum) == 0);
+	else
+		MUST(shape->protocol == PROTOCOL_TCP || read16(is + checksum) != 0);
+}
+
+// True where the datagram carries an L4 checksum to be kept as right, or as wrong, as it came.
+static bool has_checksum(const uint8_t *frame, const struct shape *shape) {
+	return shape->protocol != PROTOCOL_UDP || read16(frame + checksum_at(shape)) != 0;
+}
+
+void oracle_check(
+	const struct frame_copy *before,
+	const struct fwd_packet *after,
+	uint16_t mtu,
+	const uint8_t mac[6]
+) {
+	struct shape shape;
+
+	MUST(after->len == before->len);
+	MUST(after->verdict == FWD_TX || after->verdict == FWD_DROP);
+	if (after->verdict == FWD_DROP) {
+		MUST(after->drop_reason < DROP_REASON_COUNT);
+		MUST(memcmp(before->data, after->data, before->len) == 0);
+		return;
+	}
+	MUST(memcmp(after->data + 6, mac, 6) == 0);
+	MUST(memcmp(before->data + 12, after->data + 12, 2) == 0);
+	if (read16(after->data + 12) == 0x0806) {
+		check_arp(before, after);
+		return;
+	}
+	MUST(shape_of(before->data, before->len, &shape));
+	MUST(oracle_residue(before->data + ETHER, shape.l4 - ETHER) == 0);
+	MUST(oracle_residue(after->data + ETHER, shape.l4 - ETHER) == 0);
+	if (shape.protocol == PROTOCOL_ICMP)
+		check_echo(before, after, &shape);
+	else
+		check_forwarded(before, after, &shape, mtu);
+	if (has_checksum(before->data, &shape))
+		MUST(l4_residue(before->data, &shape) == l4_residue(after->data, &shape));
+}

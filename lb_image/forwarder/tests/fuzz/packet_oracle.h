@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What must hold of every frame, whatever it holds. Shares no code with the core; aborts where it does not hold.
+
+#pragma once
+
+#include "must.h"
+
+#include <packet.h>
+
+#include <stdint.h>
+
+// A frame as it was before the core had it.
+struct frame_copy {
+	uint8_t data[2048];
+	uint16_t len;
+};
+
+// Sum of the 16-bit words at `data`, modulo 65535; 0 over what carries a right checksum (RFC 1071).
+uint32_t oracle_residue(const uint8_t *data, unsigned length);
+
+// Makes the IPv4 header checksum of a frame right, where there is a whole header.
+void oracle_fix_ip(uint8_t *frame, unsigned len);
+
+// Makes the TCP, UDP or ICMP checksum right, where there is a whole datagram. Needs a right IPv4 header.
+void oracle_fix_l4(uint8_t *frame, unsigned len);
+
+// Checks the verdict on one packet against what was sent. `mtu` is that of the port it leaves on, `mac` that port's MAC.
+void oracle_check(
+	const struct frame_copy *before,
+	const struct fwd_packet *after,
+	uint16_t mtu,
+	const uint8_t mac[6]
+);
