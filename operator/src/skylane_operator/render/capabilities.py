@@ -6,7 +6,7 @@ from skylane_operator.model.load_balancer import Driver
 
 _EVERY_DRIVER = {"SYS_NICE"}
 _BY_DRIVER = {
-    Driver.AF_PACKET: {"NET_RAW"},
+    Driver.AF_PACKET: {"NET_ADMIN", "NET_RAW"},
     Driver.AF_XDP: {"BPF", "IPC_LOCK", "NET_ADMIN", "NET_RAW"},
     Driver.VFIO: {"IPC_LOCK"},
     Driver.MLX5: {"IPC_LOCK", "NET_RAW"},

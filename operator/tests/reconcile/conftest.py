@@ -1,0 +1,30 @@
+import asyncio
+
+import pytest
+from cluster.apiserver import api_server
+from operator_world import NODE, World, crds, node
+
+from skylane_operator.kube.client import KubeClient
+
+
+@pytest.fixture(scope="session")
+def control_plane():
+    """An API server with the controllers that make pods of a StatefulSet, our CRDs and one node with room."""
+    with api_server(controller_manager=True) as server:
+        for definition in crds():
+            server.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+        server.kubectl("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
+        server.request("POST", "/api/v1/nodes", node())
+        server.request("PUT", f"/api/v1/nodes/{NODE}/status", {**node(), **server.request("GET", f"/api/v1/nodes/{NODE}") | {"status": node()["status"]}})
+        yield server
+
+
+@pytest.fixture
+async def world(control_plane, tmp_path):
+    async with await KubeClient.connect(control_plane.kubeconfig) as client:
+        world = World(control_plane, client, tmp_path)
+        try:
+            yield world
+        finally:
+            await world.aclose()
+            await asyncio.to_thread(world.delete_namespace)

@@ -1,0 +1,290 @@
+"""One test's world: a namespace on a real control plane, the operator in this process, real agents, real forwarders."""
+
+import asyncio
+import json
+import subprocess
+import uuid
+from pathlib import Path
+
+import yaml
+from operator_support import eventually
+from skylane_agent.agent import run as run_agent
+from skylane_agent.settings import AgentSettings
+from skylane_agent.stream import Timing
+
+from skylane_operator.agents.tls import CA_CERTIFICATE
+from skylane_operator.app import Operator
+from skylane_operator.model.key import Key
+from skylane_operator.settings import Settings
+
+ROOT = Path(__file__).resolve().parents[3]
+FORWARDER = ROOT / "build/fwd/dpdk/skylane-fwd"
+NODE = "node-1"
+AUDIENCE = "skylane.dev/operator"
+LOAD_BALANCERS = "/apis/skylane.dev/v1alpha1"
+
+
+def crds():
+    ours = yaml.safe_load((ROOT / "crds/loadbalancer.yaml").read_text())
+    group = "k8s.cni.cncf.io"
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    attachments = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"network-attachment-definitions.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": "network-attachment-definitions", "kind": "NetworkAttachmentDefinition"},
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
+    return [ours, attachments]
+
+
+def node():
+    amounts = {"cpu": "64", "memory": "64Gi", "hugepages-2Mi": "32Gi", "pods": "500", "skylane.dev/nic": "64"}
+    ready = {"type": "Ready", "status": "True", "reason": "KubeletReady", "message": ""}
+    return {
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {"name": NODE},
+        "status": {"capacity": amounts, "allocatable": amounts, "conditions": [ready]},
+    }
+
+
+def load_balancer(name="edge", *, replicas=1, services=("web",), octet=None, **dataplane):
+    """`octet` keeps the addresses of different load balancers apart."""
+    octet = octet or 1 + uuid.uuid4().int % 250
+    return {
+        "apiVersion": "skylane.dev/v1alpha1",
+        "kind": "LoadBalancer",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": replicas,
+            "dataplane": {
+                "cpu": {"policy": "shared"},
+                "hugepages": {"size": "2Mi", "total": "64Mi"},
+                "maxFlowsPerWorker": 1024,
+                "networks": [
+                    {
+                        "name": "external",
+                        "networkAttachment": "nic",
+                        "resourceName": "skylane.dev/nic",
+                        "driver": "af_packet",
+                        "addresses": [f"10.77.{octet}.{10 + ordinal}/24" for ordinal in range(replicas)],
+                        "gateway": f"10.77.{octet}.1",
+                    }
+                ],
+                "localAddresses": [f"10.77.{octet}.{100 + ordinal}" for ordinal in range(replicas)],
+                **dataplane,
+            },
+            "listeners": [
+                {
+                    "name": service,
+                    "vip": f"198.51.{octet}.{10 + number}",
+                    "port": 80,
+                    "backends": [{"service": service, "port": 80}],
+                }
+                for number, service in enumerate(services)
+            ],
+        },
+    }
+
+
+class World:
+    def __init__(self, api, client, folder):
+        self.api, self.client, self.folder = api, client, folder
+        self.namespace = f"test-{uuid.uuid4().hex[:10]}"
+        self.operator = None
+        self._stop_operator = None
+        self._operator_task = None
+        self._agents = {}
+        self._forwarders = []
+        api.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.namespace}})
+        attachment = {"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition"}
+        self.create("k8s.cni.cncf.io/v1", "network-attachment-definitions", {**attachment, "metadata": {"name": "nic"}})
+
+    # objects of the API
+
+    def path(self, group_version, plural, name=""):
+        root = "/apis" if "/" in group_version else "/api"
+        return f"{root}/{group_version}/namespaces/{self.namespace}/{plural}" + (f"/{name}" if name else "")
+
+    def create(self, group_version, plural, body):
+        return self.api.request("POST", self.path(group_version, plural), body)
+
+    def get(self, group_version, plural, name):
+        return self.api.request("GET", self.path(group_version, plural, name))
+
+    def delete(self, group_version, plural, name):
+        return self.api.request("DELETE", self.path(group_version, plural, name))
+
+    def change(self, group_version, plural, name, alter, subresource=""):
+        body = self.get(group_version, plural, name)
+        alter(body)
+        suffix = f"/{subresource}" if subresource else ""
+        return self.api.request("PUT", self.path(group_version, plural, name) + suffix, body)
+
+    def delete_namespace(self):
+        self.api.request("DELETE", f"/api/v1/namespaces/{self.namespace}")
+
+    def add_load_balancer(self, *args, **kwargs):
+        return self.create("skylane.dev/v1alpha1", "loadbalancers", load_balancer(*args, **kwargs))
+
+    def load_balancer(self, name="edge"):
+        return self.get("skylane.dev/v1alpha1", "loadbalancers", name)
+
+    def condition(self, kind, name="edge"):
+        conditions = self.load_balancer(name).get("status", {}).get("conditions", ())
+        return next((condition for condition in conditions if condition["type"] == kind), {"status": None})
+
+    async def until_condition(self, kind, status, reason=None, name="edge", timeout_s=20.0):
+        def holds():
+            found = self.condition(kind, name)
+            return found if found["status"] == status and reason in (None, found["reason"]) else None
+
+        try:
+            return await eventually(holds, f"{kind}={status} {reason or ''}", timeout_s)
+        except AssertionError as late:
+            status = json.dumps(self.load_balancer(name).get("status"), indent=1)
+            raise AssertionError(f"{late}; the status is {status}") from late
+
+    # the operator
+
+    async def start_operator(self, port=0):
+        settings = Settings(
+            namespace=self.namespace,
+            lb_image="skylane/lb:test",
+            operator_address="127.0.0.1:9443",
+            watch_namespaces=(self.namespace,),
+            grpc_address=f"127.0.0.1:{port}",
+            http_address="127.0.0.1:0",
+        )
+        self.operator = Operator(settings, self.client)
+        self._stop_operator = asyncio.Event()
+        self._operator_task = asyncio.create_task(self.operator.run(self._stop_operator))
+        ready = asyncio.create_task(self.operator.wait_ready())
+        await asyncio.wait({ready, self._operator_task}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
+        if self._operator_task.done():
+            self._operator_task.result()
+        assert ready.done(), "the operator is not ready"
+        return self.operator
+
+    async def stop_operator(self):
+        self._stop_operator.set()
+        await asyncio.wait_for(self._operator_task, 20)
+        self.operator = None
+
+    # pods, agents, forwarders
+
+    async def until_pod(self, name):
+        def there():
+            pods = self.api.request("GET", self.path("v1", "pods"))["items"]
+            return next((pod for pod in pods if pod["metadata"]["name"] == name), None)
+
+        return await eventually(there, f"pod {name}", 20)
+
+    def set_ready(self, pod, status="True"):
+        def alter(body):
+            body["status"]["phase"] = "Running"
+            now = "2026-01-01T00:00:00Z"
+            body["status"]["conditions"] = [{"type": "Ready", "status": status, "lastTransitionTime": now}]
+
+        self.change("v1", "pods", pod, alter, "status")
+
+    def pod_folder(self, pod):
+        folder = self.folder / pod
+        folder.mkdir(exist_ok=True)
+        return folder
+
+    def agent_settings(self, pod, load_balancer="edge", token=None):
+        folder = self.pod_folder(pod)
+        if token is None:
+            uid = self.get("v1", "pods", pod)["metadata"]["uid"]
+            account = f"{load_balancer}-skylane"
+            token = self.api.token(self.namespace, account, AUDIENCE, {"name": pod, "uid": uid})
+        (folder / "token").write_text(token)
+        secret = self.get("v1", "secrets", "skylane-operator-tls")
+        (folder / "ca.crt").write_bytes(_decoded(secret["data"][CA_CERTIFICATE]))
+        return AgentSettings(
+            operator_address=f"127.0.0.1:{self.operator.grpc_port}",
+            operator_server_name=f"skylane-operator.{self.namespace}.svc",
+            token_file=folder / "token",
+            ca_file=folder / "ca.crt",
+            config_dir=folder / "config",
+            control_socket=folder / "control.sock",
+            pod_name=pod,
+            pod_namespace=self.namespace,
+            load_balancer=load_balancer,
+            http_port=0,
+        )
+
+    def start_agent(self, pod, **kwargs):
+        settings = self.agent_settings(pod, **kwargs)
+        settings.config_dir.mkdir(exist_ok=True)
+        stop = asyncio.Event()
+        timing = Timing(first_delay_s=0.05, longest_delay_s=0.2)
+        self._agents[pod] = (asyncio.create_task(run_agent(settings, stop, timing)), stop)
+
+    async def stop_agent(self, pod):
+        task, stop = self._agents.pop(pod)
+        stop.set()
+        await asyncio.wait_for(task, 20)
+
+    def agent_state(self, pod, load_balancer="edge"):
+        return self.operator.agents.states_of(Key(self.namespace, load_balancer)).get(pod)
+
+    def start_forwarder(self, pod):
+        """skylane-fwd in a network namespace of its own that has the interface net1, as Multus would give it."""
+        forwarder = Forwarder(self.pod_folder(pod))
+        self._forwarders.append(forwarder)
+        return forwarder
+
+    async def aclose(self):
+        for pod in list(self._agents):
+            await self.stop_agent(pod)
+        for forwarder in self._forwarders:
+            forwarder.stop()
+        if self.operator is not None:
+            await self.stop_operator()
+
+
+def _decoded(text):
+    import base64  # noqa: PLC0415
+
+    return base64.b64decode(text)
+
+
+class Forwarder:
+    def __init__(self, folder):
+        self._folder = folder
+        self.network = f"sky-control-{uuid.uuid4().hex[:6]}"
+        run("ip", "netns", "add", self.network)
+        run("ip", "-n", self.network, "link", "add", "net1", "type", "veth", "peer", "name", "peer1")
+        for link in ("net1", "peer1"):
+            run("ip", "-n", self.network, "link", "set", link, "up")
+        self.start()
+
+    def start(self):
+        command = ["nsenter", f"--net=/run/netns/{self.network}", FORWARDER]
+        command += ["--config-dir", self._folder / "config", "--control", self._folder / "control.sock", "--no-huge"]
+        (self._folder / "config").mkdir(exist_ok=True)
+        with (self._folder / "forwarder.log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+    def stop(self):
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=10)
+        except subprocess.TimeoutExpired:
+            self.kill()
+        run("ip", "netns", "delete", self.network)
+
+
+def run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=20).stdout
