@@ -77,7 +77,7 @@ def test_forwarder_pod_is_unprivileged(demo: Cluster) -> None:
         assert context["allowPrivilegeEscalation"] is False
         assert context["readOnlyRootFilesystem"] is True
         assert context["capabilities"]["drop"] == ["ALL"]
-        assert set(context["capabilities"].get("add", [])) <= {"NET_RAW", "SYS_NICE"}
+        assert set(context["capabilities"].get("add", [])) <= {"NET_ADMIN", "NET_RAW", "SYS_NICE"}
 
 
 def test_helm_test_passes(demo: Cluster) -> None:
