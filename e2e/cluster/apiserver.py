@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from cluster import binaries, control_plane
 from cluster.control_plane import Credentials, Endpoint
 from lib.proc import Process, log_tail, run, start, wait_until

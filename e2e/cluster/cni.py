@@ -31,7 +31,7 @@ def install(credentials: Credentials, endpoint: Endpoint) -> None:
         _link(BIN_FOLDER / plugin.name, plugin)
     shutil.copy2(gotools.multus(), BIN_FOLDER / "multus")
     kubeconfig = credentials.kubeconfig("multus", endpoint, MULTUS_USER)
-    cluster_network = CONF_FOLDER / "10-pods.conflist"
+    cluster_network = CONF_FOLDER / "10-pods.conf"
     _write(cluster_network, _pod_network())
     _write(CONF_FOLDER / "00-multus.conf", _multus(kubeconfig, cluster_network))
 
@@ -71,8 +71,8 @@ def _pod_network() -> dict[str, Any]:
         "ranges": [[{"subnet": network.POD_SUBNET}]],
         "routes": [{"dst": "0.0.0.0/0"}],
     }
-    plugin = {"type": "ptp", "ipMasq": False, "ipam": ipam}
-    return {"cniVersion": "1.0.0", "name": "pods", "plugins": [plugin]}
+    # One plugin, not a list of one: Multus 4.2.2 forgets the fields of a list's plugins before it deletes.
+    return {"cniVersion": "1.0.0", "name": "pods", "type": "ptp", "ipMasq": False, "ipam": ipam}
 
 
 def _multus(kubeconfig: Path, cluster_network: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ named by a hash of all that went into it, so that an unchanged image costs nothi
 from __future__ import annotations
 
 import fcntl
+import functools
 import hashlib
 import os
 import re
@@ -30,12 +31,14 @@ Dir::Cache::srcpkgcache "";
 """
 BASE_OPTIONS = (
     "--variant=minbase",
-    "--dpkgopt=path-exclude=/usr/share/{doc,info,locale,man}/*",
+    *(f"--dpkgopt=path-exclude=/usr/share/{folder}/*" for folder in ("doc", "info", "locale", "man")),
+    "--dpkgopt=path-include=/usr/share/doc/*/copyright",
     f"--customize-hook=cat > \"$1/etc/apt/apt.conf.d/docker-clean\" <<'end'\n{CLEAN_APT}end",
+    '--customize-hook=rm -f "$1"/var/cache/apt/*.bin',
 )
 BASE_TIMEOUT_S = 15 * 60
 BUILD_TIMEOUT_S = 30 * 60
-PYTHON = ("pyproject.toml", "uv.lock", "README.md", "lb_image/api/src", "lb_image/agent/src", "operator/src")
+COMMON = ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "lb_image/api/src")
 CA_INSIDE = "/run/build-ca.crt"
 # Where a machine keeps the certificates that it trusts; its proxies' may be among them.
 CA_VARIABLES = ("SSL_CERT_FILE", "PIP_CERT", "REQUESTS_CA_BUNDLE")
@@ -59,16 +62,10 @@ class Image:
     @property
     def content_tag(self) -> str:
         """The tag that changes with the content: what makes Kubernetes replace pods of an older build."""
-        return f"{VERSION}-{self.digest()[:12]}"
+        return f"{VERSION}-{digest_of(self)[:12]}"
 
-    def digest(self) -> str:
-        digest = hashlib.sha256(f"{self.target}\n{_base_digest()}\n".encode())
-        for file in self._files():
-            digest.update(f"{file}\n".encode())
-            digest.update((REPOSITORY / file).read_bytes())
-        return digest.hexdigest()
-
-    def _files(self) -> Iterator[Path]:
+    def files(self) -> Iterator[Path]:
+        """Every file that goes in, relative to the repository, in a fixed order."""
         for path in self.inputs:
             if (REPOSITORY / path).is_file():
                 yield Path(path)
@@ -76,8 +73,18 @@ class Image:
                 yield from sorted(_sources(Path(path)))
 
 
-OPERATOR = Image("operator", ".", ("Dockerfile", ".dockerignore", *PYTHON), "operator")
-LB = Image("lb", ".", ("Dockerfile", ".dockerignore", *PYTHON, "lb_image/forwarder"), "lb")
+@functools.cache
+def digest_of(image: Image) -> str:
+    """A hash of all that goes into the image; asked once a process, so that one run never names two builds."""
+    digest = hashlib.sha256(f"{image.target}\n{_base_digest()}\n".encode())
+    for file in image.files():
+        digest.update(f"{file}\n".encode())
+        digest.update((REPOSITORY / file).read_bytes())
+    return digest.hexdigest()
+
+
+OPERATOR = Image("operator", ".", (*COMMON, "operator/src"), "operator")
+LB = Image("lb", ".", (*COMMON, "lb_image/agent/src", "lb_image/forwarder"), "lb")
 ECHO = Image("echo", "e2e/echo", ("e2e/echo",))
 IMAGES = (OPERATOR, LB, ECHO)
 
@@ -125,7 +132,7 @@ def _sources(folder: Path) -> Iterator[Path]:
 
 
 def _archive(image: Image) -> Path:
-    archive = _folder() / f"{image.name}-{image.digest()[:16]}.tar"
+    archive = _folder() / f"{image.name}-{digest_of(image)[:16]}.tar"
     if archive.exists():
         return archive
     _ensure_base()

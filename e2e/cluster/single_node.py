@@ -8,7 +8,18 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from cluster import binaries, cni, control_plane, device_plugin, gotools, host, kubelet, network, node, runtime
+from cluster import (
+    binaries,
+    cni,
+    control_plane,
+    device_plugin,
+    gotools,
+    host,
+    kubelet,
+    network,
+    node,
+    runtime,
+)
 from cluster.control_plane import Credentials, Endpoint
 from cluster.paths import DATA, KUBECONFIG, LOGS, REPOSITORY, RUN
 from lib.proc import CommandError, log_tail, run, wait_until

@@ -2,8 +2,8 @@ import itertools
 import uuid
 
 import pytest
-from cluster.apiserver import api_server_fixture  # noqa: F401 - the fixture `api_server`
 
+from cluster.apiserver import api_server_fixture  # noqa: F401 - the fixture `api_server`
 from skylane_operator.kube.client import KubeClient
 
 _numbers = itertools.count()

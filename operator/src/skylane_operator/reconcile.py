@@ -1,5 +1,7 @@
-"""The story: read, plan, apply and push, tell. Level-based: whatever woke us, the whole is looked at, and nothing is written
-that is as it should be already."""
+"""The story: read, plan, apply and push, tell.
+
+Level-based: whatever woke us, the whole is looked at, and nothing is written that is as it should be already.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass

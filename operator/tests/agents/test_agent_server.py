@@ -91,7 +91,9 @@ class Operator:
         self.changed = []
         self.agents = Agents(self.changed.append)
         self.files = renewed(None, NAME, datetime.now(UTC))
-        self.server = AgentServer(self.agents, review, lambda: Certificate(self.files[KEY], self.files[CERTIFICATE]))
+        self.server = AgentServer(
+            self.agents, review, lambda: Certificate(self.files[KEY], self.files[CERTIFICATE])
+        )
         self.port = 0
 
     def push(self, *listeners):
@@ -117,8 +119,14 @@ class Agent:
         self.stream = stream
 
     async def hello(self, base_generation="", listeners=(), **changes):
-        fields = {"load_balancer_namespace": LB.namespace, "load_balancer_name": LB.name, "pod_name": POD.name}
-        states = [pb.ListenerState(name=name, generation=generation) for name, generation in dict(listeners).items()]
+        fields = {
+            "load_balancer_namespace": LB.namespace,
+            "load_balancer_name": LB.name,
+            "pod_name": POD.name,
+        }
+        states = [
+            pb.ListenerState(name=name, generation=generation) for name, generation in dict(listeners).items()
+        ]
         hello = pb.Hello(**{**fields, **changes}, base_generation=base_generation, listeners=states)
         await self.stream.write(pb.AgentMessage(hello=hello))
 
@@ -169,10 +177,14 @@ async def test_an_agent_that_has_it_all_is_told_nothing_and_then_only_what_chang
     operator.push(listener("web"), listener("dns"))
     async with agent(operator) as one:
         await one.hello("b" * 16, {"web": "1" * 16, "dns": "1" * 16})
-        await eventually(lambda: operator.agents.connection_count(), "the Hello")
+        await eventually(operator.agents.connection_count, "the Hello")
         operator.push(listener("web", "2" * 16), listener("dns"))
         delta = await one.delta()
-        assert (delta.sequence, [up.name for up in delta.upserts], delta.HasField("base")) == (1, ["web"], False)
+        assert (delta.sequence, [up.name for up in delta.upserts], delta.HasField("base")) == (
+            1,
+            ["web"],
+            False,
+        )
 
 
 async def test_changes_while_an_ack_is_due_become_one_delta(operator):
@@ -232,7 +244,7 @@ async def test_a_newer_stream_of_a_pod_ends_the_older(operator):
     operator.push(listener("web"))
     async with agent(operator) as old, agent(operator) as new:
         await old.hello("b" * 16, {"web": "1" * 16})
-        await eventually(lambda: operator.agents.connection_count(), "the first stream")
+        await eventually(operator.agents.connection_count, "the first stream")
         await new.hello("b" * 16, {"web": "1" * 16})
         assert await old.refusal() == grpc.StatusCode.ABORTED
         assert operator.state.connected

@@ -122,7 +122,9 @@ async def test_an_object_that_cannot_be_read_is_left_out_alone(api_server, clien
         await eventually(lambda: watched.names() == {"good", "later"}, "the good ones")
 
 
-async def test_a_kind_that_is_not_there_yet_is_found_when_it_comes(api_server, client, namespace, monkeypatch):
+async def test_a_kind_that_is_not_there_yet_is_found_when_it_comes(
+    api_server, client, namespace, monkeypatch
+):
     monkeypatch.setattr(reflector_module, "ABSENT_PAUSE_S", 0.05)
     resource = Resource("tests.skylane.dev/v1", "Thing", "things")
     async with Watched(client, namespace, lambda body: body, resource).running() as watched:
@@ -155,11 +157,13 @@ def _definition(resource):
     }
 
 
-async def test_a_namespace_of_its_own_is_all_it_touches(api_server, client, namespace):
+async def test_a_namespace_of_its_own_is_all_it_touches(client, namespace):
     store = Store()
     other = Key("elsewhere", "untouched")
     store.put(other, "somebody else's")
-    reflector = Reflector(client, SERVICE, Service.model_validate, store, lambda *_: None, namespace=namespace)
+    reflector = Reflector(
+        client, SERVICE, Service.model_validate, store, lambda *_: None, namespace=namespace
+    )
     task = asyncio.create_task(reflector.run())
     try:
         await asyncio.wait_for(reflector.synced.wait(), 10)
@@ -177,5 +181,5 @@ async def test_no_server_is_a_fault_that_says_so():
     configuration = Configuration()
     configuration.host = "https://127.0.0.1:1"
     async with KubeClient(configuration) as nobody:
-        with pytest.raises(ApiUnavailableError, match="127.0.0.1:1"):
+        with pytest.raises(ApiUnavailableError, match=r"127\.0\.0\.1:1"):
             await nobody.request("GET", "/version")

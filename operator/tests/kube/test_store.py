@@ -22,4 +22,3 @@ def test_a_value_may_stand_under_several_entries_and_the_same_one_twice():
     assert store.keys_by("letters", "n") == store.keys_by("letters", "o") == [A]
     store.drop(A)
     assert store.keys_by("letters", "n") == []
-

@@ -1,9 +1,9 @@
 import asyncio
 
 import pytest
-from cluster.apiserver import api_server
 from operator_world import NODE, World, crds, node
 
+from cluster.apiserver import api_server
 from skylane_operator.kube.client import KubeClient
 
 
@@ -15,7 +15,11 @@ def control_plane():
             server.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
         server.kubectl("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
         server.request("POST", "/api/v1/nodes", node())
-        server.request("PUT", f"/api/v1/nodes/{NODE}/status", {**node(), **server.request("GET", f"/api/v1/nodes/{NODE}") | {"status": node()["status"]}})
+        server.request(
+            "PUT",
+            f"/api/v1/nodes/{NODE}/status",
+            {**node(), **server.request("GET", f"/api/v1/nodes/{NODE}") | {"status": node()["status"]}},
+        )
         yield server
 
 

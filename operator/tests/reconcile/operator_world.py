@@ -8,10 +8,10 @@ from pathlib import Path
 
 import yaml
 from operator_support import eventually
+
 from skylane_agent.agent import run as run_agent
 from skylane_agent.settings import AgentSettings
 from skylane_agent.stream import Timing
-
 from skylane_operator.agents.tls import CA_CERTIFICATE
 from skylane_operator.app import Operator
 from skylane_operator.model.key import Key
@@ -103,7 +103,11 @@ class World:
         self._forwarders = []
         api.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.namespace}})
         attachment = {"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition"}
-        self.create("k8s.cni.cncf.io/v1", "network-attachment-definitions", {**attachment, "metadata": {"name": "nic"}})
+        self.create(
+            "k8s.cni.cncf.io/v1",
+            "network-attachment-definitions",
+            {**attachment, "metadata": {"name": "nic"}},
+        )
 
     # objects of the API
 
@@ -268,7 +272,13 @@ class Forwarder:
 
     def start(self):
         command = ["nsenter", f"--net=/run/netns/{self.network}", FORWARDER]
-        command += ["--config-dir", self._folder / "config", "--control", self._folder / "control.sock", "--no-huge"]
+        command += [
+            "--config-dir",
+            self._folder / "config",
+            "--control",
+            self._folder / "control.sock",
+            "--no-huge",
+        ]
         (self._folder / "config").mkdir(exist_ok=True)
         with (self._folder / "forwarder.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)

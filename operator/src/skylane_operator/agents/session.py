@@ -43,9 +43,7 @@ class Session:
     Not thread-safe: all methods run in one event loop.
     """
 
-    def __init__(
-        self, agents: Agents, pod: Key, load_balancer: Key, ack_timeout_s: float = ACK_TIMEOUT_S
-    ) -> None:
+    def __init__(self, agents: Agents, pod: Key, load_balancer: Key) -> None:
         self._agents, self._pod, self._load_balancer = agents, pod, load_balancer
         self._wake = asyncio.Event()
         self._acked = asyncio.Event()

@@ -106,24 +106,24 @@ class KubeClient:
 
     @translated
     async def _open_watch(
-        self, path: str, query: Mapping[str, str], timeout: aiohttp.ClientTimeout
+        self, path: str, query: Mapping[str, str], limits: aiohttp.ClientTimeout
     ) -> aiohttp.ClientResponse:
-        return await self._send("GET", path, query, None, JSON, timeout)
+        return await self._send("GET", path, query, None, JSON, limits)
 
-    async def _send(  # noqa: ASYNC109 - the timeout is aiohttp's own, by phase
+    async def _send(
         self,
         method: str,
         path: str,
         query: Mapping[str, str] | None,
         body: Json | None,
         content_type: str,
-        timeout: aiohttp.ClientTimeout,
+        limits: aiohttp.ClientTimeout,
     ) -> aiohttp.ClientResponse:
         headers = {"Content-Type": content_type, "Accept": JSON}
         if authorization := await self.authorization():
             headers["Authorization"] = authorization
         url = f"{self.configuration.host}{path}" + (f"?{urlencode(query)}" if query else "")
-        answer = await self._rest.request(method, url, headers=headers, body=body, _request_timeout=timeout)
+        answer = await self._rest.request(method, url, headers=headers, body=body, _request_timeout=limits)
         response: aiohttp.ClientResponse = answer.response
         if response.status >= 400:
             async with response:

@@ -116,7 +116,7 @@ class Cluster:
                 resource, owned_from, self.owned[resource.kind], self._owned_changed, selector=LABEL_SELECTOR
             )
 
-    def _reflect(  # noqa: PLR0913 - what a Reflector takes
+    def _reflect(
         self,
         resource: Resource,
         parse: Callable[[Json], T],
