@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 from pathlib import Path
 
-from cluster.paths import RUN
+from cluster.paths import DATA, RUN
 from lib.proc import wait_until
 
 RECORD = RUN / "host-before.json"
@@ -35,6 +36,8 @@ def prepare() -> None:
     """Write down what is, then raise hugepages and make the cgroup and the mount points."""
     RUN.mkdir(parents=True, exist_ok=True)
     if not RECORD.exists():
+        # Data without a record is of a cluster that a reboot ended: its pods and certificates are of no use.
+        shutil.rmtree(DATA, ignore_errors=True)
         _write_record()
     for folder in FOLDERS:
         folder.mkdir(parents=True, exist_ok=True)
@@ -76,9 +79,15 @@ def raise_hugepages(free: int) -> None:
 def change_hugepages(pages: int) -> None:
     """Add or take pages; the setting is shared with others, so only our own share is remembered."""
     before = int(HUGEPAGES.read_text())
+    # Written down first, in full; what the kernel did not give is corrected afterwards.
+    _remember_hugepages(pages)
     HUGEPAGES.write_text(str(before + pages))
+    _remember_hugepages(int(HUGEPAGES.read_text()) - before - pages)
+
+
+def _remember_hugepages(pages: int) -> None:
     record = json.loads(RECORD.read_text())
-    record["hugepages"] += int(HUGEPAGES.read_text()) - before
+    record["hugepages"] += pages
     RECORD.write_text(json.dumps(record))
 
 

@@ -59,6 +59,14 @@ class Cluster:
             conditions = self.conditions(kind, name, namespace)
             raise TimeoutError(f"{late}\n{conditions_table(conditions)}") from late
 
+    def refusal(self, *arguments: str, stdin: str | None = None) -> str:
+        """What kubectl says when it must fail. Raises AssertionError when it succeeds."""
+        try:
+            self.kubectl(*arguments, stdin=stdin)
+        except CommandError as error:
+            return str(error)
+        raise AssertionError(f"kubectl {' '.join(arguments)} was to be refused and was not")
+
     def answers(self, *arguments: str) -> bool:
         """Whether kubectl succeeds; for questions only."""
         try:

@@ -1,0 +1,49 @@
+"""Processes of a pod's containers, seen from the host."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+from lib.kube import Cluster
+from lib.proc import wait_until
+
+RESTART_TIMEOUT_S = 60
+
+
+def container_status(cluster: Cluster, pod: str, container: str, namespace: str) -> dict[str, Any]:
+    """The container's entry in the pod's status. Raises LookupError when there is none."""
+    statuses = cluster.read("pod", pod, namespace)["status"].get("containerStatuses", [])
+    for status in statuses:
+        if status["name"] == container:
+            return dict(status)
+    raise LookupError(f"pod {namespace}/{pod} has no container {container}")
+
+
+def first_process(container_id: str) -> int:
+    """Process id, on the host, of the container's process 1. Raises LookupError when it does not run."""
+    identity = container_id.rpartition("/")[2]
+    found = []
+    for entry in Path("/proc").iterdir():
+        try:
+            if entry.name.isdigit() and identity in (entry / "cgroup").read_text():
+                found.append(int(entry.name))
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    if not found:
+        raise LookupError(f"container {container_id}: no process")
+    return min(found)
+
+
+def kill_container(cluster: Cluster, pod: str, container: str, namespace: str = "default") -> None:
+    """SIGKILL its first process, and wait until the kubelet has started it again."""
+    before = container_status(cluster, pod, container, namespace)
+    os.kill(first_process(before["containerID"]), signal.SIGKILL)
+
+    def restarted() -> bool:
+        now = container_status(cluster, pod, container, namespace)
+        return now["restartCount"] > before["restartCount"] and "running" in now["state"]
+
+    wait_until(restarted, f"container {container} of {pod} to start again", RESTART_TIMEOUT_S, interval_s=0.2)
