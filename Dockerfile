@@ -40,18 +40,19 @@ RUN uv export --frozen --no-dev --no-emit-project --output-file /requirements.tx
  && uv venv --python /usr/bin/python3 /opt/skylane \
  && uv pip install --python /opt/skylane/bin/python --only-binary :all: -r /requirements.txt
 
-# Our three packages alone, in an environment of the same path as the final one.
+# Our three packages alone, installed under the path that the final images use. Each image takes its own two and the
+# version; so a change of the operator leaves the image `lb` as it was.
 FROM python-build AS code
-COPY pyproject.toml README.md ./
+COPY pyproject.toml ./
 COPY lb_image/api/src lb_image/api/src
 COPY lb_image/agent/src lb_image/agent/src
 COPY operator/src operator/src
-RUN uv venv --python /usr/bin/python3 /opt/skylane \
- && /opt/build/bin/python -m hatchling build --target wheel --directory /wheel \
+RUN touch README.md \
+ && uv venv --python /usr/bin/python3 /opt/skylane \
+ && python -m hatchling build --target wheel --directory /wheel \
  && uv pip install --python /opt/skylane/bin/python --no-deps /wheel/*.whl \
- && mkdir -p /out/bin /out/lib \
- && cp -a /opt/skylane/bin/skylane-* /out/bin/ \
- && cp -a /opt/skylane/lib/python3.*/site-packages/skylane* /out/lib/
+ && mkdir /out \
+ && cp -a /opt/skylane/bin /opt/skylane/lib/python3.*/site-packages/* /out/
 
 FROM debian:trixie-slim AS forwarder
 RUN apt-get update \
@@ -66,7 +67,9 @@ RUN meson setup /build --buildtype=release \
 
 FROM python AS operator
 COPY --from=operator-dependencies /opt/skylane /opt/skylane
-COPY --from=code /out/lib/ /opt/skylane/lib/python3.13/site-packages/
+COPY --from=code /out/skylane-0.1.0.dist-info/METADATA /opt/skylane/lib/python3.13/site-packages/skylane-0.1.0.dist-info/
+COPY --from=code /out/skylane_api /opt/skylane/lib/python3.13/site-packages/skylane_api
+COPY --from=code /out/skylane_operator /opt/skylane/lib/python3.13/site-packages/skylane_operator
 COPY --from=code /out/bin/skylane-operator /opt/skylane/bin/
 ENV PATH=/opt/skylane/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 RUN python -c 'import skylane_operator.__main__'
@@ -86,9 +89,9 @@ RUN apt-get update \
         librte-net-virtio25 librte-net-vmxnet3-25 \
  && rm -rf /var/lib/apt/lists/*
 COPY --from=agent-dependencies /opt/skylane /opt/skylane
-COPY --from=code /out/lib/skylane_api /opt/skylane/lib/python3.13/site-packages/skylane_api
-COPY --from=code /out/lib/skylane_agent /opt/skylane/lib/python3.13/site-packages/skylane_agent
-COPY --from=code /out/lib/skylane-0.1.0.dist-info /opt/skylane/lib/python3.13/site-packages/skylane-0.1.0.dist-info
+COPY --from=code /out/skylane-0.1.0.dist-info/METADATA /opt/skylane/lib/python3.13/site-packages/skylane-0.1.0.dist-info/
+COPY --from=code /out/skylane_api /opt/skylane/lib/python3.13/site-packages/skylane_api
+COPY --from=code /out/skylane_agent /opt/skylane/lib/python3.13/site-packages/skylane_agent
 COPY --from=code /out/bin/skylane-agent /opt/skylane/bin/
 ENV PATH=/opt/skylane/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 RUN python -c 'import skylane_agent.__main__'
