@@ -27,16 +27,21 @@ static uint32_t places_per_bank(const struct fwd_base *base) {
 	return base->n_local_addresses * fwd_ports_per_worker(base);
 }
 
+// One where that is enough, else a quarter more than would be enough: backends do not share the banks evenly.
 static uint32_t banks_of(const struct fwd_base *base) {
-	uint32_t places = places_per_bank(base);
-	uint32_t wanted = places ? (base->max_flows_per_worker + places - 1) / places : 1;
+	uint64_t places = places_per_bank(base), wanted = base->max_flows_per_worker;
 
-	return power_of_two_at_least(wanted);
+	if (wanted <= places || places == 0)
+		return 1;
+	wanted += wanted / 4;
+	return (uint32_t)((wanted + places - 1) / places);
 }
 
-// Half full at the limit.
+// At most half full at the limit.
 static uint32_t buckets_of(const struct fwd_base *base) {
-	return power_of_two_at_least(base->max_flows_per_worker / (FLOW_BUCKET_WAYS / 2) + 1);
+	const uint32_t half = FLOW_BUCKET_WAYS / 2;
+
+	return power_of_two_at_least((base->max_flows_per_worker + half - 1) / half);
 }
 
 size_t flow_table_size(const struct fwd_base *base) {
@@ -145,7 +150,7 @@ uint32_t flow_table_take(struct flow_table *table, uint32_t bank) {
 }
 
 void flow_table_release(struct flow_table *table, uint32_t index) {
-	uint32_t bank = index & (table->n_banks - 1);
+	uint32_t bank = index % table->n_banks;
 
 	table->flows[index].state = FLOW_FREE;
 	table->flows[index].next_free = FLOW_NONE;

@@ -4,7 +4,7 @@
 // hashing; a packet of a client finds it through buckets of tags. Only the owning worker writes; the control thread may
 // read entries for display.
 //
-// Banks let one local port serve several backends at once: bank = hash(backend) mod n_banks. There are as many as it takes
+// Banks let one local port serve several backends at once: the backend's hash chooses it. There are as many as it takes
 // to offer max_flows places.
 
 #pragma once
@@ -132,7 +132,7 @@ static inline uint32_t
 flow_bank(const struct flow_table *table, uint32_t backend_address, uint16_t backend_port) {
 	uint32_t h = (backend_address ^ (uint32_t)backend_port << 16) * 0x9e3779b1u;
 
-	return (h >> 16) & (table->n_banks - 1);
+	return (uint32_t)((uint64_t)h * table->n_banks >> 32);
 }
 
 // Place of the flow that a packet from a backend to a local address belongs to, if there is one; FLOW_NONE when the port

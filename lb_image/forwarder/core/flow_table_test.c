@@ -184,6 +184,32 @@ static void sweep_ends_idle_flows_only(void **state) {
 	assert_int_equal(find(1), busy);
 }
 
+// Both directions and the buckets together, for one local address and for many.
+static void memory_of_a_flow_is_bounded(void **state) {
+	static const uint32_t limits[] = {100000, 262144, 1000000, 10000000};
+
+	(void)state;
+	for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
+		struct fwd_base wide = fixture_base(limits[i], 1);
+
+		assert_true(flow_table_size(&wide) <= limits[i] * 128ull);
+		wide.n_local_addresses = (uint16_t)(limits[i] / 64512 + 1);
+		assert_true(flow_table_size(&wide) <= limits[i] * 128ull);
+	}
+}
+
+static void backends_spread_over_all_banks(void **state) {
+	unsigned used[16] = {0};
+
+	(void)state;
+	make_table(262144);
+	assert_in_range(table.n_banks, 2, 16);
+	for (uint32_t n = 0; n < 1600; n++)
+		used[flow_bank(&table, htonl(0x0af40005 + n), htons(8080))]++;
+	for (uint32_t bank = 0; bank < table.n_banks; bank++)
+		assert_in_range(used[bank], 1600 / table.n_banks / 2, 1600 / table.n_banks * 2);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 	const struct CMUnitTest tests[] = {
@@ -193,6 +219,8 @@ int main(void) {
 		TEST(local_port_rests_as_long_as_possible),
 		TEST(reply_index_undoes_place),
 		TEST(sweep_ends_idle_flows_only),
+		TEST(memory_of_a_flow_is_bounded),
+		TEST(backends_spread_over_all_banks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
