@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from cluster import cni, device_plugin, network, node, single_node
+from cluster import cni, device_plugin, network, single_node
 from lib.net import has_link, ip, run_in
 from lib.pods import created, manifest, run_in_pod, running, wait_unschedulable
 from lib.proc import wait_until
@@ -81,20 +81,11 @@ def test_nic_moves_into_its_pod_and_back() -> None:
 
 
 def test_nic_carries_packets_to_the_external_network() -> None:
-    limits = NIC_LIMITS
-    with running(manifest("on-external", *SLEEP, limits=limits, networks=cni.ATTACHMENT)):
-        pid = node.run_inside("sh", "-c", pid_script("on-external")).strip()
-        node.run_inside(
-            "nsenter", f"--net=/proc/{pid}/ns/net", "ip", "addr", "add", "10.77.0.99/24", "dev", "net1"
-        )
-        run_in(network.ROUTER, "ping", "-c1", "-W2", "10.77.0.99")
-
-
-def pid_script(pod: str) -> str:
-    """Shell words that print the host's id of the pod's first process, found by its host name."""
-    return f"""for p in /proc/[0-9]*; do
-        tr '\\0' '\\n' <$p/environ 2>/dev/null | grep -qx HOSTNAME={pod} && {{ echo ${{p#/proc/}}; break; }}
-    done"""
+    pod = manifest("on-external", *SLEEP, limits=NIC_LIMITS, networks=cni.ATTACHMENT)
+    pod["spec"]["containers"][0]["securityContext"] = {"capabilities": {"add": ["NET_ADMIN"]}}
+    with running(pod):
+        run_in_pod("on-external", "ip", "address", "add", "10.77.0.99/24", "dev", "net1")
+        run_in_pod("on-external", "ping", "-c1", "-W2", "-I", "10.77.0.99", network.EXTERNAL_GATEWAY)
 
 
 def test_nic_lost_with_its_namespace_is_made_again() -> None:
