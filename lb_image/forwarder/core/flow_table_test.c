@@ -102,6 +102,24 @@ static void nearly_all_flows_lie_in_their_home_bucket(void **state) {
 	assert_true(at_home > 1024 * 95 / 100);
 }
 
+// Flows that collide in hash and tag are told apart by every part of the key.
+static void every_part_of_the_key_counts(void **state) {
+	const struct flow_key key = key_of(0);
+	struct flow_key other[] = {key, key, key, key, key};
+
+	(void)state;
+	make_table(1024);
+	add_hashed(0, 5);
+	other[0].client_address ^= 1;
+	other[1].client_port ^= 1;
+	other[2].vip ^= 1;
+	other[3].vip_port ^= 1;
+	other[4].protocol = IPPROTO_TCP;
+	for (unsigned i = 0; i < 5; i++)
+		assert_int_equal(flow_table_find(&table, &other[i], 5), FLOW_NONE);
+	assert_int_not_equal(flow_table_find(&table, &key, 5), FLOW_NONE);
+}
+
 static void full_bucket_overflows_and_heals(void **state) {
 	uint32_t places[20], again;
 	struct flow_key key;
@@ -215,6 +233,7 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(found_until_deleted),
 		TEST(nearly_all_flows_lie_in_their_home_bucket),
+		TEST(every_part_of_the_key_counts),
 		TEST(full_bucket_overflows_and_heals),
 		TEST(local_port_rests_as_long_as_possible),
 		TEST(reply_index_undoes_place),

@@ -58,6 +58,10 @@ static void handshake_cannot_be_skipped(void **state) {
 	     {TCP_ACK, true, FLOW_TCP_SYN},
 	     {TCP_SYN | TCP_ACK, false, FLOW_TCP_SYN} // from the wrong side
 	);
+	WALK(FLOW_TCP_SYN_ACK,
+	     {TCP_ACK, true, FLOW_TCP_SYN_ACK}, // only the client can complete it
+	     {TCP_SYN | TCP_ACK, false, FLOW_TCP_SYN_ACK},
+	     {TCP_ACK, false, FLOW_TCP_ESTABLISHED});
 }
 
 static void timeouts_by_state(void **state) {
