@@ -2,9 +2,9 @@
 
 #include "neighbour.h"
 
+#include "arp_request.h"
 #include "headers.h"
 
-#include <arpa/inet.h>
 #include <string.h>
 
 #define USABLE (1ull << 63)
@@ -60,25 +60,6 @@ bool neighbour_learn(
 	return true;
 }
 
-static void make_request(const struct fwd_port *port, uint32_t target, struct fwd_emit *out) {
-	struct ether_header *ether = (struct ether_header *)out->data;
-	struct arp_header *arp = (struct arp_header *)(ether + 1);
-
-	memset(out->data, 0, sizeof(out->data));
-	memset(ether->dst, 0xff, ETHER_ADDR_SIZE);
-	memcpy(ether->src, port->mac, ETHER_ADDR_SIZE);
-	ether->type = htons(ETHER_TYPE_ARP);
-	arp->hardware_type = htons(ARP_HARDWARE_ETHERNET);
-	arp->protocol_type = htons(ETHER_TYPE_IPV4);
-	arp->hardware_size = ETHER_ADDR_SIZE;
-	arp->protocol_size = sizeof(uint32_t);
-	arp->operation = htons(ARP_REQUEST);
-	memcpy(arp->sender_mac, port->mac, ETHER_ADDR_SIZE);
-	arp->sender_ip = htonl(port->address);
-	arp->target_ip = htonl(target);
-	out->len = FWD_EMIT_SIZE;
-}
-
 static bool is_due(struct neighbour *entry, uint32_t now_s) {
 	bool known = atomic_load_explicit(&entry->mac, memory_order_relaxed) != 0;
 	uint32_t asked_s = atomic_load_explicit(&entry->asked_s, memory_order_relaxed);
@@ -116,7 +97,9 @@ unsigned neighbour_refresh(
 
 		if (key == 0 || !is_due(entry, now_s))
 			continue;
-		make_request(&base->ports[port], (uint32_t)key, &out[made]);
+		arp_request_make(
+			&base->ports[port], base->ports[port].address, (uint32_t)key, &out[made]
+		);
 		out[made++].port_out = port;
 	}
 	return made;

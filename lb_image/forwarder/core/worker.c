@@ -13,6 +13,8 @@
 #define SWEEP_MIN 64
 // Entries of the neighbour table that worker 0 looks at per call.
 #define NEIGHBOUR_STEP 128
+// Addresses that worker 0 looks at per call, to announce them.
+#define ANNOUNCE_STEP 4
 // Listeners whose on-link backends are looked at per call.
 #define PREFETCH_STEP 2
 
@@ -62,6 +64,7 @@ struct fwd_worker *worker_init(
 		worker->gateways[i] =
 			gateway ? neighbour_get(neighbours, i, gateway) : NEIGHBOUR_NONE;
 	}
+	announce_init(&worker->announce, base);
 	return worker;
 }
 
@@ -98,20 +101,25 @@ unsigned worker_housekeeping(
 	unsigned max
 ) {
 	uint32_t now_s = (uint32_t)(now_ms / 1000);
+	unsigned made;
 
 	flow_table_sweep(&worker->flows, now_s, worker->sweep_step, flow_expired, worker);
 	if (worker->index != 0)
 		return 0;
 	resolve_backends(worker, config);
-	return neighbour_refresh(
-		worker->neighbours,
-		worker->base,
-		now_s,
-		&worker->neighbour_cursor,
-		NEIGHBOUR_STEP,
-		out,
-		max
+	made = announce_run(
+		&worker->announce, worker->base, config, now_s, ANNOUNCE_STEP, out, max
 	);
+	return made
+		+ neighbour_refresh(
+			worker->neighbours,
+			worker->base,
+			now_s,
+			&worker->neighbour_cursor,
+			NEIGHBOUR_STEP,
+			out + made,
+			max - made
+		);
 }
 
 uint16_t worker_owner_of(

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include "announce.h"
 #include "drop_reason.h"
 #include "flow_table.h"
 #include "fwd_config.h"
@@ -55,7 +56,8 @@ struct fwd_worker {
 	struct flow_table flows;
 	struct own_address own[ADDRESS_TABLE_SIZE];
 	uint16_t gateways
-		[FWD_MAX_PORTS]; // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
+		[FWD_MAX_PORTS];  // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
+	struct announce announce; // of worker 0
 	struct worker_counters counters;
 };
 

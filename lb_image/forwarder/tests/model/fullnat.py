@@ -22,6 +22,7 @@ from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 CONFIRM_S, FORGET_S = 30, 36
+ANNOUNCEMENTS = 3
 Json = dict[str, Any]
 
 
@@ -114,6 +115,8 @@ class Model:
         self.replies: dict[tuple[int, int], Flow] = {}
         self.neighbours = {(p.index, p.gateway): Neighbour() for p in self.ports if p.gateway}
         self.schedulers: dict[str, Scheduler] = {}
+        own = [(self.local_port(a), a) for a in self.locals] + [(p, int(p.interface.ip)) for p in self.ports]
+        self.announced: dict[object, list[int]] = {(p.index, a): [p.index, a, ANNOUNCEMENTS] for p, a in own}
         self.drops: Counter[str] = Counter()
         self.now_s = -1
         self.load(listeners)
@@ -141,7 +144,23 @@ class Model:
         for listener in self.listeners.values():
             for backend in listener["backends"]:
                 self.watch(ip(backend["address"]))
-        return [request for port, address in self.neighbours if (request := self.ask(port, address))]
+        asked = [request for port, address in self.neighbours if (request := self.ask(port, address))]
+        return self.announce() + asked
+
+    def announce(self) -> list[tuple[int, bytes]]:
+        """RFC 5227, section 3: each address that ARP is answered for, three times from when it appears."""
+        answered = {
+            self.schedulers[one["name"]]: ip(one["vip"]) for one in self.listeners.values() if one["arp"]
+        }
+        for owner in [key for key in self.announced if isinstance(key, Scheduler)]:
+            if answered.get(owner) != self.announced[owner][1]:
+                del self.announced[owner]
+        for owner, vip in answered.items():
+            self.announced.setdefault(owner, [0, vip, ANNOUNCEMENTS])
+        due = [entry for entry in self.announced.values() if entry[2]]
+        for entry in due:
+            entry[2] -= 1
+        return [(port, self.request(port, address, address)) for port, address, _ in due]
 
     def watch(self, address: int) -> None:
         for port in self.ports:
@@ -155,12 +174,15 @@ class Model:
             entry.mac = None
         if entry.mac and age_s < CONFIRM_S:
             return None
-        head = wire.BROADCAST + port.mac + b"\x08\x06"
-        body = struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
-        addresses = (
-            port.mac + struct.pack("!I", int(port.interface.ip)) + bytes(6) + struct.pack("!I", address)
+        return index, self.request(index, int(port.interface.ip), address)
+
+    def request(self, index: int, sender: int, target: int) -> bytes:
+        """ARP request (RFC 826), padded to the shortest frame."""
+        mac = self.ports[index].mac
+        head = wire.BROADCAST + mac + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
+        return (head + mac + struct.pack("!I", sender) + bytes(6) + struct.pack("!I", target)).ljust(
+            60, b"\0"
         )
-        return index, (head + body + addresses).ljust(60, b"\0")
 
     # Packets
 

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Gratuitous ARP (RFC 5227, section 3): a pod that takes over addresses has another MAC, and routers would go on with the
+// old one until their entry ages. Every address that we answer ARP for is announced when it appears.
+
+#pragma once
+
+#include "fwd_config.h"
+#include "packet.h"
+
+#define ANNOUNCE_ROUNDS 3 // a second apart: broadcasts may be lost
+#define ANNOUNCE_ENTRIES (FWD_MAX_LISTENERS + FWD_MAX_LOCAL_ADDRESSES + FWD_MAX_PORTS)
+
+// Written by worker 0 only.
+struct announce_entry {
+	uint32_t address; // host byte order; 0: nothing to announce
+	uint32_t last_s;
+	uint8_t port;
+	uint8_t rounds; // still to come
+};
+
+struct announce {
+	struct announce_entry
+		entries[ANNOUNCE_ENTRIES]; // by listener slot, then local addresses, then ports
+	uint16_t cursor;
+};
+
+// Notes the addresses of `base`; listeners are noted as they are seen.
+void announce_init(struct announce *announce, const struct fwd_base *base);
+
+// Looks at the next `count` entries and writes the announcements that are due. Returns how many.
+unsigned announce_run(
+	struct announce *announce,
+	const struct fwd_base *base,
+	const struct fwd_config *config,
+	uint32_t now_s,
+	unsigned count,
+	struct fwd_emit *out,
+	unsigned max
+);
