@@ -71,8 +71,8 @@ What to try next:
   kubectl scale deployment {steps.deployment_name()} --replicas=5
   kubectl exec {name}-skylane-0 -c forwarder -- \\
     skylane-fwd --query /run/skylane/control.sock '{{"command": "stats"}}'
-  ip netns exec skylane-client curl {steps.url()}      # the client outside the cluster
-  make down                                            # end it; the host is left as it was""")
+  ip netns exec skylane-client python3 e2e/lib/traffic.py {steps.url()} --count 30   # the client outside
+  make down                                          # end it; the host is left as it was""")
 
 
 def demo() -> None:

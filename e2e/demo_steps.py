@@ -155,7 +155,7 @@ def send_requests(count: int = REQUESTS) -> Answers:
 
 
 def scale_under_load(cluster: Cluster) -> Answers:
-    """Scale the Deployment from its replicas to one less and back while requests go on.
+    """Scale the Deployment from its replicas to one less and back, requests going on until the pod is gone.
 
     Raises:
         DemoError: a request failed, or the pod that came with the second scaling never answered.
@@ -170,6 +170,9 @@ def scale_under_load(cluster: Cluster) -> Answers:
         _scale(cluster, name, before)
         new = _backend_pods(cluster, name) - known
         settled = send_requests(REQUESTS // 5)
+        gone = known - _backend_pods(cluster, name)
+        what = f"pod {', '.join(sorted(gone))} to end"
+        wait_until(lambda: not gone & _backend_pods(cluster, name, ending=True), what, ROLLOUT_TIMEOUT_S)
     finally:
         answers = client.finish()
     if answers.failed:
@@ -193,11 +196,12 @@ def _scale(cluster: Cluster, deployment: str, replicas: int) -> None:
     cluster.wait_ready(KIND, name, ROLLOUT_TIMEOUT_S)
 
 
-def _backend_pods(cluster: Cluster, deployment: str) -> set[str]:
+def _backend_pods(cluster: Cluster, deployment: str, *, ending: bool = False) -> set[str]:
+    """Names of the pods behind the Deployment; with ``ending`` those that are being deleted, too."""
     selector = cluster.read("deployment", deployment)["spec"]["selector"]["matchLabels"]
     labels = ",".join(f"{key}={value}" for key, value in selector.items())
     pods = cluster.read_all("pods", "-n", "default", "-l", labels)
-    return {name_of(pod) for pod in pods if "deletionTimestamp" not in pod["metadata"]}
+    return {name_of(pod) for pod in pods if ending or "deletionTimestamp" not in pod["metadata"]}
 
 
 def logs_of(cluster: Cluster, folder: Path) -> list[Path]:
