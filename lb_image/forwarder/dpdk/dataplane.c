@@ -36,8 +36,7 @@ static unsigned buffers_needed(const struct fwd_base *base) {
 
 // One pool for all workers: packets that were handed over end in another worker's transmit queue, and
 // drivers with fast free want every packet of a queue to be from one pool.
-static bool
-make_pool(struct dataplane *dataplane, unsigned wanted, const struct failure *failure) {
+static bool make_pool(struct dataplane *dataplane, unsigned wanted, const struct failure *failure) {
 	unsigned count = wanted > 0 ? wanted : buffers_needed(&dataplane->base);
 	int socket = rte_eth_dev_socket_id(0);
 
@@ -58,9 +57,7 @@ make_pool(struct dataplane *dataplane, unsigned wanted, const struct failure *fa
 }
 
 static bool open_ports(
-	struct dataplane *dataplane,
-	const struct devargs *devargs,
-	const struct failure *failure
+	struct dataplane *dataplane, const struct devargs *devargs, const struct failure *failure
 ) {
 	for (uint16_t i = 0; i < dataplane->base.n_ports; i++) {
 		struct fwd_port *port = &dataplane->base.ports[i];
@@ -92,9 +89,8 @@ static bool make_inboxes(struct dataplane *dataplane, const struct failure *fail
 		char name[32];
 
 		snprintf(name, sizeof(name), "inbox%u", i);
-		dataplane->shared.inboxes[i] = rte_ring_create(
-			name, INBOX_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ
-		);
+		dataplane->shared.inboxes[i] =
+			rte_ring_create(name, INBOX_SIZE, SOCKET_ID_ANY, RING_F_SC_DEQ);
 		if (dataplane->shared.inboxes[i] == NULL) {
 			snprintf(failure->text, failure->size, "no memory for a ring");
 			return false;
@@ -104,16 +100,15 @@ static bool make_inboxes(struct dataplane *dataplane, const struct failure *fail
 }
 
 static bool make_shared(
-	struct dataplane *dataplane,
-	const struct fwd_config *first,
-	const struct failure *failure
+	struct dataplane *dataplane, const struct fwd_config *first, const struct failure *failure
 ) {
 	struct lcore_shared *shared = &dataplane->shared;
 	unsigned n_workers = dataplane->base.n_workers;
 
-	shared->qsbr = rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(n_workers), RTE_CACHE_LINE_SIZE);
-	dataplane->neighbours
-		= rte_zmalloc("neighbours", sizeof(*dataplane->neighbours), RTE_CACHE_LINE_SIZE);
+	shared->qsbr =
+		rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(n_workers), RTE_CACHE_LINE_SIZE);
+	dataplane->neighbours =
+		rte_zmalloc("neighbours", sizeof(*dataplane->neighbours), RTE_CACHE_LINE_SIZE);
 	if (shared->qsbr == NULL || dataplane->neighbours == NULL) {
 		snprintf(failure->text, failure->size, "no memory for the neighbour table");
 		return false;
@@ -137,15 +132,16 @@ static struct lcore_worker *make_worker(
 ) {
 	size_t size = worker_memory_size(&dataplane->base);
 	int socket = (int)rte_lcore_to_socket_id(lcore);
-	struct lcore_worker *worker
-		= rte_zmalloc_socket("lcore", sizeof(*worker), RTE_CACHE_LINE_SIZE, socket);
+	struct lcore_worker *worker =
+		rte_zmalloc_socket("lcore", sizeof(*worker), RTE_CACHE_LINE_SIZE, socket);
 	void *memory = rte_zmalloc_socket("worker", size, RTE_CACHE_LINE_SIZE, socket);
 
 	if (worker == NULL || memory == NULL) {
 		snprintf(
 			failure->text,
 			failure->size,
-			"no memory for worker %u: %zu MiB for %u flows (are there enough hugepages?)",
+			"no memory for worker %u: %zu MiB for %u flows (are there enough "
+			"hugepages?)",
 			index,
 			size >> 20,
 			dataplane->base.max_flows_per_worker
@@ -154,9 +150,8 @@ static struct lcore_worker *make_worker(
 	}
 	worker->shared = &dataplane->shared;
 	worker->pool = dataplane->pool;
-	worker->core = worker_init(
-		memory, &dataplane->base, dataplane->neighbours, index, rte_rand()
-	);
+	worker->core =
+		worker_init(memory, &dataplane->base, dataplane->neighbours, index, rte_rand());
 	worker->index = index;
 	worker->n_ports = dataplane->base.n_ports;
 	worker->adaptive = adaptive;
@@ -223,8 +218,8 @@ struct dataplane *dataplane_open(
 		}
 	}
 	if (eal_start(options, config, devargs, error, error_size)
-	    && make_pool(dataplane, options->mbufs, &failure) && open_ports(dataplane, devargs, &failure)
-	    && make_shared(dataplane, first, &failure)
+	    && make_pool(dataplane, options->mbufs, &failure)
+	    && open_ports(dataplane, devargs, &failure) && make_shared(dataplane, first, &failure)
 	    && make_workers(dataplane, config->poll_mode == BASE_POLL_ADAPTIVE, &failure)) {
 		launch(dataplane);
 		return dataplane;

@@ -87,7 +87,7 @@ bool devargs_build(
 	const struct base_device *device = &config->devices[index];
 	unsigned queues = config->base.n_workers;
 
-	*devargs = (struct devargs) {0};
+	*devargs = (struct devargs){0};
 	switch (device->driver) {
 	case BASE_DRIVER_VFIO:
 	case BASE_DRIVER_MLX5:

@@ -9,7 +9,7 @@
 
 // How EAL is told about a port's device.
 struct devargs {
-	char name[64]; // ethdev name: PCI address or name of the virtual device
+	char name[64];       // ethdev name: PCI address or name of the virtual device
 	char argument[1200]; // of --vdev, or of --allow when `pci`
 	bool pci;
 };

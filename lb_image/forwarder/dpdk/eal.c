@@ -36,9 +36,8 @@ static void cpu_list(const cpu_set_t *cpus, char *list, size_t size) {
 	list[0] = '\0';
 	for (int cpu = 0; cpu < CPU_SETSIZE && used < size; cpu++) {
 		if (CPU_ISSET(cpu, cpus))
-			used += (size_t)snprintf(
-				list + used, size - used, "%s%d", used > 0 ? "," : "", cpu
-			);
+			used += (size_t
+			)snprintf(list + used, size - used, "%s%d", used > 0 ? "," : "", cpu);
 	}
 }
 
@@ -82,20 +81,26 @@ static void add_lcores(struct arguments *arguments, const struct base_config *co
 	add(arguments, map);
 }
 
-static void add_memory(struct arguments *arguments, const struct base_config *config) {
+// Nothing is shared with other processes and nothing is left in the file system. EAL refuses --in-memory
+// beside --no-huge, which has only one fixed area.
+static void
+add_memory(struct arguments *arguments, const struct base_config *config, bool no_huge) {
 	size_t flows = config->base.n_workers * worker_memory_size(&config->base);
 	char mib[32];
 
+	if (!no_huge) {
+		add(arguments, "--in-memory");
+		return;
+	}
 	snprintf(mib, sizeof(mib), "%zu", (flows >> 20) + NO_HUGE_EXTRA_MIB);
 	add(arguments, "--no-huge");
+	add(arguments, "--no-shconf");
 	add(arguments, "-m");
 	add(arguments, mib);
 }
 
 static void add_devices(
-	struct arguments *arguments,
-	const struct base_config *config,
-	const struct devargs *devargs
+	struct arguments *arguments, const struct base_config *config, const struct devargs *devargs
 ) {
 	bool pci = false;
 
@@ -109,8 +114,7 @@ static void add_devices(
 }
 
 // EAL's own message for a missing interface does not name the port.
-static bool
-interfaces_exist(const struct base_config *config, char *error, size_t error_size) {
+static bool interfaces_exist(const struct base_config *config, char *error, size_t error_size) {
 	for (unsigned i = 0; i < config->base.n_ports; i++) {
 		const char *interface = config->devices[i].interface;
 
@@ -141,7 +145,6 @@ bool eal_start(
 	if (!interfaces_exist(config, error, error_size))
 		return false;
 	add(&arguments, "skylane-fwd");
-	add(&arguments, "--in-memory");
 	add(&arguments, "--iova-mode=va");
 	add(&arguments, "--no-telemetry");
 	if (options->lcores != NULL) {
@@ -150,15 +153,17 @@ bool eal_start(
 	} else {
 		add_lcores(&arguments, config);
 	}
-	if (options->no_huge)
-		add_memory(&arguments, config);
+	add_memory(&arguments, config, options->no_huge);
 	add_devices(&arguments, config, devargs);
 	for (int i = 0; i < options->n_eal; i++)
 		add(&arguments, options->eal[i]);
 	if (rte_eal_init(arguments.count, arguments.items) >= 0)
 		return true;
 	snprintf(
-		error, error_size, "EAL does not start: %s (see its messages above)", rte_strerror(rte_errno)
+		error,
+		error_size,
+		"EAL does not start: %s (see its messages above)",
+		rte_strerror(rte_errno)
 	);
 	return false;
 }

@@ -107,11 +107,8 @@ keep_own(struct lcore_worker *worker, struct rte_mbuf **mbufs, uint16_t count, u
 	return kept;
 }
 
-static unsigned receive(
-	struct lcore_worker *worker,
-	uint16_t port,
-	const struct fwd_config *config,
-	uint64_t now_ms
+static unsigned
+receive(struct lcore_worker *worker, uint16_t port, const struct fwd_config *config, uint64_t now_ms
 ) {
 	struct fwd_packet packets[LCORE_BURST];
 	struct rte_mbuf *mbufs[LCORE_BURST];
@@ -172,7 +169,8 @@ static void
 housekeeping(struct lcore_worker *worker, const struct fwd_config *config, uint64_t now_ms) {
 	struct fwd_emit frames[LCORE_BURST];
 
-	emit(worker, frames, worker_housekeeping(worker->core, config, now_ms, frames, LCORE_BURST));
+	emit(worker, frames, worker_housekeeping(worker->core, config, now_ms, frames, LCORE_BURST)
+	);
 }
 
 // A nap is short enough for a QSBR grace period to wait for it, so the thread stays online.
@@ -180,12 +178,12 @@ static void idle(struct lcore_worker *worker, struct idler *idler, bool received
 	struct timespec nap;
 
 	if (received) {
-		*idler = (struct idler) {.nap_us = NAP_FIRST_US};
+		*idler = (struct idler){.nap_us = NAP_FIRST_US};
 		return;
 	}
 	if (++idler->empty_polls < EMPTY_POLLS_BEFORE_NAP)
 		return;
-	nap = (struct timespec) {.tv_nsec = idler->nap_us * 1000L};
+	nap = (struct timespec){.tv_nsec = idler->nap_us * 1000L};
 	clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL);
 	worker->counters.naps++;
 	if (idler->nap_us < NAP_LONGEST_US)
@@ -201,8 +199,8 @@ static void loop(struct lcore_worker *worker) {
 	uint64_t next_tick_tsc = 0;
 
 	while (!atomic_load_explicit(&shared->stop, memory_order_relaxed)) {
-		const struct fwd_config *config
-			= atomic_load_explicit(&shared->config, memory_order_acquire);
+		const struct fwd_config *config =
+			atomic_load_explicit(&shared->config, memory_order_acquire);
 		uint64_t begin_tsc = rte_rdtsc();
 		unsigned received;
 

@@ -31,7 +31,7 @@ struct lcore_counters {
 	uint64_t idle_cycles; // of those that did not, naps left out
 	uint64_t naps;
 	uint64_t handed_over; // to the worker that owns the flow
-	uint64_t no_buffer; // frames of our own for which there was no mbuf
+	uint64_t no_buffer;   // frames of our own for which there was no mbuf
 };
 
 // Written by the control thread only, `config` and `stop` at any time, the rest before the workers start;

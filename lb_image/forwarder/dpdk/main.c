@@ -16,7 +16,8 @@ int main(int argc, char **argv) {
 	case OPTION_RUN:
 		return process_run(&options);
 	case OPTION_CHECK:
-		return check_directory(options.config_directory, options.allow_vdev, stderr) ? 0 : 1;
+		return check_directory(options.config_directory, options.allow_vdev, stderr) ? 0
+											     : 1;
 	case OPTION_QUERY:
 		return control_query(options.control_path, options.request);
 	case OPTION_VERSION:

@@ -102,7 +102,7 @@ static void take_rest(struct options *options, int argc, char **argv) {
 void options_parse(int argc, char **argv, struct options *options) {
 	int option;
 
-	*options = (struct options) {
+	*options = (struct options){
 		.mode = OPTION_RUN,
 		.config_directory = "/run/skylane/config",
 		.control_path = "/run/skylane/control.sock",

@@ -19,8 +19,8 @@ struct options {
 	const char *config_directory;
 	const char *control_path;
 	const char *request; // --query
-	const char *lcores; // NULL: from the affinity mask
-	unsigned mbufs; // packet buffers; 0: as many as the queues need
+	const char *lcores;  // NULL: from the affinity mask
+	unsigned mbufs;      // packet buffers; 0: as many as the queues need
 	bool no_huge;
 	bool allow_vdev;
 	char **eal; // what follows "--"

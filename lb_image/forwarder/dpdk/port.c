@@ -47,8 +47,8 @@ static bool check_queues(
 // Receive-side scaling spreads clients over the workers; a device without it needs one queue only.
 static struct rte_eth_conf
 configuration_of(const struct port_request *request, const struct rte_eth_dev_info *info) {
-	uint64_t hash = info->flow_type_rss_offloads
-		& (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
+	uint64_t hash =
+		info->flow_type_rss_offloads & (RTE_ETH_RSS_IP | RTE_ETH_RSS_TCP | RTE_ETH_RSS_UDP);
 	struct rte_eth_conf conf = {0};
 
 	if (request->n_queues > 1 && hash != 0) {
@@ -60,11 +60,8 @@ configuration_of(const struct port_request *request, const struct rte_eth_dev_in
 	return conf;
 }
 
-static bool set_up_queues(
-	const struct port_request *request,
-	uint16_t id,
-	const struct failure *failure
-) {
+static bool
+set_up_queues(const struct port_request *request, uint16_t id, const struct failure *failure) {
 	int socket = rte_eth_dev_socket_id(id);
 	uint16_t n_rx = PORT_DESCRIPTORS;
 	uint16_t n_tx = PORT_DESCRIPTORS;

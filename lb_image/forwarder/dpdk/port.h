@@ -11,9 +11,9 @@
 #define PORT_DESCRIPTORS 1024
 
 struct port_request {
-	const char *label; // for errors: `ports[0] "external"`
+	const char *label;  // for errors: `ports[0] "external"`
 	const char *device; // ethdev name
-	uint16_t n_queues; // receive and transmit, one pair a worker
+	uint16_t n_queues;  // receive and transmit, one pair a worker
 	uint16_t mtu;
 	struct rte_mempool *pool;
 };

@@ -24,7 +24,7 @@
 
 struct process {
 	const struct options *options;
-	struct base_config base; // valid when `dataplane` is not NULL
+	struct base_config base;     // valid when `dataplane` is not NULL
 	struct dataplane *dataplane; // NULL: waiting for base.json
 	struct fwd_config *running;
 	struct generation_source source;
@@ -116,11 +116,8 @@ static bool base_exists(const struct process *process) {
 	return access(path, F_OK) == 0;
 }
 
-static struct fwd_config *build(
-	struct process *process,
-	const char *const *names,
-	size_t count,
-	struct config_errors *errors
+static struct fwd_config *
+build(struct process *process, const char *const *names, size_t count, struct config_errors *errors
 ) {
 	process->source.running = process->running;
 	return generation_build(&process->source, names, count, errors);
@@ -132,9 +129,7 @@ static void start(struct process *process, struct config_errors *errors) {
 	const struct options *options = process->options;
 	struct fwd_config *first;
 
-	if (!base_read(
-		    options->config_directory, options->allow_vdev, &process->base, errors
-	    ))
+	if (!base_read(options->config_directory, options->allow_vdev, &process->base, errors))
 		return;
 	process->source.directory = options->config_directory;
 	process->source.base = &process->base.base;
@@ -175,11 +170,8 @@ static void check_base(const struct process *process, struct config_errors *erro
 		);
 }
 
-static void reload(
-	struct process *process,
-	const char *const *names,
-	size_t count,
-	struct config_errors *errors
+static void
+reload(struct process *process, const char *const *names, size_t count, struct config_errors *errors
 ) {
 	struct fwd_config *next = build(process, names, count, errors);
 

@@ -5,6 +5,7 @@
 #include <counters.h>
 
 #include <rte_cycles.h>
+#include <rte_ethdev.h>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -52,6 +53,25 @@ static json_t *workers_json(const struct dataplane *dataplane) {
 	return array;
 }
 
+// What the driver lost before or after the workers saw it.
+static json_t *ports_json(const struct dataplane *dataplane) {
+	json_t *array = json_array();
+
+	for (uint16_t i = 0; i < dataplane->n_open_ports; i++) {
+		struct rte_eth_stats stats = {0};
+		json_t *object = json_object();
+
+		rte_eth_stats_get(dataplane->port_ids[i], &stats);
+		json_object_set_new(object, "name", json_string(dataplane->base.ports[i].name));
+		set(object, "rx_missed", stats.imissed);
+		set(object, "rx_errors", stats.ierrors);
+		set(object, "rx_no_buffer", stats.rx_nombuf);
+		set(object, "tx_errors", stats.oerrors);
+		json_array_append_new(array, object);
+	}
+	return array;
+}
+
 static json_t *neighbours_json(const struct dataplane *dataplane) {
 	json_t *array = json_array();
 	struct neighbour_view view;
@@ -91,7 +111,9 @@ static json_t *neighbours_json(const struct dataplane *dataplane) {
 	return array;
 }
 
-void report_stats(const struct dataplane *dataplane, const struct fwd_config *config, json_t *reply) {
+void report_stats(
+	const struct dataplane *dataplane, const struct fwd_config *config, json_t *reply
+) {
 	struct fwd_worker *cores[FWD_MAX_WORKERS];
 	unsigned count = dataplane->base.n_workers;
 
@@ -100,13 +122,14 @@ void report_stats(const struct dataplane *dataplane, const struct fwd_config *co
 	json_object_set_new(reply, "workers", workers_json(dataplane));
 	json_object_set_new(reply, "drops", counters_drops(cores, count));
 	json_object_set_new(reply, "listeners", counters_listeners(cores, count, config));
+	json_object_set_new(reply, "ports", ports_json(dataplane));
 	json_object_set_new(reply, "neighbours", neighbours_json(dataplane));
 }
 
 static json_t *
 flow_json(const struct fwd_flow_view *flow, const struct fwd_config *config, unsigned worker) {
-	const struct fwd_listener *listener
-		= flow->listener < FWD_MAX_LISTENERS ? config->listeners[flow->listener] : NULL;
+	const struct fwd_listener *listener =
+		flow->listener < FWD_MAX_LISTENERS ? config->listeners[flow->listener] : NULL;
 	json_t *object = json_object();
 
 	json_object_set_new(object, "listener", json_string(listener ? listener->name : ""));
@@ -128,13 +151,10 @@ flow_json(const struct fwd_flow_view *flow, const struct fwd_config *config, uns
 	return object;
 }
 
-static bool is_of(
-	const struct fwd_flow_view *flow,
-	const struct fwd_config *config,
-	const char *name
-) {
-	const struct fwd_listener *listener
-		= flow->listener < FWD_MAX_LISTENERS ? config->listeners[flow->listener] : NULL;
+static bool
+is_of(const struct fwd_flow_view *flow, const struct fwd_config *config, const char *name) {
+	const struct fwd_listener *listener =
+		flow->listener < FWD_MAX_LISTENERS ? config->listeners[flow->listener] : NULL;
 
 	return name == NULL || (listener != NULL && strcmp(listener->name, name) == 0);
 }

@@ -9,8 +9,10 @@
 // What the data plane says of itself on the control socket. Reads counters and flows that the workers go
 // on writing: every value is a recent one, not all of them of one instant.
 
-// Adds "workers", "drops", "listeners" and "neighbours" to `reply`.
-void report_stats(const struct dataplane *dataplane, const struct fwd_config *config, json_t *reply);
+// Adds "workers", "ports", "drops", "listeners" and "neighbours" to `reply`.
+void report_stats(
+	const struct dataplane *dataplane, const struct fwd_config *config, json_t *reply
+);
 
 // At most `limit` flows, of one listener when `listener` is not NULL.
 json_t *report_flows(
