@@ -36,6 +36,8 @@ BASE_OPTIONS = (
     f"--customize-hook=cat > \"$1/etc/apt/apt.conf.d/docker-clean\" <<'end'\n{CLEAN_APT}end",
     '--customize-hook=rm -f "$1"/var/cache/apt/*.bin',
 )
+# Every build leaves layers behind, for the next one to start from.
+STORAGE_LIMIT_MIB = 12 * 1024
 BASE_TIMEOUT_S = 15 * 60
 BUILD_TIMEOUT_S = 30 * 60
 COMMON = ("Dockerfile", ".dockerignore", "pyproject.toml", "uv.lock", "lb_image/api/src")
@@ -135,6 +137,7 @@ def _archive(image: Image) -> Path:
     archive = _folder() / f"{image.name}-{digest_of(image)[:16]}.tar"
     if archive.exists():
         return archive
+    _bound_storage()
     _ensure_base()
     _build(image)
     for outdated in _folder().glob(f"{image.name}-*.tar*"):
@@ -177,7 +180,6 @@ def _ensure_base() -> None:
     if succeeds(*_words("inspect", "--type=image", BASE)):
         return
     root = _folder() / "base.tar"
-    _remove_outdated_storage()
     run("mmdebstrap", "--quiet", *BASE_OPTIONS, SUITE, root, *_mirror(), timeout_s=BASE_TIMEOUT_S)
     container = _buildah("from", "scratch").strip()
     _buildah("add", "--quiet", container, root)
@@ -190,10 +192,11 @@ def _base_digest() -> str:
     return hashlib.sha256("\n".join([BASE, *BASE_OPTIONS]).encode()).hexdigest()[:16]
 
 
-def _remove_outdated_storage() -> None:
-    """Layers on top of a base that was made in another way."""
+def _bound_storage() -> None:
+    """Remove layers on a base that was made in another way, and all of them when they have grown too many."""
     for folder in _folder().glob("storage-*"):
-        if folder != _storage():
+        mebibytes = int(run("du", "-s", "-m", folder, timeout_s=60).split()[0])
+        if folder != _storage() or mebibytes > STORAGE_LIMIT_MIB:
             shutil.rmtree(folder)
 
 
