@@ -10,9 +10,11 @@ import os
 import shutil
 import signal
 from pathlib import Path
+from typing import Any
 
 from cluster.paths import DATA, RUN
-from lib.proc import wait_until
+from lib.net import NAMESPACES
+from lib.proc import run, wait_until
 
 RECORD = RUN / "host-before.json"
 # The kubelet sets these for the whole machine.
@@ -29,15 +31,17 @@ HUGEPAGES_NEEDED = 256  # 2 MiB each: the demo's forwarder and one more of its s
 CGROUP_MOUNT = Path("/sys/fs/cgroup")
 CGROUP = "skylane-e2e"
 # Mount points that the node's private mounts need, and the kubelet and containerd would make.
-FOLDERS = (Path("/var/lib/kubelet"), Path("/var/lib/cni"), Path("/run/containerd"), Path("/run/netns"))
+FOLDERS = (Path("/var/lib/kubelet"), Path("/var/lib/cni"), Path("/run/containerd"), NAMESPACES)
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 
 def prepare() -> None:
     """Write down what is, then raise hugepages and make the cgroup and the mount points."""
-    RUN.mkdir(parents=True, exist_ok=True)
-    if not RECORD.exists():
-        # Data without a record is of a cluster that a reboot ended: its pods and certificates are of no use.
-        shutil.rmtree(DATA, ignore_errors=True)
+    if _record() is None:
+        # What lies there is of a cluster that a reboot ended: its pods, pids and certificates are of no use.
+        for folder in (DATA, RUN):
+            shutil.rmtree(folder, ignore_errors=True)
+        RUN.mkdir(parents=True)
         _write_record()
     for folder in FOLDERS:
         folder.mkdir(parents=True, exist_ok=True)
@@ -48,12 +52,15 @@ def prepare() -> None:
 def restore() -> None:
     """Put back what ``prepare`` wrote down; without its record there is nothing to put back."""
     _remove_cgroups()
-    if not RECORD.exists():
+    before = _record()
+    if before is None:
         return
-    before = json.loads(RECORD.read_text())
     for name, value in before["sysctls"].items():
         Path("/proc/sys", name).write_text(value)
     _lower_hugepages(before["hugepages"])
+    if not before["namespaces_mounted"] and _is_mounted(NAMESPACES) and not any(NAMESPACES.iterdir()):
+        # `ip netns add` mounts the folder onto itself the first time.
+        run("umount", NAMESPACES)
     for folder in before["missing_folders"]:
         _remove_if_empty(Path(folder))
     RECORD.unlink()
@@ -104,11 +111,29 @@ def _meminfo(name: str) -> int:
 
 def _write_record() -> None:
     record = {
+        "boot": BOOT_ID.read_text(),
         "sysctls": {name: Path("/proc/sys", name).read_text().strip() for name in SYSCTLS},
         "hugepages": 0,
+        "namespaces_mounted": _is_mounted(NAMESPACES),
         "missing_folders": [str(folder) for folder in FOLDERS if not folder.exists()],
     }
     RECORD.write_text(json.dumps(record))
+
+
+def _is_mounted(folder: Path) -> bool:
+    """Also true of a folder that is mounted onto itself, unlike Path.is_mount."""
+    return any(
+        line.split()[4] == str(folder) for line in Path("/proc/self/mountinfo").read_text().splitlines()
+    )
+
+
+def _record() -> dict[str, Any] | None:
+    """What was written down since the machine started, if anything."""
+    try:
+        record = json.loads(RECORD.read_text())
+    except FileNotFoundError:
+        return None
+    return dict(record) if record["boot"] == BOOT_ID.read_text() else None
 
 
 def _remove_if_empty(folder: Path) -> None:

@@ -19,7 +19,7 @@ BUSYBOX_IMAGE = "docker.io/skylane/busybox:e2e"
 BUSYBOX = Path("/bin/busybox")
 CONFIG = f"""\
 version = 2
-root = "{DATA}/containerd"
+root = "{node.MEMORY_FOLDER}"
 state = "{RUN}/containerd"
 oom_score = 0
 

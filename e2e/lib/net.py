@@ -28,7 +28,9 @@ def ip(namespace: str | None, arguments: str) -> str:
 
 
 def has_namespace(namespace: str) -> bool:
-    return (NAMESPACES / namespace).exists()
+    """Whether the namespace is there: a file that nothing is mounted on is left over from before a reboot."""
+    file = NAMESPACES / namespace
+    return file.exists() and file.stat().st_dev != NAMESPACES.stat().st_dev
 
 
 def has_link(namespace: str | None, name: str) -> bool:
@@ -39,6 +41,7 @@ def add_namespace(namespace: str, *, forwards: bool) -> None:
     """Create a namespace with its loopback up; ``forwards`` makes it a router."""
     if has_namespace(namespace):
         return
+    (NAMESPACES / namespace).unlink(missing_ok=True)
     run("ip", "netns", "add", namespace)
     ip(namespace, "link set lo up")
     # Replies may come another way than requests went: that is what a load balancer is for.
@@ -51,6 +54,7 @@ def delete_namespace(namespace: str) -> None:
     """Delete a namespace and with it every link inside. Processes in it must have ended."""
     if has_namespace(namespace):
         run("ip", "netns", "delete", namespace)
+    (NAMESPACES / namespace).unlink(missing_ok=True)
 
 
 def add_veth(one: tuple[str | None, str], other: tuple[str | None, str]) -> None:
