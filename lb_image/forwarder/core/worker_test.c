@@ -67,6 +67,27 @@ static void reply_finds_its_way_back(void **state) {
 	assert_int_equal(checksum_words(ip, 10), 0xffff);
 }
 
+// Whoever guesses a local port is no backend: address, port and protocol must all be the flow's.
+static void reply_of_another_sender_is_dropped(void **state) {
+	struct ipv4_header *ip = (struct ipv4_header *)(f.frame + sizeof(struct ether_header));
+	struct fwd_flow_view view;
+	uint32_t cursor = 0;
+
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_UDP);
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+	worker_flow_read(f.worker, &cursor, FIXTURE_NOW_S * 1000ull, &view);
+	fixture_frame(&f, 1, view.backend_address, 8081, FIXTURE_LOCAL, view.local_port, 0);
+	fixture_process(&f, FIXTURE_NOW_S);
+	fixture_frame(&f, 1, view.backend_address + 1, 8080, FIXTURE_LOCAL, view.local_port, 0);
+	fixture_process(&f, FIXTURE_NOW_S);
+	f.listener->protocol = IPPROTO_TCP;
+	fixture_frame(&f, 1, view.backend_address, 8080, FIXTURE_LOCAL, view.local_port, TCP_ACK);
+	fixture_process(&f, FIXTURE_NOW_S);
+	assert_int_equal(drops(DROP_NO_FLOW), 3);
+	assert_int_equal(ntohl(ip->dst), FIXTURE_LOCAL);
+}
+
 static void idle_flow_ends_after_its_timeout(void **state) {
 	struct fwd_emit out[32];
 	const struct listener_counters *counters;
@@ -176,8 +197,39 @@ static void flows_are_read_for_display(void **state) {
 	assert_int_equal(view.local_address, FIXTURE_LOCAL);
 	assert_int_equal(view.backend_port, 8080);
 	assert_int_equal(view.idle_s, 5);
+	assert_int_equal(view.age_s, 5);
 	assert_string_equal(flow_state_name(view.state), "udp");
 	assert_false(worker_flow_read(f.worker, &cursor, FIXTURE_NOW_S * 1000ull, &view));
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S + 3);
+	cursor = 0;
+	assert_true(worker_flow_read(f.worker, &cursor, (FIXTURE_NOW_S + 5) * 1000ull, &view));
+	assert_int_equal(view.idle_s, 2);
+	assert_int_equal(view.age_s, 5);
+}
+
+// Bytes are those of the datagrams: 40 in frames of 60.
+static void traffic_is_counted_by_listener_and_direction(void **state) {
+	const struct listener_counters *counters;
+	struct fwd_flow_view view;
+	uint32_t cursor = 0;
+
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_UDP);
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
+	fixture_client(&f, 20001, 0, FIXTURE_NOW_S);
+	worker_flow_read(f.worker, &cursor, FIXTURE_NOW_S * 1000ull, &view);
+	fixture_frame(&f, 1, view.backend_address, 8080, FIXTURE_LOCAL, view.local_port, 0);
+	fixture_process(&f, FIXTURE_NOW_S);
+	assert_int_equal(f.packet.verdict, FWD_TX);
+	assert_memory_equal(f.frame + ETHER_ADDR_SIZE, f.base.ports[0].mac, ETHER_ADDR_SIZE);
+	counters = &f.worker->counters.listeners[0];
+	assert_int_equal(counters->packets_in, 3);
+	assert_int_equal(counters->bytes_in, 120);
+	assert_int_equal(counters->packets_out, 1);
+	assert_int_equal(counters->bytes_out, 40);
+	assert_int_equal(counters->connections, 2);
+	assert_int_equal(counters->active_flows, 2);
 }
 
 int main(void) {
@@ -186,6 +238,7 @@ int main(void) {
 		TEST(flow_limit_refuses_new_flows_and_keeps_old_ones),
 		TEST(local_ports_run_out),
 		TEST(reply_finds_its_way_back),
+		TEST(reply_of_another_sender_is_dropped),
 		TEST(idle_flow_ends_after_its_timeout),
 		TEST(closed_connection_gives_way_to_a_new_syn),
 		TEST(flow_outlives_its_listener),
@@ -193,6 +246,7 @@ int main(void) {
 		TEST(full_neighbour_table_refuses_new_next_hops),
 		TEST(replies_go_to_the_worker_that_owns_the_port),
 		TEST(flows_are_read_for_display),
+		TEST(traffic_is_counted_by_listener_and_direction),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
