@@ -101,10 +101,12 @@ class Operator:
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await self._ready.wait()
-        registry = registry_for(self._load_balancer_changed, lambda: connection_info(self._client))
+        loop = asyncio.get_running_loop()
+        registry = registry_for(
+            lambda key: loop.call_soon_threadsafe(self._load_balancer_changed, key),
+            lambda: connection_info(self._client),
+        )
         await watch_load_balancers(registry, self._settings.watch_namespaces, stop)
-        # Kopf takes over SIGTERM and SIGINT and returns on them.
-        stop.set()
 
     def _load_balancer_changed(self, key: Key) -> None:
         self.cluster.load_balancers.invalidate(key)

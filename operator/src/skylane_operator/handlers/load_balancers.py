@@ -1,6 +1,7 @@
 """Kopf, for our own resource only: every event of a LoadBalancer marks its key. Nothing is written to the object."""
 
 import asyncio
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +15,7 @@ GROUP, _, VERSION = API_VERSION.partition("/")
 _Registry = kopf.OperatorRegistry
 
 
-def registry_for(changed: Callable[[Key], None], login: Callable[[], kopf.ConnectionInfo]) -> _Registry:
+def registry_for(changed: Callable[[Key], object], login: Callable[[], kopf.ConnectionInfo]) -> _Registry:
     """The handlers. `login` gives the connection whenever Kopf asks for one, at the start and after a 401."""
     registry = kopf.OperatorRegistry()
 
@@ -36,13 +37,29 @@ def registry_for(changed: Callable[[Key], None], login: Callable[[], kopf.Connec
 
 
 async def watch_load_balancers(registry: _Registry, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
-    """Run Kopf in this event loop until `stop` is set."""
-    await kopf.operator(
-        registry=registry,
-        # Given, because Kopf would look up the user's name, and the user of the pod has none.
-        identity="skylane-operator",  # type: ignore[arg-type]
-        standalone=True,  # no peering: it freezes equals; leadership is a Lease's business
-        clusterwide=not namespaces,
-        namespaces=namespaces,
-        stop_flag=stop,
-    )
+    """Run Kopf until `stop` is set, in a thread with an event loop of its own: the handlers are called there.
+
+    At its end Kopf cancels every task of its loop that is younger than itself, ours would be among them.
+    """
+    flag = threading.Event()
+
+    def run() -> None:
+        operator = kopf.operator(
+            registry=registry,
+            # Given, because Kopf would look up the user's name, and the user of the pod has none.
+            identity="skylane-operator",  # type: ignore[arg-type]
+            standalone=True,  # no peering: it freezes equals; leadership is a Lease's business
+            clusterwide=not namespaces,
+            namespaces=namespaces,
+            stop_flag=flag,
+        )
+        asyncio.run(operator)
+
+    kopf_ends = asyncio.create_task(asyncio.to_thread(run))
+    told_to_stop = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({kopf_ends, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        told_to_stop.cancel()
+        flag.set()
+    await kopf_ends

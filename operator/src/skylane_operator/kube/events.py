@@ -55,7 +55,7 @@ class EventWriter:
         return {
             "apiVersion": EVENT.group_version,
             "kind": EVENT.kind,
-            "metadata": {"generateName": f"{stored.key.name}.", "namespace": stored.key.namespace},
+            "metadata": {"generateName": f"{stored.key.name}-", "namespace": stored.key.namespace},
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,
