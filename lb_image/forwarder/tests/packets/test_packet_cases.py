@@ -15,7 +15,7 @@ from packets.randomised import random_case
 
 FOLDER = Path(__file__).parent
 REPOSITORY = FOLDER.parents[3]
-RANDOM_RUNS = int(os.environ.get("SKYLANE_RANDOM_RUNS", "12"))
+RANDOM_RUNS = int(os.environ.get("SKYLANE_RANDOM_RUNS", "8"))
 
 
 def binaries() -> list[Path]:
