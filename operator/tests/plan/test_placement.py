@@ -85,3 +85,13 @@ def test_requests_of_a_pod_with_init_containers_and_sidecars():
         }
     )
     assert requested_by(pod_) == {"cpu": 2350}
+
+
+def test_cordon_keeps_new_pods_away_but_not_those_that_are_there():
+    taint = {"key": "node.kubernetes.io/unschedulable", "effect": "NoSchedule"}
+    cordoned = node("a", taints=[taint]).model_copy(
+        update={"spec": node("a", taints=[taint]).spec.model_copy(update={"unschedulable": True})}
+    )
+    own = pod("demo-skylane-0", "a", {"skylane.dev/nic": "1"}, load_balancer="demo")
+    assert placement(nodes=[cordoned]).reason == "NoMatchingNode"
+    assert placement(nodes=[cordoned], pods=[own]).fits

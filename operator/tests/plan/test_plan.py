@@ -66,3 +66,11 @@ def test_a_conflict_of_one_listener_leaves_the_others_alone():
     plan = plan_for(inputs(listeners=[listener("bad", "10.77.0.101"), listener("good", "198.51.100.1")]))
     assert [item.listener.name for item in plan.listeners] == ["good"]
     assert plan.deployable
+
+
+def test_local_address_that_is_the_gateway_is_named():
+    plan = plan_for(inputs(localAddresses=["10.77.0.1"]))
+    found = [r for r in plan.rejected if r.field == "spec.dataplane.localAddresses[0]"]
+    assert len(found) == 1
+    assert "spec.dataplane.networks[0].gateway" in found[0].message
+    assert not plan.deployable

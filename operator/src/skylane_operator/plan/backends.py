@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv4Address
+from ipaddress import AddressValueError, IPv4Address
 
 from skylane_operator.model.forwarder import ForwarderBackend
 from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
@@ -94,8 +94,18 @@ def ready_endpoints(slices: Iterable[EndpointSlice], port: ServicePort) -> set[S
         if piece.address_type == "IPv4"
         for number in _target_ports(piece, port)
         for endpoint in piece.endpoints
-        if endpoint.is_ready and endpoint.addresses
+        if endpoint.is_ready and endpoint.addresses and _is_ipv4(endpoint.addresses[0])
     }
+
+
+@lru_cache(maxsize=1 << 16)
+def _is_ipv4(address: str) -> bool:
+    """Not every writer of a slice is Kubernetes' own: an octet with leading zeros, say, passes its validation."""
+    try:
+        IPv4Address(address)
+    except AddressValueError:
+        return False
+    return True
 
 
 def _target_ports(piece: EndpointSlice, port: ServicePort) -> list[int]:

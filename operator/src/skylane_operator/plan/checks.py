@@ -64,15 +64,23 @@ def _placed_addresses(inputs: Inputs) -> Iterator[tuple[str, IPv4Address]]:
 
 
 def _address_twice(inputs: Inputs) -> Iterator[Finding]:
-    seen: dict[IPv4Address, str] = {}
+    networks = inputs.load_balancer.spec.dataplane.networks
+    seen: dict[IPv4Address, str] = {
+        network.gateway: f"{_NETWORKS}[{index}].gateway" for index, network in enumerate(networks)
+    }
     for field, address in _placed_addresses(inputs):
-        if address in seen:
+        if address in seen and not _is_own_gateway(field, seen[address]):
             yield (
                 field,
                 Reason.ADDRESS_CONFLICT,
                 f"{address} is already used by {seen[address]}; give it one use only",
             )
         seen.setdefault(address, field)
+
+
+def _is_own_gateway(field: str, used_by: str) -> bool:
+    """Whether `_gateway_off_subnet` says it already."""
+    return used_by.endswith(".gateway") and field.startswith(used_by.removesuffix("gateway"))
 
 
 def _gateway_off_subnet(inputs: Inputs) -> Iterator[Finding]:

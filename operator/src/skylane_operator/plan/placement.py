@@ -19,7 +19,12 @@ _MAX_NODES_NAMED = 10
 def placement_for(inputs: Inputs, requests: PodRequests) -> Placement:
     """Count, node by node, how many pods fit beside what is there; the LoadBalancer's own pods are not counted."""
     spec = inputs.load_balancer.spec
-    obstacles = {node.metadata.name: _obstacle(inputs, node) for node in inputs.nodes}
+    # A cordon keeps new pods away, not those that are there.
+    kept = {pod.spec.node_name for pod in inputs.pods if _is_own(inputs, pod) and not pod.is_finished}
+    obstacles = {
+        node.metadata.name: _obstacle(inputs, node, may_be_cordoned=node.metadata.name in kept)
+        for node in inputs.nodes
+    }
     candidates = [node for node in inputs.nodes if not obstacles[node.metadata.name]]
     if not candidates:
         return Placement(fits=False, reason="NoMatchingNode", message=_no_node(obstacles))
@@ -33,7 +38,7 @@ def placement_for(inputs: Inputs, requests: PodRequests) -> Placement:
     )
 
 
-def _obstacle(inputs: Inputs, node: Node) -> str:
+def _obstacle(inputs: Inputs, node: Node, *, may_be_cordoned: bool) -> str:
     """Why no pod may go to the node whatever it has free; empty if one may."""
     dataplane = inputs.load_balancer.spec.dataplane
     for key, value in sorted(dataplane.node_selector.items()):
@@ -41,9 +46,11 @@ def _obstacle(inputs: Inputs, node: Node) -> str:
             return f"has no label {key}={value}"
     if not node.is_ready:
         return "is not Ready"
-    if node.spec.unschedulable and not _tolerated(_CORDONED, dataplane.tolerations):
+    if not may_be_cordoned and node.spec.unschedulable and not _tolerated(_CORDONED, dataplane.tolerations):
         return "is cordoned"
     for taint in node.spec.taints:
+        if may_be_cordoned and taint.key == _CORDONED.key:
+            continue
         if taint.effect != "PreferNoSchedule" and not _tolerated(taint, dataplane.tolerations):
             return f"has the taint {taint.key}={taint.value}:{taint.effect}, which no toleration matches"
     return ""

@@ -60,8 +60,13 @@ def _by_rejections(condition: str, reason: str, message: str, rejected: Iterable
     return _false(condition, found[0].reason, _joined([r.message for r in found], "; "))
 
 
-def _address_assigned(_plan: Plan, _observed: Observed) -> Verdict:
-    return _true("AddressAssigned", "StaticAddresses", "the VIPs are those that the spec gives")
+def _address_assigned(plan: Plan, _observed: Observed) -> Verdict:
+    return _by_rejections(
+        "AddressAssigned",
+        "StaticAddresses",
+        "the VIPs are those that the spec gives",
+        (r for r in plan.rejected if r.field.endswith(".vip")),
+    )
 
 
 def _resources_available(plan: Plan, _observed: Observed) -> Verdict:
@@ -118,7 +123,9 @@ def _programmed(plan: Plan, observed: Observed) -> Verdict:
 _GAP_ORDER = ("AgentNotConnected", "ForwarderRejected", "GenerationPending")
 
 
-def _advertised(_plan: Plan, _observed: Observed) -> Verdict:
+def _advertised(plan: Plan, observed: Observed) -> Verdict:
+    if ready_pods(plan, observed) == 0:
+        return _false("Advertised", "PodsNotReady", "no pod is Ready to take what a router sends to the VIPs")
     return _true(
         "Advertised",
         "StaticRoute",
