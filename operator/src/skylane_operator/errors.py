@@ -11,6 +11,7 @@ infrastructure and of ourselves::
     │   └── ApiUnavailableError no answer, or 429 / 5xx: retry later
     ├── AgentError              an agent broke the stream's contract
     │   └── AgentRefusedError   its token, or the pod it claims to be, does not hold
+    ├── WatchEndedError         what wakes us is gone: end, and be started anew
     └── SettingsError           the operator was started with settings that it cannot use
 """
 
@@ -49,6 +50,10 @@ class AgentError(SkylaneError):
 
 class AgentRefusedError(AgentError):
     """An agent's token is not valid for the pod that it claims to be."""
+
+
+class WatchEndedError(SkylaneError):
+    """What wakes the operator is gone."""
 
 
 class SettingsError(SkylaneError):

@@ -7,6 +7,7 @@ from typing import Any
 
 import kopf
 
+from skylane_operator.errors import WatchEndedError
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import API_VERSION, PLURAL
 
@@ -63,3 +64,5 @@ async def watch_load_balancers(registry: _Registry, namespaces: tuple[str, ...],
         told_to_stop.cancel()
         flag.set()
     await kopf_ends
+    if not stop.is_set():
+        raise WatchEndedError("Kopf has ended by itself; without it no change of a LoadBalancer is seen")

@@ -80,7 +80,7 @@ class Cluster:
     """Stores and the reflectors that keep them."""
 
     def __init__(self, client: KubeClient, namespaces: tuple[str, ...], changes: Changes) -> None:
-        self.load_balancers = LoadBalancers(client, namespaces)
+        self.load_balancers = LoadBalancers(client, namespaces, changes.own)
         self.services: Store[Service] = Store()
         self.endpoint_slices: Store[EndpointSlice] = Store({"service": lambda piece: (_service_of(piece),)})
         self.nodes: Store[Node] = Store()

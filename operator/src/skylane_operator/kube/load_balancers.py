@@ -4,7 +4,7 @@ Kopf watches them and wakes us; what an event carries is not kept. A key that wa
 all are listed again every minute: Kopf never tells of an object that was deleted while its own watch was down.
 """
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
@@ -71,10 +71,15 @@ def _attachments(stored: Stored) -> Iterator[Hashable]:
 
 
 class LoadBalancers:
-    """All of them; see the module."""
+    """All of them; see the module.
 
-    def __init__(self, client: KubeClient, namespaces: tuple[str, ...]) -> None:
-        self._client, self._namespaces = client, namespaces or ("",)
+    `contested` is told of every other LoadBalancer that claims an address which one has begun or ceased to claim.
+    """
+
+    def __init__(
+        self, client: KubeClient, namespaces: tuple[str, ...], contested: Callable[[Key], None]
+    ) -> None:
+        self._client, self._namespaces, self._contested = client, namespaces or ("",), contested
         self._stale: set[Key] = set()
         self._store: Store[Stored] = Store(
             {
@@ -100,7 +105,7 @@ class LoadBalancers:
             try:
                 self.keep(await self._client.request("GET", LOAD_BALANCER.path(key)))
             except ApiNotFoundError:
-                self._store.drop(key)
+                self._drop(key)
             except BaseException:
                 self._stale.add(key)
                 raise
@@ -109,18 +114,31 @@ class LoadBalancers:
     def keep(self, body: Json) -> Stored:
         """Remember an answer of the API server."""
         stored = stored_from(body)
-        self._store.put(stored.key, stored)
+        self._put(stored)
         return stored
+
+    def _put(self, stored: Stored) -> None:
+        self._tell_rivals(self._store.put(stored.key, stored), stored)
+
+    def _drop(self, key: Key) -> None:
+        self._tell_rivals(self._store.drop(key), None)
+
+    def _tell_rivals(self, before: Stored | None, after: Stored | None) -> None:
+        claims = [one.claims if one else None for one in (before, after)]
+        if claims[0] == claims[1]:
+            return
+        for rival in {rival.key for one in (before, after) if one for rival in self.sharing_addresses(one)}:
+            self._contested(rival)
 
     async def refresh(self) -> set[Key]:
         """List all; returns the keys of those that are new, differ or have vanished. Raises ApiError."""
         before = {key: self._store.get(key) for key in self._store}
         now = [stored_from(body) for namespace in self._namespaces for body in await self._listed(namespace)]
         for stored in now:
-            self._store.put(stored.key, stored)
+            self._put(stored)
         changed = {stored.key for stored in now if before.pop(stored.key, None) != stored}
         for key in before:
-            self._store.drop(key)
+            self._drop(key)
         return changed | set(before)
 
     async def _listed(self, namespace: str) -> list[Json]:

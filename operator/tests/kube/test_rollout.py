@@ -1,0 +1,65 @@
+import pytest
+from plan_world import inputs, node
+
+from skylane_operator.kube.rollout import pod_to_replace
+from skylane_operator.model.kubernetes import Pod, StatefulSet
+from skylane_operator.plan import plan_for
+from skylane_operator.plan.observed import AgentState, Observed
+
+PLAN = plan_for(inputs(replicas=3, nodes=[node("a", nics=9)]))
+
+
+def pod(ordinal, revision="new", *, ready=True, leaving=False):
+    metadata = {"name": f"demo-skylane-{ordinal}", "labels": {"controller-revision-hash": revision}}
+    if leaving:
+        metadata["deletionTimestamp"] = "2026-01-01T00:00:00Z"
+    conditions = [{"type": "Ready", "status": str(ready)}]
+    return Pod.model_validate(
+        {"metadata": metadata, "status": {"phase": "Running", "conditions": conditions}}
+    )
+
+
+def observed(*pods, revision="new", seen=2, agents=None):
+    workload = StatefulSet.model_validate(
+        {
+            "metadata": {"name": "demo-skylane", "generation": 2},
+            "status": {"observedGeneration": seen, "updateRevision": revision},
+        }
+    )
+    return Observed({one.metadata.name: one for one in pods}, workload, agents or {})
+
+
+def replaced(seen):
+    found = pod_to_replace(PLAN, seen)
+    return found.metadata.name if found else None
+
+
+def test_nothing_is_replaced_when_nothing_is_stale():
+    assert replaced(observed(pod(0), pod(1), pod(2))) is None
+
+
+@pytest.mark.parametrize(
+    ("pods", "name"),
+    [
+        ([pod(0, "old"), pod(1, "old"), pod(2, "old")], "demo-skylane-0"),
+        ([pod(0, "old"), pod(1), pod(2, "old")], "demo-skylane-0"),
+        ([pod(0), pod(1, "old"), pod(2, ready=False)], None),  # another one does not serve
+        ([pod(0), pod(1, "old")], None),  # another one is missing
+        ([pod(0, "old"), pod(1, "old", ready=False), pod(2)], "demo-skylane-1"),  # it serves nobody anyway
+        ([pod(0, "old"), pod(1, "old", ready=False), pod(2, "old", ready=False)], None),
+        ([pod(0, leaving=True), pod(1, "old"), pod(2)], None),  # the last one is still on its way out
+    ],
+)
+def test_one_at_a_time_and_only_while_all_others_serve(pods, name):
+    assert replaced(observed(*pods)) == name
+
+
+def test_a_template_that_the_controller_has_not_seen_makes_nobody_stale():
+    assert replaced(observed(pod(0, "old"), pod(1, "old"), pod(2, "old"), seen=1)) is None
+
+
+def test_a_forwarder_with_other_addresses_than_planned_is_stale():
+    base = PLAN.pods[1].base.generation
+    for running, name in ((base, None), ("f" * 16, "demo-skylane-1"), ("", None)):
+        agents = {"demo-skylane-1": AgentState(connected=True, base_generation=running)}
+        assert replaced(observed(pod(0), pod(1), pod(2), agents=agents)) == name
