@@ -14,14 +14,13 @@ import traceback
 from collections.abc import Iterator
 
 import demo_steps as steps
-from on_cluster import demo_on_cluster
-
 from cluster import single_node
 from cluster.paths import KUBECONFIG, LOGS, REPOSITORY
 from lib.kube import Cluster, conditions_table
 from lib.proc import CommandError
 from lib.steps import step
 from lib.traffic import Answers
+from on_cluster import demo_on_cluster
 
 BUILD_LOGS = REPOSITORY / "build" / "logs"
 # What a step may raise when something is not as it should be; anything else is a fault of the demo itself.
@@ -76,7 +75,7 @@ What to try next:
 
 
 def demo() -> None:
-    with logged_step("build", "Kubernetes, Multus and Helm programs; images operator, lb and echo"):
+    with logged_step("build", "programs and images"):
         steps.build_all()
     with logged_step("cluster", "single-node Kubernetes is up, images are in it"):
         steps.start_cluster()

@@ -12,6 +12,7 @@ from cluster import binaries, gotools, images, network, single_node
 from cluster.paths import KUBECONFIG, REPOSITORY
 from lib.kube import Cluster
 from lib.proc import wait_until
+from lib.steps import step
 from lib.traffic import Answers, Client, Plan, requests_from
 
 EXAMPLE = REPOSITORY / "crds" / "examples" / "valid" / "demo.yaml"
@@ -34,10 +35,23 @@ class DemoError(Exception):
 def build_all() -> None:
     """Programs and images, side by side: one waits for the processor, the other for the mirror."""
     with ThreadPoolExecutor() as pool:
-        programs = pool.submit(lambda: (binaries.kubernetes(), gotools.multus(), gotools.helm()))
-        archives = pool.submit(images.build)
-        programs.result()
-        archives.result()
+        jobs = [pool.submit(_build_programs), pool.submit(_build_images)]
+        for job in jobs:
+            job.result()
+
+
+def _build_programs() -> None:
+    with step("Kubernetes programs, compiled from the Go module proxy"):
+        binaries.kubernetes()
+    with step("Multus and Helm, compiled from the Go module proxy"):
+        gotools.multus()
+        gotools.helm()
+
+
+def _build_images() -> None:
+    for image in images.IMAGES:
+        with step(f"image {image.name}, from its Dockerfile"):
+            images.build([image])
 
 
 def demo_cluster() -> Cluster:

@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import demo_steps as steps
-
 from cluster import binaries, gotools
 from lib.kube import Cluster
 from lib.nodes import cluster_lacks, cpu_policy, node_lacks, node_offers

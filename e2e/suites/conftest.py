@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import demo_steps as steps
 import pytest
 
+import demo_steps as steps
 from lib.kube import Cluster
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import demo_steps as steps
 import pytest
 
+import demo_steps as steps
 from lib.kube import Cluster
 
 pytestmark = pytest.mark.cluster

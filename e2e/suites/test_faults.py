@@ -8,9 +8,9 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import demo_steps as steps
 import pytest
 
+import demo_steps as steps
 from cluster import network
 from lib.containers import kill_container
 from lib.kube import Cluster
