@@ -123,11 +123,23 @@ static bool make_shared(
 	return make_inboxes(dataplane, failure);
 }
 
+// A forwarder that comes back must not begin with the local ports of the one before: backends still hold
+// connections from those.
+static void rotate_local_ports(struct flow_table *table, uint64_t seed) {
+	uint32_t count = (uint32_t)(seed % (table->n_flows / table->n_banks));
+
+	for (uint32_t bank = 0; bank < table->n_banks; bank++) {
+		for (uint32_t i = 0; i < count; i++)
+			flow_table_release(table, flow_table_take(table, bank));
+	}
+}
+
 static struct lcore_worker *make_worker(
 	struct dataplane *dataplane,
 	unsigned index,
 	unsigned lcore,
 	bool adaptive,
+	uint64_t seed,
 	const struct failure *failure
 ) {
 	size_t size = worker_memory_size(&dataplane->base);
@@ -150,8 +162,8 @@ static struct lcore_worker *make_worker(
 	}
 	worker->shared = &dataplane->shared;
 	worker->pool = dataplane->pool;
-	worker->core =
-		worker_init(memory, &dataplane->base, dataplane->neighbours, index, rte_rand());
+	worker->core = worker_init(memory, &dataplane->base, dataplane->neighbours, index, seed);
+	rotate_local_ports(&worker->core->flows, seed);
 	worker->index = index;
 	worker->n_ports = dataplane->base.n_ports;
 	worker->adaptive = adaptive;
@@ -160,15 +172,26 @@ static struct lcore_worker *make_worker(
 	return worker;
 }
 
-static bool
-make_workers(struct dataplane *dataplane, bool adaptive, const struct failure *failure) {
+static bool make_workers(
+	struct dataplane *dataplane,
+	const struct options *options,
+	bool adaptive,
+	const struct failure *failure
+) {
 	unsigned made = 0;
 	unsigned lcore;
 
 	RTE_LCORE_FOREACH_WORKER(lcore) {
 		if (made == dataplane->base.n_workers)
 			break;
-		dataplane->workers[made] = make_worker(dataplane, made, lcore, adaptive, failure);
+		dataplane->workers[made] = make_worker(
+			dataplane,
+			made,
+			lcore,
+			adaptive,
+			options->has_seed ? options->seed : rte_rand(),
+			failure
+		);
 		if (dataplane->workers[made] == NULL)
 			return false;
 		made++;
@@ -220,7 +243,9 @@ struct dataplane *dataplane_open(
 	if (eal_start(options, config, devargs, error, error_size)
 	    && make_pool(dataplane, options->mbufs, &failure)
 	    && open_ports(dataplane, devargs, &failure) && make_shared(dataplane, first, &failure)
-	    && make_workers(dataplane, config->poll_mode == BASE_POLL_ADAPTIVE, &failure)) {
+	    && make_workers(
+		    dataplane, options, config->poll_mode == BASE_POLL_ADAPTIVE, &failure
+	    )) {
 		launch(dataplane);
 		return dataplane;
 	}

@@ -15,6 +15,7 @@ enum {
 	OPTION_ALLOW_VDEV,
 	OPTION_LCORES,
 	OPTION_MBUFS,
+	OPTION_SEED,
 	OPTION_CHECK_DIR,
 	OPTION_QUERY_SOCKET,
 	OPTION_SHOW_VERSION,
@@ -28,6 +29,7 @@ static const struct option long_options[] = {
 	{"allow-vdev", no_argument, NULL, OPTION_ALLOW_VDEV},
 	{"lcores", required_argument, NULL, OPTION_LCORES},
 	{"mbufs", required_argument, NULL, OPTION_MBUFS},
+	{"seed", required_argument, NULL, OPTION_SEED},
 	{"check", required_argument, NULL, OPTION_CHECK_DIR},
 	{"query", required_argument, NULL, OPTION_QUERY_SOCKET},
 	{"version", no_argument, NULL, OPTION_SHOW_VERSION},
@@ -37,7 +39,8 @@ static const struct option long_options[] = {
 
 void options_usage(void) {
 	puts("usage: skylane-fwd [--config-dir DIR] [--control SOCKET] [--no-huge] [--allow-vdev]\n"
-	     "                   [--lcores LIST] [--mbufs N] [-- EAL ARGUMENTS]\n"
+	     "                   [--lcores LIST] [--mbufs N] [--seed N]\n"
+	     "                   [-- EAL ARGUMENTS]\n"
 	     "       skylane-fwd --check DIR [--allow-vdev]\n"
 	     "       skylane-fwd --query SOCKET JSON\n"
 	     "       skylane-fwd --version");
@@ -64,6 +67,10 @@ static void take(struct options *options, int option) {
 		options->mbufs = (unsigned)strtoul(optarg, NULL, 10);
 		if (options->mbufs == 0)
 			options->mode = OPTION_WRONG;
+		break;
+	case OPTION_SEED:
+		options->seed = strtoull(optarg, NULL, 10);
+		options->has_seed = true;
 		break;
 	case OPTION_CHECK_DIR:
 		options->mode = OPTION_CHECK;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum option_mode {
 	OPTION_RUN,
@@ -21,6 +22,9 @@ struct options {
 	const char *request; // --query
 	const char *lcores;  // NULL: from the affinity mask
 	unsigned mbufs;      // packet buffers; 0: as many as the queues need
+	// Of the flow hash and of the first local port, for runs that must repeat; without one: random.
+	uint64_t seed;
+	bool has_seed;
 	bool no_huge;
 	bool allow_vdev;
 	char **eal; // what follows "--"

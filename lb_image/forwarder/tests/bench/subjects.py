@@ -126,7 +126,7 @@ def running_forwarder(binary: Path, config: Path, mbufs: int, work: Path) -> Ite
     control.unlink(missing_ok=True)
     command = [
         str(binary), "--config-dir", str(config), "--control", str(control), "--allow-vdev",
-        "--lcores", LCORES, "--mbufs", str(mbufs),
+        "--lcores", LCORES, "--mbufs", str(mbufs), "--seed", "0",
     ]  # fmt: skip
     log = work / "skylane-fwd.log"
     with running(command, log) as process:

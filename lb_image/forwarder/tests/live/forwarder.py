@@ -65,7 +65,13 @@ class Forwarder:
 
     @property
     def command(self) -> list[str | Path]:
-        options = ["--config-dir", self.config, "--control", self.directory / "control.sock", "--no-huge"]
+        options: list[str | Path] = [
+            "--config-dir",
+            self.config,
+            "--control",
+            self.directory / "control.sock",
+            "--no-huge",
+        ]
         return [*inside(self.namespace), BINARY, *options]
 
     def write(self, *configurations: Mapping[str, Any]) -> None:

@@ -142,6 +142,20 @@ def test_a_killed_forwarder_goes_on_from_its_directory(network: Network, forward
     assert requests(network.client, 6) == Counter(dict.fromkeys(SERVERS, 2))
 
 
+def test_a_restarted_forwarder_begins_with_another_local_port(network: Network, forwarder: Forwarder) -> None:
+    def first_local_port() -> int:
+        request(network.client)
+        (flow,) = forwarder.query("flows")["flows"]
+        return int(flow["local_port"])
+
+    before = first_local_port()
+    forwarder.kill()
+    forwarder.start()
+    forwarder.wait_for("running")
+    forwarder.wait_for_gateway()
+    assert first_local_port() != before
+
+
 def test_a_listener_without_backends_counts_what_it_drops(network: Network, forwarder: Forwarder) -> None:
     forwarder.write(listener("web", ()))
     assert forwarder.load("web")["ok"]
