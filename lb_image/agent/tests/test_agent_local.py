@@ -79,6 +79,20 @@ async def test_a_refused_listener_keeps_what_ran_and_says_why(tmp_path, operator
             assert {state.error for state in ack.listeners} == {""}
 
 
+async def test_after_a_refusal_the_directory_holds_what_last_worked(tmp_path, operator):
+    """A forwarder that starts again begins with it."""
+    with running_forwarder(tmp_path):
+        async with running_agent(operator, tmp_path) as (_, session):
+            session.send(1, upserts=[listener("web", "1" * 16)])
+            await until_ack(session, lambda ack: ack.sequence == 1)
+            good = (tmp_path / "config/listeners/web.json").read_bytes()
+            bad, new = (listener(name, "2" * 16, vip="10.77.0.101") for name in ("web", "dns"))
+            session.send(2, upserts=[bad, new])
+            await until_ack(session, lambda ack: ack.sequence == 2)
+    assert (tmp_path / "config/listeners/web.json").read_bytes() == good
+    assert not (tmp_path / "config/listeners/dns.json").exists()
+
+
 async def test_a_file_that_cannot_be_written_keeps_what_ran_and_says_why(tmp_path, operator):
     with running_forwarder(tmp_path):
         async with running_agent(operator, tmp_path) as (_, session):

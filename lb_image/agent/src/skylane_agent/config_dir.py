@@ -64,6 +64,20 @@ class ConfigDir:
                 failures[name] = reason
         return failures
 
+    def contents(self, names: Iterable[str]) -> dict[str, bytes | None]:
+        """Files of listeners as they are; None where there is none that can be read."""
+        return {name: _content(self._file(name)) for name in names if is_listener_name(name)}
+
+    def put_back(self, contents: Mapping[str, bytes | None]) -> dict[str, str]:
+        """Make files what `contents` told of them; by name, the reasons why one is not."""
+        failures = {}
+        for name, content in contents.items():
+            file = self._file(name)
+            reason = _removal_failure(file) if content is None else _content_failure(file, content)
+            if reason:
+                failures[name] = reason
+        return failures
+
     def generations(self) -> dict[str, str]:
         """Map every listener on disk to its generation; empty for a file that cannot be read.
 
@@ -92,8 +106,12 @@ def _refusal(name: str) -> str | None:
 
 
 def _write_failure(file: Path, content: Mapping[str, Any]) -> str | None:
+    return _content_failure(file, (json.dumps(content, indent=1) + "\n").encode())
+
+
+def _content_failure(file: Path, content: bytes) -> str | None:
     try:
-        _replace(file, (json.dumps(content, indent=1) + "\n").encode())
+        _replace(file, content)
     except OSError as error:
         return _reason(error, file)
     return None

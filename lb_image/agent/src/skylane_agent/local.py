@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from skylane_agent.config_dir import ConfigDir
@@ -66,10 +66,14 @@ class LocalState:
     async def apply(self, delta: pb.Delta) -> None:
         """Write a delta to disk and have the forwarder take over what was written.
 
-        A listener that fails raises nothing: its error is in `listener_states`, the others are applied.
+        A listener that fails raises nothing: its error is in `listener_states`, the others are applied. The file of
+        one that the forwarder refuses becomes what it was: a forwarder that starts again finds what last worked.
         """
         names = {listener.name for listener in delta.upserts} | set(delta.removals)
         async with self._lock:
+            before = await asyncio.to_thread(
+                self._config_dir.contents, [listener.name for listener in delta.upserts]
+            )
             failures = await asyncio.to_thread(self._write, delta)
             self._errors = {name: text for name, text in self._errors.items() if name not in names} | failures
             for listener in delta.upserts:
@@ -80,6 +84,14 @@ class LocalState:
                     self._on_disk.pop(name, None)
             if self._running is not None:
                 await self._load(names - failures.keys())
+                refused = {
+                    name: before[name] for name in before.keys() & self._errors.keys() - failures.keys()
+                }
+                await asyncio.to_thread(self._put_back, refused)
+
+    def _put_back(self, refused: Mapping[str, bytes | None]) -> None:
+        for name, reason in self._config_dir.put_back(refused).items():
+            log.error("listener %s: its last good file cannot be put back: %s", name, reason)
 
     def _write(self, delta: pb.Delta) -> dict[str, str]:
         """Write listeners before the base: a forwarder that waits for it then starts with all of them."""
