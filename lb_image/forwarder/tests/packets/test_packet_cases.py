@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,16 @@ def test_folders_are_what_make_packets_writes() -> None:
         assert stored.listeners == case.listeners, name
         assert sorted(stored.sent) == sorted(case.sent), name
         assert_equal(expected, run_model(case))
+
+
+def test_every_drop_reason_is_in_the_docs() -> None:
+    header = (REPOSITORY / "lb_image/forwarder/core/drop_reason.h").read_text().replace("\\\n", " ")
+    reasons = re.findall(r'X\([A-Z_0-9]+,\s*"(\w+)",\s*"([^"]+)"\)', header)
+    rows = re.findall(
+        r"^\| `(\w+)` \| (.+) \|$", (REPOSITORY / "docs/drop-reasons.md").read_text(), re.MULTILINE
+    )
+    assert len(reasons) > 20
+    assert rows == reasons
 
 
 def test_every_drop_reason_of_the_core_has_a_case() -> None:
