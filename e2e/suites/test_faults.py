@@ -142,7 +142,7 @@ def too_many_cores(spec: Json) -> None:
             "NetworkAttachmentNotFound",
             ["networks[0].networkAttachment", "nowhere"],
         ),
-        (vip_of_the_demo, "Accepted", "AddressConflict", ["listeners[0].vip", "198.51.100.10", "demo"]),
+        (vip_of_the_demo, "Accepted", "ListenerConflict", ["listeners[0].port", "198.51.100.10", "demo"]),
         (too_many_hugepages, "ResourcesAvailable", "InsufficientHugepages", ["hugepages-2Mi", network.NODE]),
         (no_such_nic, "ResourcesAvailable", "InsufficientNICs", ["example.com/nothing", network.NODE]),
         (too_many_cores, "ResourcesAvailable", "InsufficientCPU", ["cpu", network.NODE]),
