@@ -75,9 +75,3 @@ def test_two_workers_share_the_flows(network: Network, tmp_path: Path) -> None:
         assert requests(network.client, 40).total() == 40
         workers = forwarder.query("stats")["workers"]
     assert all(worker["rx_packets"] > 0 for worker in workers), workers
-
-
-def test_requests_pass_through_af_xdp(network: Network, tmp_path: Path) -> None:
-    port = base()["ports"][0] | {"driver": "af_xdp"}
-    with running_forwarder(tmp_path, network.forwarder, base(ports=[port]), listener("web", SERVERS)):
-        assert requests(network.client, 30) == Counter(dict.fromkeys(SERVERS, 10))
