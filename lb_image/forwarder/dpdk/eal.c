@@ -3,6 +3,8 @@
 #define _GNU_SOURCE 1 // sched_getaffinity
 #include "eal.h"
 
+#include "interface.h"
+
 #include <worker.h>
 
 #include <rte_eal.h>
@@ -113,24 +115,36 @@ static void add_devices(
 		add(arguments, "--no-pci");
 }
 
-// EAL's own message for a missing interface does not name the port.
-static bool interfaces_exist(const struct base_config *config, char *error, size_t error_size) {
-	for (unsigned i = 0; i < config->base.n_ports; i++) {
-		const char *interface = config->devices[i].interface;
+// EAL's own message for a missing interface does not name the port, and af_xdp silently leaves to the kernel
+// what arrives on a queue that no worker reads.
+static bool
+interface_fits(const struct base_config *config, unsigned index, char *error, size_t error_size) {
+	const struct base_device *device = &config->devices[index];
+	const char *port = config->base.ports[index].name;
+	unsigned workers = config->base.n_workers;
+	unsigned queues;
 
-		if (interface[0] == '\0' || if_nametoindex(interface) != 0)
-			continue;
-		snprintf(
-			error,
-			error_size,
-			"ports[%u] \"%s\": there is no network interface \"%s\"",
-			i,
-			config->base.ports[i].name,
-			interface
-		);
+	if (device->interface[0] == '\0')
+		return true;
+	if (if_nametoindex(device->interface) == 0) {
+		snprintf(error, error_size, "ports[%u] \"%s\": there is no network interface \"%s\"", index, port, device->interface);
 		return false;
 	}
-	return true;
+	queues = interface_receive_queues(device->interface);
+	if (device->driver != BASE_DRIVER_AF_XDP || queues == 0 || queues == workers)
+		return true;
+	snprintf(
+		error,
+		error_size,
+		"ports[%u] \"%s\": interface \"%s\" has %u receive queues, af_xdp needs as many as "
+		"there are workers, %u (ethtool -L)",
+		index,
+		port,
+		device->interface,
+		queues,
+		workers
+	);
+	return false;
 }
 
 bool eal_start(
@@ -142,8 +156,10 @@ bool eal_start(
 ) {
 	static struct arguments arguments;
 
-	if (!interfaces_exist(config, error, error_size))
-		return false;
+	for (unsigned i = 0; i < config->base.n_ports; i++) {
+		if (!interface_fits(config, i, error, error_size))
+			return false;
+	}
 	add(&arguments, "skylane-fwd");
 	add(&arguments, "--iova-mode=va");
 	add(&arguments, "--no-telemetry");

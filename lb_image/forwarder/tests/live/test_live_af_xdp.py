@@ -3,12 +3,32 @@
 from collections import Counter
 from pathlib import Path
 
+import pytest
 from live.client import requests
-from live.forwarder import base, listener, running_forwarder
+from live.forwarder import Forwarder, base, listener, running_forwarder
 from live.network import SERVERS, Network
+
+from lib.net import run_in
+from lib.proc import CommandError, run
+
+PORT = base()["ports"][0] | {"driver": "af_xdp"}
+
+
+def set_queues(network: Network, count: int) -> None:
+    """Receive queues of net1; the sending end never has more, and veth insists on that at each step."""
+    run_in(network.router, "ethtool", "-L", "forwarder", "tx", "1")
+    run_in(network.forwarder, "ethtool", "-L", "net1", "rx", str(count))
 
 
 def test_requests_pass_through_af_xdp(network: Network, tmp_path: Path) -> None:
-    port = base()["ports"][0] | {"driver": "af_xdp"}
-    with running_forwarder(tmp_path, network.forwarder, base(ports=[port]), listener("web", SERVERS)):
+    set_queues(network, 1)
+    with running_forwarder(tmp_path, network.forwarder, base(ports=[PORT]), listener("web", SERVERS)):
         assert requests(network.client, 30) == Counter(dict.fromkeys(SERVERS, 10))
+
+
+def test_a_queue_that_no_worker_reads_is_refused(network: Network, tmp_path: Path) -> None:
+    set_queues(network, 2)
+    forwarder = Forwarder(tmp_path, network.forwarder)
+    forwarder.write(base(ports=[PORT]))
+    with pytest.raises(CommandError, match=r'ports\[0\] "external": .* has 2 receive queues'):
+        run(*forwarder.command, timeout_s=20)
