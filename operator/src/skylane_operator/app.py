@@ -50,7 +50,7 @@ class Operator:
         marks.bind(self.cluster.load_balancers)
         self.agents = Agents(self.queue.mark)
         events = EventWriter(client, socket.gethostname())
-        self.status = StatusWriter(client, self.cluster.load_balancers, events, self.queue.mark)
+        self.status = StatusWriter(client, self.cluster.load_balancers, events)
         self._server = AgentServer(self.agents, self._identity, self._certificate)
         self._ready = asyncio.Event()
         collector = OperatorCollector(self.cluster, self.agents, self.queue, self.status)

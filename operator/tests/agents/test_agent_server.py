@@ -306,3 +306,13 @@ async def test_a_renewed_certificate_is_shown_to_the_next_agent(operator):
     async with agent(operator) as one:
         await one.hello()
         assert (await one.delta()).sequence == 1
+
+
+async def test_a_pod_that_is_planned_no_longer_is_forgotten_with_its_stream(operator):
+    operator.push(listener("web"))
+    async with agent(operator) as one:
+        await one.hello("b" * 16, {"web": "1" * 16})
+        await eventually(lambda: operator.agents.connection_count() == 1, "the Hello")
+        operator.agents.push(LB, {})
+        assert operator.state.connected
+    await eventually(lambda: not operator.agents.states_of(LB), "the pod to be forgotten")

@@ -1,3 +1,5 @@
+import itertools
+
 from plan_world import load_balancer
 
 from skylane_operator.handlers.marks import Marks
@@ -9,13 +11,15 @@ def listener(service):
     return {"name": "web", "vip": "198.51.100.10", "port": 80, "backends": [{"service": service, "port": 80}]}
 
 
+_versions = itertools.count(1)
+
+
 def body(name, service, placed):
     one = load_balancer(name=name, listeners=[listener(service)])
     conditions = [{"type": "ResourcesAvailable", "status": "True" if placed else "False"}]
-    return {
-        **one.model_dump(mode="json", by_alias=True, exclude={"status"}),
-        "status": {"conditions": conditions},
-    }
+    whole = one.model_dump(mode="json", by_alias=True, exclude={"status"})
+    whole["metadata"] |= {"uid": name, "resourceVersion": str(next(_versions))}
+    return {**whole, "status": {"conditions": conditions}}
 
 
 def world():

@@ -4,9 +4,20 @@ from plan_world import inputs, node
 from skylane_operator.kube.rollout import pod_to_replace
 from skylane_operator.model.kubernetes import Pod, StatefulSet
 from skylane_operator.plan import plan_for
-from skylane_operator.plan.observed import AgentState, Observed
+from skylane_operator.plan.observed import AgentListener, AgentState, Observed
 
 PLAN = plan_for(inputs(replicas=3, nodes=[node("a", nics=9)]))
+
+
+def agent(planned, *, connected=True, base=None, error=None):
+    listeners = {
+        one.name: AgentListener("" if error is not None else one.generation, error or "")
+        for one in planned.listeners
+    }
+    return AgentState(connected, planned.base.generation if base is None else base, listeners)
+
+
+AGENTS = {planned.name: agent(planned) for planned in PLAN.pods}
 
 
 def pod(ordinal, revision="new", *, ready=True, leaving=False):
@@ -26,7 +37,7 @@ def observed(*pods, revision="new", seen=2, agents=None):
             "status": {"observedGeneration": seen, "updateRevision": revision},
         }
     )
-    return Observed({one.metadata.name: one for one in pods}, workload, agents or {})
+    return Observed({one.metadata.name: one for one in pods}, workload, AGENTS | (agents or {}))
 
 
 def replaced(seen):
@@ -46,7 +57,8 @@ def test_nothing_is_replaced_when_nothing_is_stale():
         ([pod(0), pod(1, "old"), pod(2, ready=False)], None),  # another one does not serve
         ([pod(0), pod(1, "old")], None),  # another one is missing
         ([pod(0, "old"), pod(1, "old", ready=False), pod(2)], "demo-skylane-1"),  # it serves nobody anyway
-        ([pod(0, "old"), pod(1, "old", ready=False), pod(2, "old", ready=False)], None),
+        ([pod(0, "old"), pod(1, "old", ready=False), pod(2, "old", ready=False)], "demo-skylane-1"),
+        ([pod(0, "old", ready=False), pod(1, ready=False), pod(2, ready=False)], "demo-skylane-0"),
         ([pod(0, leaving=True), pod(1, "old"), pod(2)], None),  # the last one is still on its way out
     ],
 )
@@ -58,8 +70,27 @@ def test_a_template_that_the_controller_has_not_seen_makes_nobody_stale():
     assert replaced(observed(pod(0, "old"), pod(1, "old"), pod(2, "old"), seen=1)) is None
 
 
+@pytest.mark.parametrize(
+    ("other", "name"),
+    [
+        (agent(PLAN.pods[1]), "demo-skylane-0"),
+        (agent(PLAN.pods[1], connected=False), None),
+        (agent(PLAN.pods[1], base=""), None),
+        (agent(PLAN.pods[1], error=""), None),  # it has not taken its listener yet
+        (agent(PLAN.pods[1], error="line 7: no"), "demo-skylane-0"),  # nor will it: waiting mends nothing
+    ],
+)
+def test_a_pod_that_serves_waits_for_the_others_to_be_programmed(other, name):
+    assert replaced(observed(pod(0, "old"), pod(1), pod(2), agents={"demo-skylane-1": other})) == name
+
+
 def test_a_forwarder_with_other_addresses_than_planned_is_stale():
-    base = PLAN.pods[1].base.generation
-    for running, name in ((base, None), ("f" * 16, "demo-skylane-1"), ("", None)):
-        agents = {"demo-skylane-1": AgentState(connected=True, base_generation=running)}
+    planned = PLAN.pods[1]
+    for running, name in ((planned.base.generation, None), ("f" * 16, planned.name), ("", None)):
+        agents = {planned.name: agent(planned, base=running)}
         assert replaced(observed(pod(0), pod(1), pod(2), agents=agents)) == name
+
+
+def test_two_with_other_addresses_do_not_wait_for_one_another():
+    agents = {planned.name: agent(planned, base="f" * 16) for planned in PLAN.pods}
+    assert replaced(observed(pod(0), pod(1), pod(2), agents=agents)) == "demo-skylane-0"

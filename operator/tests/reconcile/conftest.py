@@ -10,16 +10,17 @@ from skylane_operator.kube.client import KubeClient
 @pytest.fixture(scope="session")
 def control_plane():
     """An API server with the controllers that make pods of a StatefulSet, our CRDs and one node with room."""
-    with api_server(controller_manager=True) as server:
+    with api_server() as server:
+        # Nobody plays the kubelet: without this the node would be found dead after a minute.
+        server.start_controller_manager("--controllers=*,-node-lifecycle-controller")
         for definition in crds():
             server.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
         server.kubectl("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
         server.request("POST", "/api/v1/nodes", node())
-        server.request(
-            "PUT",
-            f"/api/v1/nodes/{NODE}/status",
-            {**node(), **server.request("GET", f"/api/v1/nodes/{NODE}") | {"status": node()["status"]}},
-        )
+        path = f"/api/v1/nodes/{NODE}"
+        # A new node is tainted as not ready until the controller that we left out sees it ready.
+        server.request("PUT", path, server.request("GET", path) | {"spec": {}})
+        server.request("PUT", f"{path}/status", server.request("GET", path) | {"status": node()["status"]})
         yield server
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 import subprocess
 import uuid
 from pathlib import Path
@@ -100,7 +101,7 @@ class World:
         self._stop_operator = None
         self._operator_task = None
         self._agents = {}
-        self._forwarders = []
+        self._forwarders = {}
         api.request("POST", "/api/v1/namespaces", {"metadata": {"name": self.namespace}})
         attachment = {"apiVersion": "k8s.cni.cncf.io/v1", "kind": "NetworkAttachmentDefinition"}
         self.create(
@@ -242,13 +243,21 @@ class World:
     def start_forwarder(self, pod):
         """skylane-fwd in a network namespace of its own that has the interface net1, as Multus would give it."""
         forwarder = Forwarder(self.pod_folder(pod))
-        self._forwarders.append(forwarder)
+        self._forwarders[pod] = forwarder
         return forwarder
+
+    async def end_pod(self, pod):
+        """End the pod's agent and forwarder, and with them its files."""
+        if pod in self._agents:
+            await self.stop_agent(pod)
+        if pod in self._forwarders:
+            self._forwarders.pop(pod).stop()
+        shutil.rmtree(self.folder / pod, ignore_errors=True)
 
     async def aclose(self):
         for pod in list(self._agents):
             await self.stop_agent(pod)
-        for forwarder in self._forwarders:
+        for forwarder in self._forwarders.values():
             forwarder.stop()
         if self.operator is not None:
             await self.stop_operator()

@@ -98,30 +98,6 @@ async def test_a_disruption_budget_goes_with_its_second_replica(world):
     await eventually(lambda: world.get(*SETS)["spec"]["replicas"] == 1, "the scale-in")
 
 
-async def test_pods_are_replaced_one_at_a_time(world):
-    await serving(world, replicas=2)
-    before = {
-        name: (await world.until_pod(name))["metadata"]["uid"]
-        for name in ("edge-skylane-0", "edge-skylane-1")
-    }
-
-    async def until_replaced(name):
-        def new():
-            pods = world.api.request("GET", world.path("v1", "pods"))["items"]
-            return any(
-                pod["metadata"]["name"] == name and pod["metadata"]["uid"] != before[name] for pod in pods
-            )
-
-        await eventually(new, f"{name} to be replaced", 20)
-
-    world.change(*OURS, lambda body: body["spec"]["dataplane"].update(maxFlowsPerWorker=2048))
-    await until_replaced("edge-skylane-0")
-    await world.until_condition("DataplaneReady", "False")
-    assert (await world.until_pod("edge-skylane-1"))["metadata"]["uid"] == before["edge-skylane-1"]
-    world.set_ready("edge-skylane-0")
-    await until_replaced("edge-skylane-1")
-
-
 async def test_an_address_goes_to_the_next_when_its_owner_goes(world):
     add_service(world)
     world.add_load_balancer("older", octet=240)

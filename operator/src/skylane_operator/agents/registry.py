@@ -36,6 +36,7 @@ class Agents:
     def __init__(self, changed: Callable[[Key], None]) -> None:
         self._changed = changed
         self._pods: dict[Key, Pod] = {}
+        self._by_load_balancer: dict[Key, set[Key]] = {}
 
     def push(self, load_balancer: Key, snapshots: Mapping[str, PodSnapshot]) -> None:
         """Make these (by pod name) what the agents of the LoadBalancer shall have; only what differs is sent."""
@@ -92,6 +93,9 @@ class Agents:
         if entry is None or entry.peer is not peer:
             return
         entry.peer = None
+        if entry.desired is None:
+            self._remove(pod)  # planned no longer, or not yet: its next Hello tells everything
+            return
         entry.state = AgentState(
             connected=False, base_generation=entry.state.base_generation, listeners=entry.state.listeners
         )
@@ -111,14 +115,24 @@ class Agents:
         return total
 
     def _pod(self, key: Key, load_balancer: Key) -> Pod:
-        return self._pods.setdefault(key, Pod(load_balancer))
+        if key not in self._pods:
+            self._pods[key] = Pod(load_balancer)
+            self._by_load_balancer.setdefault(load_balancer, set()).add(key)
+        return self._pods[key]
 
     def _keys_of(self, load_balancer: Key) -> list[Key]:
-        return sorted(key for key, pod in self._pods.items() if pod.load_balancer == load_balancer)
+        return sorted(self._by_load_balancer.get(load_balancer, ()))
 
     def _forget_pod(self, key: Key) -> None:
         # An agent that is still there keeps its entry, so that it is served again should its pod be planned again.
         if self._pods[key].peer is None:
-            del self._pods[key]
+            self._remove(key)
         else:
             self._pods[key].desired = None
+
+    def _remove(self, key: Key) -> None:
+        load_balancer = self._pods.pop(key).load_balancer
+        siblings = self._by_load_balancer[load_balancer]
+        siblings.discard(key)
+        if not siblings:
+            del self._by_load_balancer[load_balancer]

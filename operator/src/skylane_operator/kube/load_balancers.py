@@ -4,6 +4,7 @@ Kopf watches them and wakes us; what an event carries is not kept. A key that wa
 all are listed again every minute: Kopf never tells of an object that was deleted while its own watch was down.
 """
 
+from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from ipaddress import IPv4Address
@@ -19,6 +20,8 @@ from skylane_operator.plan import Claims, Rejected, claims_for, load_balancer_fr
 
 Json = dict[str, Any]
 
+MAX_DELETED = 1000
+
 
 @dataclass(frozen=True, slots=True)
 class Stored:
@@ -27,6 +30,7 @@ class Stored:
     key: Key
     uid: str
     generation: int
+    version: int
     status: Json
     parsed: LoadBalancer | tuple[Rejected, ...]
     claims: Claims | None
@@ -51,6 +55,7 @@ def stored_from(body: Json) -> Stored:
         key=Key(metadata["namespace"], metadata["name"]),
         uid=metadata["uid"],
         generation=metadata["generation"],
+        version=int(metadata["resourceVersion"]),
         status=body.get("status") or {},
         parsed=parsed,
         claims=claims_for(parsed) if isinstance(parsed, LoadBalancer) else None,
@@ -81,6 +86,8 @@ class LoadBalancers:
     ) -> None:
         self._client, self._namespaces, self._contested = client, namespaces or ("",), contested
         self._stale: set[Key] = set()
+        # uids, which never come again; an answer cannot be late for longer than a thousand deletions take
+        self._deleted: deque[str] = deque(maxlen=MAX_DELETED)
         self._store: Store[Stored] = Store(
             {
                 "service": _services,
@@ -99,7 +106,7 @@ class LoadBalancers:
         self._stale.add(key)
 
     async def read(self, key: Key) -> Stored | None:
-        """The object, or None if there is none. Raises ApiError if it had to be read and could not be."""
+        """Return the object, or None if there is none. Raises ApiError if it had to be read and could not be."""
         if key in self._stale:
             self._stale.discard(key)
             try:
@@ -111,17 +118,48 @@ class LoadBalancers:
                 raise
         return self._store.get(key)
 
-    def keep(self, body: Json) -> Stored:
-        """Remember an answer of the API server."""
+    def keep(self, body: Json) -> Stored | None:
+        """Remember an answer of the API server; returns what is known then.
+
+        Answers may come late: one that is older than what is known changes nothing, nor does one that speaks of an
+        object which has been found deleted since. resourceVersions of one kind are ordered (KEP-5504).
+        """
         stored = stored_from(body)
-        self._put(stored)
+        known = self._store.get(stored.key)
+        if stored.uid in self._deleted or (known and known.version > stored.version):
+            return known
+        self._tell_rivals(self._store.put(stored.key, stored), stored)
         return stored
 
-    def _put(self, stored: Stored) -> None:
-        self._tell_rivals(self._store.put(stored.key, stored), stored)
+    async def refresh(self) -> set[Key]:
+        """List all; returns the keys of those that are new, differ or have vanished. Raises ApiError."""
+        changed: set[Key] = set()
+        for namespace in self._namespaces:
+            bodies, version = await self._listed(namespace)
+            before = {key: self._store.get(key) for key in self._store}
+            listed = {stored.key for stored in map(self.keep, bodies) if stored is not None}
+            changed |= {key for key in listed if self._store.get(key) != before.get(key)}
+            for key, stored in before.items():
+                in_scope = not namespace or key.namespace == namespace
+                if stored and in_scope and key not in listed and stored.version <= version:
+                    self._drop(key)
+                    changed.add(key)
+        return changed
+
+    async def _listed(self, namespace: str) -> tuple[list[Json], int]:
+        """All objects, and the version of the state that they are."""
+        bodies: list[Json] = []
+        version = 0
+        async for page in self._client.pages(LOAD_BALANCER.collection_path(namespace)):
+            bodies += page["items"]
+            version = int(page["metadata"]["resourceVersion"])
+        return bodies, version
 
     def _drop(self, key: Key) -> None:
-        self._tell_rivals(self._store.drop(key), None)
+        before = self._store.drop(key)
+        if before is not None:
+            self._deleted.append(before.uid)
+            self._tell_rivals(before, None)
 
     def _tell_rivals(self, before: Stored | None, after: Stored | None) -> None:
         claims = [one.claims if one else None for one in (before, after)]
@@ -129,21 +167,6 @@ class LoadBalancers:
             return
         for rival in {rival.key for one in (before, after) if one for rival in self.sharing_addresses(one)}:
             self._contested(rival)
-
-    async def refresh(self) -> set[Key]:
-        """List all; returns the keys of those that are new, differ or have vanished. Raises ApiError."""
-        before = {key: self._store.get(key) for key in self._store}
-        now = [stored_from(body) for namespace in self._namespaces for body in await self._listed(namespace)]
-        for stored in now:
-            self._put(stored)
-        changed = {stored.key for stored in now if before.pop(stored.key, None) != stored}
-        for key in before:
-            self._drop(key)
-        return changed | set(before)
-
-    async def _listed(self, namespace: str) -> list[Json]:
-        pages = self._client.pages(LOAD_BALANCER.collection_path(namespace))
-        return [body async for page in pages for body in page["items"]]
 
     def using_service(self, service: Key) -> list[Key]:
         """Those that refer to the Service."""

@@ -9,6 +9,7 @@ from skylane_operator.kube.resource import POD
 from skylane_operator.model.kubernetes import Pod
 from skylane_operator.plan import Plan
 from skylane_operator.plan.observed import Observed
+from skylane_operator.plan.types import PodPlan
 
 _REVISION_LABEL = "controller-revision-hash"
 
@@ -16,27 +17,43 @@ _log = logging.getLogger(__name__)
 
 
 def pod_to_replace(plan: Plan, observed: Observed) -> Pod | None:
-    """The stale pod that may be deleted now, if there is one.
+    """Choose the stale pod that may be deleted now, if there is one.
 
-    A pod is stale when the StatefulSet would make it differently now, or when its forwarder runs another base than planned
-    (addresses are no part of the template). One that does not serve anyway goes first.
+    A pod is stale when the StatefulSet would make it differently now, or when its forwarder runs another base
+    than planned (addresses are no part of the template). One that serves nobody anyway goes first, whatever
+    state the others are in; one that serves goes when every other pod does.
     """
     workload = observed.stateful_set
     if not plan.deployable or workload is None or not workload.status.update_revision:
         return None
     if workload.status.observed_generation < workload.metadata.generation:
         return None  # its update revision is still that of the template before
-    stale = [
-        pod
-        for pod in observed.pods.values()
-        if _is_stale(pod, plan, observed, workload.status.update_revision)
-    ]
+    if any(pod.metadata.deletion_timestamp for pod in observed.pods.values()):
+        return None  # one at a time
+    revision = workload.status.update_revision
+    stale = [pod for pod in observed.pods.values() if _is_stale(pod, plan, observed, revision)]
     stale.sort(key=lambda pod: (pod.is_ready, pod.metadata.name))
-    if not stale or any(pod.metadata.deletion_timestamp for pod in observed.pods.values()):
+    if not stale:
         return None
-    others = [pod for pod in observed.pods.values() if pod.metadata.name != stale[0].metadata.name]
-    complete = len(others) >= plan.load_balancer.spec.replicas - 1
-    return stale[0] if complete and all(pod.is_ready for pod in others) else None
+    return stale[0] if not stale[0].is_ready or _others_serve(stale[0], plan, observed) else None
+
+
+def _others_serve(pod: Pod, plan: Plan, observed: Observed) -> bool:
+    """Whether every other pod that is wanted is Ready and its forwarder has taken every listener, or refused it."""
+    others = [other for other in plan.pods if other.name != pod.metadata.name]
+    wanted = plan.load_balancer.spec.replicas - 1
+    return len(others) >= wanted and all(_serves(other, observed) for other in others)
+
+
+def _serves(planned: PodPlan, observed: Observed) -> bool:
+    pod, agent = observed.pods.get(planned.name), observed.agents.get(planned.name)
+    if pod is None or not pod.is_ready or agent is None or not agent.connected or not agent.base_generation:
+        return False
+    for listener in planned.listeners:
+        running = agent.listeners.get(listener.name)
+        if running is None or (running.generation != listener.generation and not running.error):
+            return False
+    return True
 
 
 def _is_stale(pod: Pod, plan: Plan, observed: Observed, revision: str) -> bool:

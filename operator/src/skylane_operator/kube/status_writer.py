@@ -6,10 +6,11 @@ change waits a moment, and only what holds then is written.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
-from skylane_operator.errors import ApiError, ApiNotFoundError
+from skylane_operator.backoff import delays
+from skylane_operator.errors import ApiConflictError, ApiError, ApiNotFoundError
 from skylane_operator.kube.client import APPLY, KubeClient
 from skylane_operator.kube.events import EventWriter
 from skylane_operator.kube.load_balancers import LoadBalancers, Stored
@@ -26,17 +27,10 @@ _log = logging.getLogger(__name__)
 
 
 class StatusWriter:
-    """`failed` is called with the key of an object whose status could not be written, to have it reconciled again."""
+    """One task an object that has something to write; see the module."""
 
-    def __init__(
-        self,
-        client: KubeClient,
-        load_balancers: LoadBalancers,
-        events: EventWriter,
-        failed: Callable[[Key], None],
-    ) -> None:
-        self._client, self._load_balancers = client, load_balancers
-        self._events, self._failed = events, failed
+    def __init__(self, client: KubeClient, load_balancers: LoadBalancers, events: EventWriter) -> None:
+        self._client, self._load_balancers, self._events = client, load_balancers, events
         self._wanted: dict[Key, tuple[Stored, Json]] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self.writes = 0
@@ -63,19 +57,27 @@ class StatusWriter:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _flush(self, key: Key) -> None:
+        waits = delays()
         try:
             await asyncio.sleep(SETTLE_S)
             while key in self._wanted:
-                stored, status = self._wanted.pop(key)
-                await self._patch(stored, status)
-                await asyncio.sleep(INTERVAL_S)
-        except ApiNotFoundError:
-            _log.debug("%s is gone, so is its status", key)
-        except ApiError as error:
-            _log.warning("status of %s: %s", key, error)
-            self._failed(key)
+                pause_s = await self._attempt(key, waits)
+                await asyncio.sleep(pause_s)
         finally:
             del self._tasks[key]
+
+    async def _attempt(self, key: Key, waits: Iterator[float]) -> float:
+        """Write what is wanted now; seconds until the next write of the object."""
+        stored, status = self._wanted.pop(key)
+        try:
+            await self._patch(stored, status)
+        except (ApiNotFoundError, ApiConflictError):
+            _log.debug("%s is gone, or another object bears its name: so is its status", key)
+        except ApiError as error:
+            _log.warning("status of %s: %s", key, error)
+            self._wanted.setdefault(key, (stored, status))  # unless something newer is there by now
+            return next(waits)
+        return INTERVAL_S
 
     async def _patch(self, stored: Stored, status: Json) -> None:
         metadata = {"name": stored.key.name, "namespace": stored.key.namespace, "uid": stored.uid}
