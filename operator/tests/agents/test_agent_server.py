@@ -28,6 +28,7 @@ class Identity:
     namespace: str = "shop"
     service_account: str = "edge-skylane"
     pod_name: str = "edge-skylane-0"
+    pod_uid: str = "uid-0"
 
 
 IDENTITIES = {

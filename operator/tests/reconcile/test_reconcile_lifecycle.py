@@ -29,6 +29,14 @@ async def serving(world, **kwargs):
     await world.until_condition("DataplaneReady", "True")
 
 
+async def run_pod(world, pod):
+    """What the containers of a pod do; those of a predecessor of the same name end first."""
+    await world.end_pod(pod)
+    world.start_forwarder(pod)
+    world.start_agent(pod)
+    world.set_ready(pod)
+
+
 @contextlib.contextmanager
 def writes_of(client, monkeypatch):
     """Every request but reads that the client makes."""
@@ -96,6 +104,37 @@ async def test_a_disruption_budget_goes_with_its_second_replica(world):
     world.change(*OURS, lambda body: body["spec"].update(replicas=1))
     await eventually(lambda: not budgets(), "the budget to be pruned")
     await eventually(lambda: world.get(*SETS)["spec"]["replicas"] == 1, "the scale-in")
+
+
+async def test_pods_are_replaced_one_at_a_time(world):
+    await serving(world, replicas=2)
+    for ordinal in range(2):
+        await run_pod(world, f"edge-skylane-{ordinal}")
+    await world.until_condition("Ready", "True")
+    before = {
+        name: (await world.until_pod(name))["metadata"]["uid"]
+        for name in ("edge-skylane-0", "edge-skylane-1")
+    }
+
+    async def until_replaced(name):
+        def new():
+            pods = world.api.request("GET", world.path("v1", "pods"))["items"]
+            return any(
+                pod["metadata"]["name"] == name and pod["metadata"]["uid"] != before[name] for pod in pods
+            )
+
+        await eventually(new, f"{name} to be replaced", 20)
+
+    world.change(*OURS, lambda body: body["spec"]["dataplane"].update(maxFlowsPerWorker=2048))
+    await until_replaced("edge-skylane-0")
+    await world.until_condition("DataplaneReady", "False")
+    assert (await world.until_pod("edge-skylane-1"))["metadata"]["uid"] == before["edge-skylane-1"]
+    world.set_ready("edge-skylane-0")
+    await world.until_condition("DataplaneReady", "True")
+    # Ready, but its forwarder is not programmed: what still runs is the agent of its predecessor.
+    assert (await world.until_pod("edge-skylane-1"))["metadata"]["uid"] == before["edge-skylane-1"]
+    await run_pod(world, "edge-skylane-0")
+    await until_replaced("edge-skylane-1")
 
 
 async def test_an_address_goes_to_the_next_when_its_owner_goes(world):

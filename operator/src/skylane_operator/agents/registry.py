@@ -1,7 +1,7 @@
 """What every agent shall have and what it last said: the part of the agents' side that the reconciler talks to."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from skylane_operator.model.key import Key
@@ -24,6 +24,7 @@ class Pod:
     """One pod, known because it is planned or because its agent has called. Flows by listener as last reported."""
 
     load_balancer: Key
+    uid: str = ""  # of the pod whose agent called last
     desired: PodSnapshot | None = None
     state: AgentState = field(default_factory=lambda: AgentState(connected=False))
     peer: Peer | None = None
@@ -63,12 +64,12 @@ class Agents:
         """What the pod shall have, if that is known yet."""
         return self._pods[pod].desired if pod in self._pods else None
 
-    def connected(self, pod: Key, load_balancer: Key, peer: Peer) -> None:
-        """A stream was opened; it replaces an older one of the same pod."""
+    def connected(self, pod: Key, load_balancer: Key, peer: Peer, pod_uid: str) -> None:
+        """A stream was opened; it replaces an older one of a pod of the same name."""
         entry = self._pod(pod, load_balancer)
         if entry.peer is not None:
             entry.peer.supersede()
-        entry.peer = peer
+        entry.peer, entry.uid = peer, pod_uid
 
     def said(
         self, pod: Key, peer: Peer, base_generation: str, listeners: Mapping[str, AgentListener]
@@ -77,7 +78,9 @@ class Agents:
         entry = self._pods.get(pod)
         if entry is None or entry.peer is not peer:
             return
-        state = AgentState(connected=True, base_generation=base_generation, listeners=listeners)
+        state = AgentState(
+            connected=True, base_generation=base_generation, listeners=listeners, pod_uid=entry.uid
+        )
         if state != entry.state:
             entry.state = state
             self._changed(entry.load_balancer)
@@ -96,9 +99,7 @@ class Agents:
         if entry.desired is None:
             self._remove(pod)  # planned no longer, or not yet: its next Hello tells everything
             return
-        entry.state = AgentState(
-            connected=False, base_generation=entry.state.base_generation, listeners=entry.state.listeners
-        )
+        entry.state = replace(entry.state, connected=False)
         self._changed(entry.load_balancer)
 
     def connection_count(self) -> int:

@@ -58,6 +58,10 @@ class PodIdentity(Protocol):
     def pod_name(self) -> str:
         """Of the pod."""
 
+    @property
+    def pod_uid(self) -> str:
+        """Of the pod; a later pod of the same name has another."""
+
 
 Review = Callable[[str], Awaitable[PodIdentity | None]]
 
@@ -123,7 +127,7 @@ class AgentServer(forwarder_pb2_grpc.ForwarderServicer):
             return
         hello = await _first(messages)
         pod, load_balancer = _checked(hello, identity)
-        session = Session(self._agents, pod, load_balancer)
+        session = Session(self._agents, pod, load_balancer, identity.pod_uid)
         session.open(hello)
         _log.info("agent %s connected, version %s", pod, hello.version)
         try:

@@ -43,8 +43,8 @@ class Session:
     Not thread-safe: all methods run in one event loop.
     """
 
-    def __init__(self, agents: Agents, pod: Key, load_balancer: Key) -> None:
-        self._agents, self._pod, self._load_balancer = agents, pod, load_balancer
+    def __init__(self, agents: Agents, pod: Key, load_balancer: Key, pod_uid: str) -> None:
+        self._agents, self._pod, self._load_balancer, self._pod_uid = agents, pod, load_balancer, pod_uid
         self._wake = asyncio.Event()
         self._acked = asyncio.Event()
         self._superseded = False
@@ -67,7 +67,7 @@ class Session:
 
     def open(self, hello: pb.Hello) -> None:
         """Take the agent's first word and make this the pod's stream."""
-        self._agents.connected(self._pod, self._load_balancer, self)
+        self._agents.connected(self._pod, self._load_balancer, self, self._pod_uid)
         self._take(hello.base_generation, listeners_in(hello.listeners))
         self._wake.set()
 

@@ -178,10 +178,16 @@ class Cluster:
     def observed_for(self, key: Key, agents: Mapping[str, AgentState]) -> Observed:
         """What there is of it: its pods, its StatefulSet and, by pod name, its agents."""
         sets = self.owned[STATEFUL_SET.kind].by("load_balancer", key)
+        pods = {pod.metadata.name: pod for pod in self.pods.by("forwarder", key)}
         return Observed(
-            pods={pod.metadata.name: pod for pod in self.pods.by("forwarder", key)},
+            pods=pods,
             stateful_set=sets[0].stateful_set if sets else None,
-            agents=agents,
+            # An agent may outlive its pod for a while; its words are not those of the pod's successor.
+            agents={
+                name: agent
+                for name, agent in agents.items()
+                if name in pods and agent.pod_uid == pods[name].metadata.uid
+            },
         )
 
     def _slice_changed(self, _key: Key, old: EndpointSlice | None, new: EndpointSlice | None) -> None:

@@ -16,11 +16,15 @@ class AgentListener:
 
 @dataclass(frozen=True, slots=True)
 class AgentState:
-    """The last word of one agent. `base_generation` is empty while the forwarder has no base."""
+    """The last word of one agent. `base_generation` is empty while the forwarder has no base.
+
+    `pod_uid` is that of the pod that it runs in.
+    """
 
     connected: bool
     base_generation: str = ""
     listeners: Mapping[str, AgentListener] = field(default_factory=dict)
+    pod_uid: str = ""
 
 
 @dataclass(frozen=True, slots=True)
