@@ -39,6 +39,8 @@ class Reconciler:
         stored = await self.cluster.load_balancers.read(key)
         if stored is None:
             self._forget(key)
+        elif stored.ending:
+            return  # what we apply now the garbage collector would have to delete again, for ever
         elif isinstance(stored.parsed, LoadBalancer):
             await self._serve(stored, stored.parsed)
         else:

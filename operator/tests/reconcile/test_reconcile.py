@@ -132,3 +132,15 @@ async def test_agent_with_the_token_of_another_pod_is_refused(world):
     await eventually(lambda: world.agent_state("edge-skylane-1").connected, "the rightful agent", 20)
     assert not world.agent_state(POD).connected
     assert not listener_file(world).exists()
+
+
+async def test_foreground_deletion_ends(world):
+    """What is deleted first must not be made again while its owner still waits for it."""
+    await programmed(world)
+    path = world.path("skylane.dev/v1alpha1", "loadbalancers", "edge")
+    world.api.request("DELETE", path, {"propagationPolicy": "Foreground"})
+
+    def gone():
+        return not world.api.request("GET", world.path("skylane.dev/v1alpha1", "loadbalancers"))["items"]
+
+    await eventually(gone, "the end of the LoadBalancer", 20)

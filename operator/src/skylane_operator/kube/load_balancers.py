@@ -34,6 +34,7 @@ class Stored:
     status: Json
     parsed: LoadBalancer | tuple[Rejected, ...]
     claims: Claims | None
+    ending: bool = False  # deleted, but kept until its dependents are gone (foreground deletion)
 
     @property
     def addresses(self) -> frozenset[IPv4Address]:
@@ -59,6 +60,7 @@ def stored_from(body: Json) -> Stored:
         status=body.get("status") or {},
         parsed=parsed,
         claims=claims_for(parsed) if isinstance(parsed, LoadBalancer) else None,
+        ending="deletionTimestamp" in metadata,
     )
 
 
