@@ -7,13 +7,9 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("SKYLANE_FWD", ROOT / "build/fwd/dpdk/skylane-fwd"))
 BASE_GENERATION = "ba5e" * 4
-
-needs_forwarder = pytest.mark.skipif(not BINARY.exists(), reason=f"{BINARY} is not built")
 
 
 def write_base(config_dir: Path) -> None:

@@ -2,7 +2,7 @@ import json
 import subprocess
 
 from agent_cases import base, listener
-from agent_forwarder import BINARY, needs_forwarder
+from agent_forwarder import BINARY
 
 from skylane_agent.config_dir import ConfigDir
 from skylane_agent.config_files import base_file, listener_file
@@ -49,7 +49,6 @@ def test_fields_of_a_port_that_are_not_set_are_left_out():
     assert {"interface", "gateway"}.isdisjoint(base_file(message)["ports"][0])
 
 
-@needs_forwarder
 def test_the_forwarder_accepts_what_the_agent_writes(tmp_path):
     config_dir = ConfigDir(tmp_path)
     config_dir.prepare()

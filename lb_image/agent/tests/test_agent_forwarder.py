@@ -6,7 +6,7 @@ import json
 
 import pytest
 from agent_cases import listener
-from agent_forwarder import BASE_GENERATION, needs_forwarder, running_forwarder, write_base
+from agent_forwarder import BASE_GENERATION, running_forwarder, write_base
 from agent_operator import until
 
 from skylane_agent.config_dir import ConfigDir
@@ -101,7 +101,6 @@ async def until_state(client, state):
             await asyncio.sleep(0.02)
 
 
-@needs_forwarder
 async def test_the_forwarder_waits_for_its_base_and_then_runs_what_is_there(tmp_path, config_dir):
     client = ForwarderClient(tmp_path / "control.sock")
     with running_forwarder(tmp_path):
@@ -117,7 +116,6 @@ async def test_the_forwarder_waits_for_its_base_and_then_runs_what_is_there(tmp_
     assert status.version
 
 
-@needs_forwarder
 async def test_only_named_listeners_are_loaded_and_a_bad_one_keeps_what_ran(tmp_path, config_dir):
     write_base(config_dir.path)
     client = ForwarderClient(tmp_path / "control.sock")
@@ -134,7 +132,6 @@ async def test_only_named_listeners_are_loaded_and_a_bad_one_keeps_what_ran(tmp_
         assert (await client.load(["web"])).listeners == {"dns": "2" * 16}
 
 
-@needs_forwarder
 async def test_stats_have_drops_workers_and_the_loaded_listeners(tmp_path, config_dir):
     config_dir.write_listeners([listener_file(listener("web", "1" * 16))])
     write_base(config_dir.path)
@@ -149,7 +146,6 @@ async def test_stats_have_drops_workers_and_the_loaded_listeners(tmp_path, confi
     assert stats.neighbours[0].address == "10.77.0.1"
 
 
-@needs_forwarder
 async def test_the_end_of_the_forwarder_is_noticed_at_once(tmp_path, config_dir):
     write_base(config_dir.path)
     client = ForwarderClient(tmp_path / "control.sock")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from agent_cases import listener, settings
-from agent_forwarder import needs_forwarder, running_forwarder, write_base
+from agent_forwarder import running_forwarder, write_base
 from agent_operator import DEADLINE_S, running, until
 
 from skylane_agent.agent import Agent
@@ -70,7 +70,6 @@ async def test_head_has_no_body_and_a_query_is_passed_over(agent):
     assert await get(agent, "/healthz?verbose=1") == (200, "ok\n")
 
 
-@needs_forwarder
 async def test_ready_with_all_metrics_while_the_forwarder_runs(tmp_path, agent):
     assert ConfigDir(tmp_path / "config").write_listeners([listener_file(listener("web", "1" * 16))]) == {}
     write_base(tmp_path / "config")

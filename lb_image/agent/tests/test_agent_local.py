@@ -5,13 +5,11 @@ import contextlib
 import grpc
 import pytest
 from agent_cases import listener, settings
-from agent_forwarder import BASE_GENERATION, needs_forwarder, running_forwarder, write_base
+from agent_forwarder import BASE_GENERATION, running_forwarder, write_base
 from agent_operator import Authority, Operator, running, serving, until, write_credentials
 
 from skylane_agent.agent import Agent
 from skylane_agent.stream import Timing
-
-pytestmark = needs_forwarder
 
 FAST = Timing(load_every_s=0.05, first_delay_s=0.02, longest_delay_s=0.1)
 

@@ -12,8 +12,7 @@ from live.servers import UDP_PORT, running_servers
 
 @pytest.fixture(scope="module")
 def network() -> Iterator[Network]:
-    if os.geteuid() != 0:
-        pytest.skip("network namespaces need root")
+    assert os.geteuid() == 0, "network namespaces need root"
     assert BINARY.exists(), f"{BINARY} is not built"
     with made_network() as network, running_servers(network.servers, SERVERS):
         yield network
