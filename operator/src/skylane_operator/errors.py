@@ -6,6 +6,7 @@ infrastructure and of ourselves::
     SkylaneError
     ├── ApiError                the Kubernetes API refused or failed
     │   ├── ApiConflictError    somebody else owns the field, or the object changed meanwhile: read again and retry
+    │   ├── ForeignObjectError  an object that we did not make bears the name of one that we would make
     │   ├── ApiNotFoundError    the object, or its kind, does not exist
     │   ├── ApiExpiredError     what a list or watch shall go on from is too old (410): list again
     │   └── ApiUnavailableError no answer, or 429 / 5xx: retry later
@@ -30,6 +31,10 @@ class ApiError(SkylaneError):
 
 class ApiConflictError(ApiError):
     """Another writer owns the field, or the object changed meanwhile."""
+
+
+class ForeignObjectError(ApiError):
+    """An object that we did not make bears the name of one that we would make; it is left as it is."""
 
 
 class ApiNotFoundError(ApiError):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from skylane_operator.agents.registry import Agents
+from skylane_operator.errors import ForeignObjectError
 from skylane_operator.kube.apply import Applier
 from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.cluster import Cluster
@@ -50,11 +51,15 @@ class Reconciler:
     async def _serve(self, stored: Stored, load_balancer: LoadBalancer) -> None:
         plan = plan_for(self.cluster.inputs_for(stored, load_balancer))
         self._push(plan)
+        obstacle = ""
         try:
             await self._apply(plan, stored.uid)
+        except ForeignObjectError as error:
+            obstacle = str(error)
+            raise
         finally:
             # Also when the API server refused something: what is true of the rest is told all the same.
-            observed = self.cluster.observed_for(plan.key, self.agents.states_of(plan.key))
+            observed = self.cluster.observed_for(plan.key, self.agents.states_of(plan.key), obstacle)
             self.status.write(stored, status_for(plan, observed, stored.status, self.now()))
         await replace_stale_pod(self.client, plan, observed)
 

@@ -144,3 +144,22 @@ async def test_foreground_deletion_ends(world):
         return not world.api.request("GET", world.path("skylane.dev/v1alpha1", "loadbalancers"))["items"]
 
     await eventually(gone, "the end of the LoadBalancer", 20)
+
+
+async def test_object_of_somebody_else_is_left_as_it_is(world):
+    theirs = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "edge-skylane"},
+        "data": {"a": "b"},
+    }
+    before = world.create("v1", "configmaps", theirs)
+    add_service(world)
+    world.add_load_balancer()
+    await world.start_operator()
+    found = await world.until_condition("DataplaneReady", "False", "NameTaken")
+    assert f"ConfigMap {world.namespace}/edge-skylane" in found["message"]
+    after = world.get("v1", "configmaps", "edge-skylane")
+    assert after["metadata"]["resourceVersion"] == before["metadata"]["resourceVersion"]
+    world.delete("v1", "configmaps", "edge-skylane")
+    await world.until_pod(POD)

@@ -3,7 +3,7 @@
 import logging
 from typing import Any
 
-from skylane_operator.errors import ApiNotFoundError
+from skylane_operator.errors import ApiNotFoundError, ForeignObjectError
 from skylane_operator.kube.client import APPLY, KubeClient
 from skylane_operator.kube.owned import Owned, digest, owned_from
 from skylane_operator.kube.resource import OWNED, Resource
@@ -30,11 +30,13 @@ class Applier:
         self._applied: dict[tuple[str, Key], tuple[str, str]] = {}  # to digest of ours, fingerprint of theirs
 
     async def apply(self, objects: list[Json]) -> None:
-        """Make the objects what they shall be. Raises ApiError."""
+        """Make the objects what they shall be. Raises ApiError; ForeignObjectError before anything of others is touched."""
         for body in objects:
             resource, key = _BY_KIND[body["kind"]], _key_of(body)
             wanted = digest(body)
             live = self._stores[resource.kind].get(key)
+            if live is None:
+                await self._refuse_foreign(resource, key, body["metadata"]["ownerReferences"][0]["uid"])
             if live is None or self._applied.get((resource.kind, key)) != (wanted, live.fingerprint):
                 result = owned_from(await self._patch(resource, key, body))
                 self._applied[resource.kind, key] = (wanted, result.fingerprint)
@@ -55,6 +57,18 @@ class Applier:
         for kind, store in self._stores.items():
             for key in store.keys_by("load_balancer", owner):
                 self._applied.pop((kind, key), None)
+
+    async def _refuse_foreign(self, resource: Resource, key: Key, owner_uid: str) -> None:
+        """Before an object is made: forced apply would take over whatever bears the name."""
+        try:
+            there = owned_from(await self._client.request("GET", resource.path(key)))
+        except ApiNotFoundError:
+            return
+        if there.owner_uid != owner_uid:
+            raise ForeignObjectError(
+                f"{resource.kind} {key} exists and is not of this LoadBalancer; rename or delete it, or give the "
+                "LoadBalancer another name"
+            )
 
     async def _patch(self, resource: Resource, key: Key, body: Json) -> Json:
         # Every field of these objects that we name is ours: force takes it back from whoever changed it.

@@ -175,7 +175,7 @@ class Cluster:
             other_claims=tuple(other.claims for other in others if other.claims is not None),
         )
 
-    def observed_for(self, key: Key, agents: Mapping[str, AgentState]) -> Observed:
+    def observed_for(self, key: Key, agents: Mapping[str, AgentState], obstacle: str = "") -> Observed:
         """What there is of it: its pods, its StatefulSet and, by pod name, its agents."""
         sets = self.owned[STATEFUL_SET.kind].by("load_balancer", key)
         pods = {pod.metadata.name: pod for pod in self.pods.by("forwarder", key)}
@@ -188,6 +188,7 @@ class Cluster:
                 for name, agent in agents.items()
                 if name in pods and agent.pod_uid == pods[name].metadata.uid
             },
+            obstacle=obstacle,
         )
 
     def _slice_changed(self, _key: Key, old: EndpointSlice | None, new: EndpointSlice | None) -> None:

@@ -29,8 +29,12 @@ class AgentState:
 
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """Pods (this LoadBalancer's only) and agents by pod name; the StatefulSet if it exists."""
+    """Pods (this LoadBalancer's only) and agents by pod name; the StatefulSet if it exists.
+
+    `obstacle` says why pods cannot be made or changed; empty while nothing is in the way.
+    """
 
     pods: Mapping[str, Pod] = field(default_factory=dict)
     stateful_set: StatefulSet | None = None
     agents: Mapping[str, AgentState] = field(default_factory=dict)
+    obstacle: str = ""

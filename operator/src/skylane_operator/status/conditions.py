@@ -76,6 +76,8 @@ def _resources_available(plan: Plan, _observed: Observed) -> Verdict:
 
 
 def _dataplane_ready(plan: Plan, observed: Observed) -> Verdict:
+    if observed.obstacle:
+        return _false("DataplaneReady", "NameTaken", observed.obstacle)
     wanted = plan.load_balancer.spec.replicas
     ready = ready_pods(plan, observed)
     pending = {name: pod for name, pod in observed.pods.items() if pod.status.phase == "Pending"}
