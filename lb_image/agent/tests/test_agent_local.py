@@ -11,7 +11,7 @@ from agent_operator import Authority, Operator, running, serving, until, write_c
 from skylane_agent.agent import Agent
 from skylane_agent.stream import Timing
 
-FAST = Timing(load_every_s=0.05, first_delay_s=0.02, longest_delay_s=0.1)
+FAST = Timing(load_every_s=0.05, first_delay_s=0.02, longest_delay_s=0.1, refused_delay_s=0.1)
 
 
 @pytest.fixture

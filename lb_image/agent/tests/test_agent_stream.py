@@ -10,7 +10,7 @@ from skylane_agent.agent import Agent
 from skylane_agent.stream import Timing
 
 # Everything faster than in a pod, so that a test of reconnecting takes well under a second.
-FAST = Timing(load_every_s=0.05, first_delay_s=0.02, longest_delay_s=0.1)
+FAST = Timing(load_every_s=0.05, first_delay_s=0.02, longest_delay_s=0.1, refused_delay_s=0.1)
 
 
 @pytest.fixture(scope="module")

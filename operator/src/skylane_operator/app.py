@@ -33,6 +33,8 @@ TLS_SECRET = "skylane-operator-tls"  # noqa: S105 - its name
 GRPC_PORT = 9443
 RELIST_S = 60.0
 RENEW_CHECK_S = 3600.0
+# Agents dial again within 5 s. Until then the status of before is the best that is known of their pods.
+SETTLE_S = 10.0
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +46,7 @@ class Operator:
         self._settings, self._client = settings, client
         self._files: dict[str, bytes] = {}
         self._address = ""
+        self._settled = False
         self.queue = DirtyQueue(self._reconcile)
         marks = Marks(self.queue.mark)
         self.cluster = Cluster(client, settings.watch_namespaces, marks)
@@ -62,6 +65,7 @@ class Operator:
             applier=Applier(client, self.cluster.owned),
             status=self.status,
             settings=self._render_settings,
+            settled=lambda: self._settled,
             now=lambda: datetime.now(UTC),
         )
         self.grpc_port = self.http_port = 0
@@ -96,8 +100,15 @@ class Operator:
             await self.cluster.synced()
             group.create_task(self.queue.run())
             group.create_task(self._relist_forever())
+            group.create_task(self._settle())
             self._ready.set()
             _log.info("ready: %d LoadBalancers", len(self.cluster.load_balancers.all()))
+
+    async def _settle(self) -> None:
+        await asyncio.sleep(SETTLE_S)
+        self._settled = True
+        for key in self.cluster.load_balancers.all():
+            self.queue.mark(key)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await self._ready.wait()

@@ -20,12 +20,15 @@ from skylane_operator.model.load_balancer import LoadBalancer
 from skylane_operator.plan import Plan, plan_for
 from skylane_operator.render import RenderSettings, objects_for
 from skylane_operator.snapshot import snapshot_for
-from skylane_operator.status import rejected_status_for, status_for
+from skylane_operator.status import agents_awaited, rejected_status_for, status_for
 
 
 @dataclass(frozen=True, slots=True)
 class Reconciler:
-    """`settings` is asked each time: the CA in it may be replaced while we run."""
+    """`settings` is asked each time: the CA in it may be replaced while we run.
+
+    `settled` tells whether every agent has had time to dial since we started.
+    """
 
     client: KubeClient
     cluster: Cluster
@@ -33,6 +36,7 @@ class Reconciler:
     applier: Applier
     status: StatusWriter
     settings: Callable[[], RenderSettings]
+    settled: Callable[[], bool]
     now: Callable[[], datetime]
 
     async def reconcile(self, key: Key) -> None:
@@ -60,7 +64,8 @@ class Reconciler:
         finally:
             # Also when the API server refused something: what is true of the rest is told all the same.
             observed = self.cluster.observed_for(plan.key, self.agents.states_of(plan.key), obstacle)
-            self.status.write(stored, status_for(plan, observed, stored.status, self.now()))
+            if self.settled() or not agents_awaited(plan, observed):
+                self.status.write(stored, status_for(plan, observed, stored.status, self.now()))
         await replace_stale_pod(self.client, plan, observed)
 
     def _push(self, plan: Plan) -> None:

@@ -91,6 +91,20 @@ async def test_restarted_operator_disturbs_nothing(world):
     assert listener_file(world).stat().st_mtime_ns != written
 
 
+async def test_restarted_operator_tells_no_trouble_while_agents_dial(world):
+    await programmed(world)
+    conditions = world.load_balancer()["status"]["conditions"]
+    await world.stop_operator()
+    await world.stop_agent(POD)
+    await world.start_operator()
+    operator = world.operator
+    looked = lambda: operator.queue.handled and not len(operator.queue) and not len(operator.status)  # noqa: E731
+    await eventually(looked, "the first look")
+    assert world.load_balancer()["status"]["conditions"] == conditions
+    # An agent that stays away is told all the same.
+    await world.until_condition("Programmed", "False", "AgentNotConnected")
+
+
 async def test_killed_forwarder_starts_from_the_directory(world):
     forwarder = await programmed(world)
     generation = world.agent_state(POD).listeners["web"].generation

@@ -39,7 +39,8 @@ class Timing:
     keepalive_timeout_s: float = 5.0
     write_timeout_s: float = 20.0
     first_delay_s: float = 0.2
-    longest_delay_s: float = 30.0
+    longest_delay_s: float = 5.0
+    refused_delay_s: float = 30.0
     proven_s: float = 30.0  # a stream that lived this long starts the delays anew
 
 
@@ -75,7 +76,7 @@ class OperatorStream:
             if self._progress or asyncio.get_running_loop().time() - started_s > self._timing.proven_s:
                 waits = self._delays()
             # Nothing but another pod or another operator mends a refusal: ask seldom.
-            wait_s = self._timing.longest_delay_s if refused else next(waits)
+            wait_s = self._timing.refused_delay_s if refused else next(waits)
             log.info("dialling the operator again in %.1f s", wait_s)
             await asyncio.sleep(wait_s)
 

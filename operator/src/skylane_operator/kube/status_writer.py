@@ -35,6 +35,10 @@ class StatusWriter:
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self.writes = 0
 
+    def __len__(self) -> int:
+        """Objects that have something to write, or had a moment ago."""
+        return len(self._tasks)
+
     def write(self, stored: Stored, status: Json) -> None:
         """Have the status become this, unless something newer replaces it first."""
         if status == stored.status:

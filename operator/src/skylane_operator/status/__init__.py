@@ -2,5 +2,6 @@
 
 from skylane_operator.plan.observed import AgentListener, AgentState, Observed
 from skylane_operator.status.build import rejected_status_for, status_for
+from skylane_operator.status.programmed import agents_awaited
 
-__all__ = ["AgentListener", "AgentState", "Observed", "rejected_status_for", "status_for"]
+__all__ = ["AgentListener", "AgentState", "Observed", "agents_awaited", "rejected_status_for", "status_for"]

@@ -22,6 +22,12 @@ def ready_pods(plan: Plan, observed: Observed) -> int:
     return sum(name in observed.pods and observed.pods[name].is_ready for name in names)
 
 
+def agents_awaited(plan: Plan, observed: Observed) -> bool:
+    """Whether a pod is Ready whose agent has not called since the operator started: nothing is known of it yet."""
+    ready = (pod.name for pod in plan.pods if pod.name in observed.pods and observed.pods[pod.name].is_ready)
+    return any(name not in observed.agents or not observed.agents[name].pod_uid for name in ready)
+
+
 def programming_gaps(plan: Plan, observed: Observed) -> list[Gap]:
     """Everything that a forwarder does not run yet, pod by pod. Empty means Programmed."""
     return [gap for pod in plan.pods for gap in _pod_gaps(plan, pod, observed.agents.get(pod.name))]
