@@ -39,6 +39,7 @@ def base(generation: str) -> pb.Base:
         generation=generation,
         workers=1,
         poll_mode="adaptive",
+        unknown_tcp="reset",
         max_flows_per_worker=1024,
         ports=[port],
         local_addresses=["10.77.0.101"],

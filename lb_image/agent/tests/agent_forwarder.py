@@ -26,6 +26,7 @@ def write_base(config_dir: Path) -> None:
         "generation": BASE_GENERATION,
         "workers": 1,
         "poll_mode": "adaptive",
+        "unknown_tcp": "reset",
         "max_flows_per_worker": 1024,
         "ports": [port],
         "local_addresses": ["10.77.0.101"],

@@ -26,6 +26,17 @@ static const char *const poll_mode_names[] = {
 	NULL,
 };
 
+enum unknown_tcp {
+	UNKNOWN_TCP_RESET,
+	UNKNOWN_TCP_DROP,
+};
+
+static const char *const unknown_tcp_names[] = {
+	[UNKNOWN_TCP_RESET] = "reset",
+	[UNKNOWN_TCP_DROP] = "drop",
+	NULL,
+};
+
 const char *base_driver_name(enum base_driver driver) {
 	return driver_names[driver];
 }
@@ -193,12 +204,14 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 		"workers",
 		"poll_mode",
 		"max_flows_per_worker",
+		"unknown_tcp",
 		"ports",
 		"local_addresses",
 		NULL,
 	};
 	struct fwd_base *base = &config->base;
 	unsigned poll_mode = BASE_POLL_BUSY;
+	unsigned unknown_tcp = UNKNOWN_TCP_RESET;
 	uint64_t max_flows = 262144;
 	uint64_t workers = 1;
 	uint64_t version;
@@ -211,10 +224,12 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 	ok &= json_read_uint(
 		root, "max_flows_per_worker", JSON_OPTIONAL, FLOWS_MIN, FLOWS_MAX, &max_flows
 	);
+	ok &= json_read_choice(root, "unknown_tcp", JSON_OPTIONAL, unknown_tcp_names, &unknown_tcp);
 	ok &= read_ports(root, allow_vdev, config);
 	ok &= read_local_addresses(root, base);
 	base->n_workers = (uint16_t)workers;
 	base->max_flows_per_worker = (uint32_t)max_flows;
+	base->reset_unknown_tcp = unknown_tcp == UNKNOWN_TCP_RESET;
 	config->poll_mode = poll_mode;
 	return ok;
 }

@@ -19,6 +19,18 @@ json_t *counters_drops(struct fwd_worker *const *workers, unsigned count) {
 	return drops;
 }
 
+json_t *counters_answers(struct fwd_worker *const *workers, unsigned count) {
+	uint64_t resets = 0, icmp_errors = 0;
+
+	for (unsigned w = 0; w < count; w++) {
+		resets += read_counter(&workers[w]->counters.resets_sent);
+		icmp_errors += read_counter(&workers[w]->counters.icmp_errors_sent);
+	}
+	return json_pack(
+		"{s:I, s:I}", "resets", (json_int_t)resets, "icmp_errors", (json_int_t)icmp_errors
+	);
+}
+
 static json_t *listener_json(struct fwd_worker *const *workers, unsigned count, unsigned slot) {
 	uint64_t sums[6] = {0};
 

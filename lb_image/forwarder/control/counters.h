@@ -11,6 +11,9 @@
 // {"<drop reason>": n, ...}, every reason also when 0.
 json_t *counters_drops(struct fwd_worker *const *workers, unsigned count);
 
+// {"resets": n, "icmp_errors": n}: what was sent in answer to dropped packets.
+json_t *counters_answers(struct fwd_worker *const *workers, unsigned count);
+
 // {"<listener>": {"packets_in": n, ...}, ...} of the listeners of `config`.
 json_t *counters_listeners(
 	struct fwd_worker *const *workers, unsigned count, const struct fwd_config *config

@@ -54,6 +54,16 @@ static inline uint16_t checksum_words(const void *data, unsigned words) {
 	return checksum_fold((uint32_t)sum);
 }
 
+// The same over bytes: an odd last one is padded with 0.
+static inline uint16_t checksum_bytes(const void *data, unsigned length) {
+	uint16_t sum = checksum_words(data, length / 2), last = 0;
+
+	if (length % 2 == 0)
+		return sum;
+	__builtin_memcpy(&last, (const uint8_t *)data + length - 1, 1);
+	return checksum_add(sum, last);
+}
+
 // True when the checksum of an IPv4 header without options is right.
 static inline int checksum_ipv4_good(const void *header) {
 	const uint8_t *p = header;

@@ -96,7 +96,7 @@ static void classify_ipv4(
 	enum drop_reason reason = check_ipv4(packet, view);
 
 	if (reason == DROP_NONE && view->ip->protocol == IPPROTO_ICMP) {
-		local_icmp(worker, config, packet, view);
+		icmp_handle(worker, config, packet, view);
 		return;
 	}
 	if (reason == DROP_NONE && view->ip->protocol != IPPROTO_TCP
@@ -128,7 +128,7 @@ void packet_classify(
 	if (packet->len < sizeof(*ether)) {
 		packet_drop(packet, DROP_TRUNCATED);
 	} else if (ether->type == htons(ETHER_TYPE_ARP)) {
-		local_arp(worker, config, packet, now_s);
+		arp_handle(worker, config, packet, now_s);
 	} else if (ether->type != htons(ETHER_TYPE_IPV4)) {
 		packet_drop(packet, DROP_UNKNOWN_ETHERTYPE);
 	} else if (memcmp(ether->dst, worker->base->ports[packet->port_in].mac, ETHER_ADDR_SIZE)) {

@@ -31,7 +31,7 @@ struct fixture {
 	struct fwd_listener *listener;
 	struct neighbour_table *neighbours;
 	struct fwd_worker *worker;
-	uint8_t frame[64];
+	uint8_t frame[FWD_FRAME_ROOM];
 	struct fwd_packet packet;
 };
 

@@ -15,9 +15,10 @@
 	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "IPv4 header checksum is wrong") \
 	X(TTL_EXCEEDED, "ttl_exceeded", "TTL would reach zero") \
 	X(FRAGMENT, "fragment", "IPv4 fragment") \
-	X(UNKNOWN_PROTOCOL, "unknown_protocol", "neither TCP, UDP nor ICMP echo") \
+	X(UNKNOWN_PROTOCOL, "unknown_protocol", "neither TCP, UDP nor ICMP") \
 	X(BAD_L4_HEADER, "bad_l4_header", "TCP or UDP header length is wrong") \
-	X(ICMP_ERROR, "icmp_error", "ICMP message that is not an echo request") \
+	X(ICMP_OTHER, "icmp_other", "ICMP that is neither an echo request nor an error") \
+	X(BAD_ICMP_CHECKSUM, "bad_icmp_checksum", "checksum of an ICMP error is wrong") \
 	X(NOT_OURS, "not_ours", "destination is none of our addresses") \
 	X(NO_LISTENER, "no_listener", "no listener on this address, port and protocol") \
 	X(NO_BACKENDS, "no_backends", "the listener has no backend with a weight above zero") \

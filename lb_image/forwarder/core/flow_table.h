@@ -158,6 +158,14 @@ static inline bool flow_matches(const struct flow *flow, const struct flow_key *
 		&& flow->protocol == key->protocol && flow->state != FLOW_FREE;
 }
 
+// Whether a packet from this backend is a reply of the flow.
+static inline bool flow_is_replied(
+	const struct flow *flow, uint8_t protocol, uint32_t backend_address, uint16_t backend_port
+) {
+	return flow->state != FLOW_FREE && flow->protocol == protocol
+		&& flow->backend_address == backend_address && flow->backend_port == backend_port;
+}
+
 // First place in the home bucket whose tag matches, FLOW_NONE without one. To be prefetched; it may be another flow.
 uint32_t flow_table_candidate(const struct flow_table *table, uint32_t hash);
 

@@ -37,6 +37,7 @@ struct fwd_base {
 	uint16_t n_workers;
 	uint16_t n_ports;
 	uint16_t n_local_addresses;
+	bool reset_unknown_tcp; // answer a segment that belongs to no flow with RST
 	struct fwd_port ports[FWD_MAX_PORTS];
 	uint32_t local_addresses[FWD_MAX_LOCAL_ADDRESSES];
 };

@@ -9,6 +9,7 @@
 #define ETHER_TYPE_IPV4 0x0800
 #define ETHER_TYPE_ARP 0x0806
 #define ETHER_ADDR_SIZE 6
+#define ETHER_FRAME_MIN 60 // without FCS
 
 struct ether_header {
 	uint8_t dst[ETHER_ADDR_SIZE];
@@ -37,6 +38,7 @@ _Static_assert(sizeof(struct arp_header) == 28, "RFC 826");
 
 #define IPV4_FLAG_DF 0x4000
 #define IPV4_FRAGMENT_MASK 0x3fff // MF and the offset
+#define IPV4_OFFSET_MASK 0x1fff
 
 // RFC 791
 struct ipv4_header {
@@ -82,7 +84,12 @@ struct udp_header {
 _Static_assert(sizeof(struct udp_header) == 8, "RFC 768");
 
 #define ICMP_ECHO_REPLY 0
+#define ICMP_UNREACHABLE 3
 #define ICMP_ECHO_REQUEST 8
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETER_PROBLEM 12
+#define ICMP_CODE_TTL 0           // of ICMP_TIME_EXCEEDED
+#define ICMP_CODE_FRAGMENTATION 4 // of ICMP_UNREACHABLE: needed, but DF is set
 
 // RFC 792
 struct icmp_header {

@@ -8,6 +8,8 @@
 
 // Largest burst that worker_process() takes.
 #define FWD_BURST_MAX 32
+// Bytes that the buffer of every frame holds from `data` on, whatever `len` is: an answer may be longer than the packet.
+#define FWD_FRAME_ROOM 640
 // Frames that the core makes itself (ARP requests) fit in this many bytes.
 #define FWD_EMIT_SIZE 60
 
@@ -17,12 +19,14 @@ enum fwd_verdict {
 };
 
 struct fwd_packet {
-	uint8_t *data;       // set by the shell: start of the Ethernet header, writable
-	uint16_t len;        // set by the shell: bytes of the frame without FCS, contiguous
-	uint8_t port_in;     // set by the shell
-	uint8_t port_out;    // set by the core when verdict is FWD_TX
-	uint8_t verdict;     // set by the core: enum fwd_verdict
-	uint8_t drop_reason; // set by the core when verdict is FWD_DROP: enum drop_reason
+	uint8_t *data; // set by the shell: start of the Ethernet header, writable
+	uint16_t
+		len; // set by the shell: bytes of the frame without FCS, contiguous; by the core in an answer
+	uint8_t port_in;  // set by the shell
+	uint8_t port_out; // set by the core when verdict is FWD_TX
+	uint8_t verdict;  // set by the core: enum fwd_verdict
+	// Set by the core: enum drop_reason. Not DROP_NONE and FWD_TX: the packet ended, the frame is now our answer to it.
+	uint8_t drop_reason;
 };
 
 // A frame made by the core.

@@ -29,52 +29,36 @@ static void rewrite_l4(struct packet_view *view, const struct rewrite *to) {
 		struct tcp_header *tcp = view->l4;
 
 		tcp->checksum = checksum_adjust(tcp->checksum, to->l4_delta);
-	} else if (ports->checksum != 0) {
-		uint16_t checksum = checksum_adjust(ports->checksum, to->l4_delta);
-
-		// RFC 768: 0 says that there is no checksum; a sum of 0 is sent as its other form.
-		ports->checksum = checksum ? checksum : 0xffff;
+	} else {
+		rewrite_udp_checksum(ports, to->l4_delta);
 	}
 }
 
-static void rewrite_ip(struct ipv4_header *ip, const struct rewrite *to) {
-	// TTL - 1 takes 0x0100 from its word. A load of that word after the store of one byte would wait for the store.
-	uint16_t delta = checksum_add(to->address_delta, htons((uint16_t)~0x0100));
-
-	ip->ttl--;
-	ip->checksum = checksum_adjust(ip->checksum, delta);
-	ip->src = to->src;
-	ip->dst = to->dst;
+// Tells the sender why its packet went nowhere, where a router would.
+static __attribute__((noinline)) void
+explain(struct fwd_worker *worker,
+	struct fwd_packet *packet,
+	const struct packet_view *view,
+	uint8_t port_out) {
+	if (packet->drop_reason == DROP_TTL_EXCEEDED)
+		reject_ttl(worker, packet, view);
+	else if (packet->drop_reason == DROP_MTU_EXCEEDED)
+		reject_mtu(worker, packet, view, worker->base->ports[port_out].mtu);
 }
 
-// True when the packet is on its way; else it is dropped, untouched.
+// True when the packet is on its way.
 static inline __attribute__((always_inline)) bool send_rewritten(
-	const struct fwd_worker *worker,
+	struct fwd_worker *worker,
 	struct fwd_packet *packet,
 	struct packet_view *view,
 	const struct rewrite *to
 ) {
-	const struct fwd_port *port = &worker->base->ports[to->port];
-	uint64_t mac = neighbour_mac(worker->neighbours, to->neighbour);
-	struct ether_header *ether = (struct ether_header *)packet->data;
-
-	if (__builtin_expect(view->ip->ttl <= 1, 0)) {
-		packet_drop(packet, DROP_TTL_EXCEEDED);
+	if (!packet_forward(worker, packet, view, to->port, to->neighbour)) {
+		explain(worker, packet, view, to->port);
 		return false;
 	}
-	if (__builtin_expect(view->total_length > port->mtu, 0)) {
-		packet_drop(packet, DROP_MTU_EXCEEDED);
-		return false;
-	}
-	if (__builtin_expect(mac == 0, 0)) {
-		packet_drop(packet, DROP_NEIGHBOUR_UNRESOLVED);
-		return false;
-	}
-	memcpy(ether->dst, &mac, ETHER_ADDR_SIZE);
-	memcpy(ether->src, port->mac, ETHER_ADDR_SIZE);
-	rewrite_ip(view->ip, to);
+	rewrite_ipv4(view->ip, to->src, to->dst, to->address_delta);
 	rewrite_l4(view, to);
-	packet_send(packet, to->port);
 	return true;
 }
 
@@ -128,8 +112,11 @@ static uint32_t find_or_create(
 	}
 	if (index == FLOW_NONE) {
 		index = flow_create(worker, config, packet, view, now_s, &reason);
-		if (index == FLOW_NONE)
+		if (index == FLOW_NONE) {
 			packet_drop(packet, reason);
+			if (reason == DROP_NO_FLOW)
+				reject_unknown_tcp(worker, packet, view);
+		}
 	}
 	return index;
 }
@@ -166,6 +153,18 @@ static void process_client(
 	counters->bytes_in += view->total_length;
 }
 
+static bool is_reply_of_flow(const struct fwd_worker *worker, const struct packet_view *view) {
+	const struct udp_header *ports = view->l4;
+
+	return view->flow != FLOW_NONE
+		&& flow_is_replied(
+			&worker->flows.flows[view->flow],
+			view->ip->protocol,
+			view->ip->src,
+			ports->src
+		);
+}
+
 static void process_reply(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -176,17 +175,12 @@ static void process_reply(
 	struct listener_counters *counters;
 	struct flow *flow;
 
-	if (view->flow == FLOW_NONE) {
+	if (!is_reply_of_flow(worker, view)) {
 		packet_drop(packet, DROP_NO_FLOW);
+		reject_unknown_tcp(worker, packet, view);
 		return;
 	}
 	flow = &worker->flows.flows[view->flow];
-	if (flow->state == FLOW_FREE || flow->protocol != view->ip->protocol
-	    || flow->backend_address != view->ip->src
-	    || flow->backend_port != ((struct udp_header *)view->l4)->src) {
-		packet_drop(packet, DROP_NO_FLOW);
-		return;
-	}
 	// The way back is the same change undone: the complement of the sums.
 	const struct rewrite to = {
 		.src = flow->vip,
@@ -224,6 +218,7 @@ void worker_process(
 	struct packet_view views[FWD_BURST_MAX];
 	uint32_t now_s = (uint32_t)(now_ms / 1000);
 
+	worker->now_s = now_s;
 	for (unsigned i = 0; i < count; i++)
 		packet_classify(worker, config, &packets[i], &views[i], now_s);
 	for (unsigned i = 0; i < count; i++)
@@ -233,7 +228,7 @@ void worker_process(
 			process_client(worker, config, &packets[i], &views[i], now_s);
 		else if (views[i].kind == VIEW_REPLY)
 			process_reply(worker, config, &packets[i], &views[i], now_s);
-		if (packets[i].verdict == FWD_DROP && packets[i].drop_reason != DROP_NONE)
+		if (packets[i].drop_reason != DROP_NONE)
 			worker->counters.drops[packets[i].drop_reason]++;
 	}
 }

@@ -29,6 +29,8 @@ struct worker_counters {
 	uint64_t rx_packets;
 	uint64_t tx_packets;
 	uint64_t drops[DROP_REASON_COUNT];
+	uint64_t resets_sent;
+	uint64_t icmp_errors_sent;
 	struct listener_counters listeners[FWD_MAX_LISTENERS]; // by slot
 };
 
@@ -53,6 +55,9 @@ struct fwd_worker {
 	uint16_t
 		prefetch_slot; // next listener whose on-link backends are resolved ahead of traffic
 	uint32_t sweep_step;
+	uint32_t now_s;            // of the present burst
+	uint32_t icmp_error_s;     // second that icmp_errors_left is of
+	uint32_t icmp_errors_left; // answers that may still be sent in it
 	struct flow_table flows;
 	struct own_address own[ADDRESS_TABLE_SIZE];
 	uint16_t gateways

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include "checksum.h"
 #include "headers.h"
 #include "worker.h"
 
@@ -37,6 +38,7 @@ static inline void packet_consume(struct fwd_packet *packet) {
 
 static inline void packet_send(struct fwd_packet *packet, uint8_t port) {
 	packet->verdict = FWD_TX;
+	packet->drop_reason = DROP_NONE;
 	packet->port_out = port;
 }
 
@@ -62,20 +64,90 @@ void packet_classify(
 );
 
 // ARP: answers for our addresses, learns from the sender.
-void local_arp(
+void arp_handle(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packet,
 	uint32_t now_s
 );
 
-// ICMP: answers an echo request to one of our addresses.
-void local_icmp(
+// ICMP: answers an echo request to one of our addresses, sends an error about a flow to its other side.
+void icmp_handle(
 	const struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packet,
 	const struct packet_view *view
 );
+
+// Answer to a TCP segment that was dropped because it belongs to no flow: RST, where the base wants that.
+void reject_unknown_tcp(
+	struct fwd_worker *worker, struct fwd_packet *packet, const struct packet_view *view
+);
+
+// Answer to a datagram that was dropped because its TTL would reach zero, or that is longer than `mtu` and must not be
+// fragmented. Limited in number.
+void reject_ttl(
+	struct fwd_worker *worker, struct fwd_packet *packet, const struct packet_view *view
+);
+void reject_mtu(
+	struct fwd_worker *worker,
+	struct fwd_packet *packet,
+	const struct packet_view *view,
+	uint16_t mtu
+);
+
+// Hands a datagram to the port that it shall leave on: checks TTL, MTU and next hop and writes the Ethernet header. False
+// when it is dropped, untouched.
+static inline __attribute__((always_inline)) bool packet_forward(
+	const struct fwd_worker *worker,
+	struct fwd_packet *packet,
+	const struct packet_view *view,
+	uint8_t port_out,
+	uint16_t neighbour
+) {
+	const struct fwd_port *port = &worker->base->ports[port_out];
+	uint64_t mac = neighbour_mac(worker->neighbours, neighbour);
+	struct ether_header *ether = (struct ether_header *)packet->data;
+
+	if (__builtin_expect(view->ip->ttl <= 1, 0)) {
+		packet_drop(packet, DROP_TTL_EXCEEDED);
+		return false;
+	}
+	if (__builtin_expect(view->total_length > port->mtu, 0)) {
+		packet_drop(packet, DROP_MTU_EXCEEDED);
+		return false;
+	}
+	if (__builtin_expect(mac == 0, 0)) {
+		packet_drop(packet, DROP_NEIGHBOUR_UNRESOLVED);
+		return false;
+	}
+	__builtin_memcpy(ether->dst, &mac, ETHER_ADDR_SIZE);
+	__builtin_memcpy(ether->src, port->mac, ETHER_ADDR_SIZE);
+	packet_send(packet, port_out);
+	return true;
+}
+
+// `delta` is that of both addresses.
+static inline void
+rewrite_ipv4(struct ipv4_header *ip, uint32_t src, uint32_t dst, uint16_t delta) {
+	// TTL - 1 takes 0x0100 from its word. A load of that word after the store of one byte would wait for the store.
+	uint16_t with_ttl = checksum_add(delta, __builtin_bswap16((uint16_t)~0x0100));
+
+	ip->ttl--;
+	ip->checksum = checksum_adjust(ip->checksum, with_ttl);
+	ip->src = src;
+	ip->dst = dst;
+}
+
+// RFC 768: 0 says that there is no checksum, so that it stays; a sum of 0 is sent as its other form.
+static inline void rewrite_udp_checksum(struct udp_header *udp, uint16_t delta) {
+	uint16_t checksum;
+
+	if (udp->checksum == 0)
+		return;
+	checksum = checksum_adjust(udp->checksum, delta);
+	udp->checksum = checksum ? checksum : 0xffff;
+}
 
 // Makes the flow of a client's first packet. FLOW_NONE with a drop reason when there can be none.
 uint32_t flow_create(

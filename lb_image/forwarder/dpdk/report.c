@@ -121,6 +121,7 @@ void report_stats(
 		cores[i] = dataplane->workers[i]->core;
 	json_object_set_new(reply, "workers", workers_json(dataplane));
 	json_object_set_new(reply, "drops", counters_drops(cores, count));
+	json_object_set_new(reply, "answers", counters_answers(cores, count));
 	json_object_set_new(reply, "listeners", counters_listeners(cores, count, config));
 	json_object_set_new(reply, "ports", ports_json(dataplane));
 	json_object_set_new(reply, "neighbours", neighbours_json(dataplane));

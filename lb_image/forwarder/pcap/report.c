@@ -6,13 +6,15 @@
 
 bool report_print(struct fwd_worker *worker, const struct fwd_config *config, FILE *out) {
 	json_t *report = json_pack(
-		"{s:I,s:I,s:o,s:o}",
+		"{s:I,s:I,s:o,s:o,s:o}",
 		"rx_packets",
 		(json_int_t)worker->counters.rx_packets,
 		"tx_packets",
 		(json_int_t)worker->counters.tx_packets,
 		"drops",
 		counters_drops(&worker, 1),
+		"answers",
+		counters_answers(&worker, 1),
 		"listeners",
 		counters_listeners(&worker, 1, config)
 	);

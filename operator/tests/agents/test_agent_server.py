@@ -65,6 +65,7 @@ BASE = {
     "generation": "b" * 16,
     "workers": 1,
     "poll_mode": "adaptive",
+    "unknown_tcp": "reset",
     "max_flows_per_worker": 1024,
     "ports": [
         {

@@ -119,6 +119,52 @@ static void check_echo(
 	MUST(memcmp(was + ETHER + 20, is + ETHER + 20, shape->l4 - ETHER - 20) == 0);
 }
 
+// RFC 792: an error about one of our packets, passed on. What it quotes may be cut off before its L4 checksum.
+static void check_error(
+	const struct frame_copy *before, const struct fwd_packet *after, const struct shape *shape
+) {
+	const uint8_t *was = before->data + shape->l4, *is = after->data + shape->l4;
+	unsigned length = shape->end - shape->l4, inner = 8 + (was[8] & 15) * 4u;
+
+	MUST(was[0] == 3 || was[0] == 11 || was[0] == 12);
+	MUST(oracle_residue(was, length) == 0 && oracle_residue(is, length) == 0);
+	MUST(memcmp(was, is, 2) == 0 && memcmp(was + 4, is + 4, 4) == 0);
+	MUST(after->data[ETHER + 8] == before->data[ETHER + 8] - 1);
+	MUST(length >= inner + 8);
+	MUST(memcmp(was + 8, is + 8, 10) == 0);
+	MUST(memcmp(was + 28, is + 28, inner - 28) == 0);
+	MUST(oracle_residue(was + 8, inner - 8) == oracle_residue(is + 8, inner - 8));
+	// The error is for whoever sent what it quotes.
+	MUST(memcmp(is + 8 + 12, after->data + ETHER + 16, 4) == 0);
+}
+
+// What the forwarder made of a packet that it dropped: RFC 9293 (RST) or RFC 792 (an error that quotes it).
+static void
+check_answer(const struct frame_copy *before, const struct fwd_packet *after, uint8_t port_in) {
+	const uint8_t *was = before->data, *is = after->data;
+	struct shape shape;
+
+	MUST(shape_of(is, after->len, &shape) && shape.l4 == ETHER + 20);
+	MUST(after->port_out == port_in);
+	MUST(after->len == (shape.end < 60 ? 60 : shape.end));
+	MUST(oracle_residue(is + ETHER, 20) == 0);
+	MUST(memcmp(was + ETHER + 12, is + ETHER + 16, 4) == 0);
+	MUST(memcmp(was + ETHER + 16, is + ETHER + 12, 4) == 0);
+	MUST(memcmp(was + 6, is, 6) == 0);
+	if (shape.protocol == PROTOCOL_TCP) {
+		MUST(after->drop_reason == DROP_NO_FLOW);
+		MUST(shape.end - shape.l4 == 20 && (is[shape.l4 + 13] & 4));
+		MUST(was[ETHER + 9] == PROTOCOL_TCP);
+		MUST((l4_residue(is, &shape) + PROTOCOL_TCP + 20) % 65535 == 0);
+		return;
+	}
+	MUST(shape.protocol == PROTOCOL_ICMP && was[ETHER + 9] != PROTOCOL_ICMP);
+	MUST(is[shape.l4] == (after->drop_reason == DROP_TTL_EXCEEDED ? 11 : 3));
+	MUST(shape.end - ETHER <= 576);
+	MUST(l4_residue(is, &shape) == 0);
+	MUST(memcmp(was + ETHER, is + shape.l4 + 8, shape.end - shape.l4 - 8) == 0);
+}
+
 // FULLNAT: addresses, ports, TTL and checksums change, and nothing else.
 static void check_forwarded(
 	const struct frame_copy *before,
@@ -155,15 +201,20 @@ void oracle_check(
 ) {
 	struct shape shape;
 
-	MUST(after->len == before->len);
 	MUST(after->verdict == FWD_TX || after->verdict == FWD_DROP);
+	MUST(after->drop_reason < DROP_REASON_COUNT);
 	if (after->verdict == FWD_DROP) {
-		MUST(after->drop_reason < DROP_REASON_COUNT);
+		MUST(after->len == before->len);
 		MUST(memcmp(before->data, after->data, before->len) == 0);
 		return;
 	}
 	MUST(memcmp(after->data + 6, mac, 6) == 0);
 	MUST(memcmp(before->data + 12, after->data + 12, 2) == 0);
+	if (after->drop_reason != DROP_NONE) {
+		check_answer(before, after, after->port_in);
+		return;
+	}
+	MUST(after->len == before->len);
 	if (read16(after->data + 12) == 0x0806) {
 		check_arp(before, after);
 		return;
@@ -171,8 +222,10 @@ void oracle_check(
 	MUST(shape_of(before->data, before->len, &shape));
 	MUST(oracle_residue(before->data + ETHER, shape.l4 - ETHER) == 0);
 	MUST(oracle_residue(after->data + ETHER, shape.l4 - ETHER) == 0);
-	if (shape.protocol == PROTOCOL_ICMP)
+	if (shape.protocol == PROTOCOL_ICMP && before->data[shape.l4] == 8)
 		check_echo(before, after, &shape);
+	else if (shape.protocol == PROTOCOL_ICMP)
+		check_error(before, after, &shape);
 	else
 		check_forwarded(before, after, &shape, mtu);
 	if (has_checksum(before->data, &shape))

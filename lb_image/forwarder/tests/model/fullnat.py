@@ -13,84 +13,15 @@ from __future__ import annotations
 import ipaddress
 import struct
 from collections import Counter, deque
-from dataclasses import dataclass, field
-from math import gcd
-from typing import Any
 
 from model import wire
+from model.state import Flow, Json, Neighbour, Port, Scheduler
 from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 CONFIRM_S, FORGET_S = 30, 36
 ANNOUNCEMENTS = 3
-Json = dict[str, Any]
-
-
-@dataclass
-class Port:
-    """A port of base.json; MAC addresses are the pcap shell's."""
-
-    index: int
-    name: str
-    mac: bytes
-    interface: ipaddress.IPv4Interface
-    gateway: int
-    mtu: int
-
-    def on_link(self, address: int) -> bool:
-        return ipaddress.IPv4Address(address) in self.interface.network
-
-
-@dataclass
-class Neighbour:
-    mac: bytes | None = None
-    confirmed_s: int = 0
-
-
-@dataclass
-class Flow:
-    """One connection; ``ends`` tells which sides have sent FIN."""
-
-    client: tuple[int, int]
-    vip: tuple[int, int]
-    local: tuple[int, int]
-    backend: tuple[int, int]
-    protocol: int
-    scheduler: Scheduler
-    timeouts: Json
-    last_seen_s: int
-    phase: str
-    ends: set[str] = field(default_factory=set)
-    timeout_s: int = 0
-
-    def closed(self) -> bool:
-        return self.phase == "reset" or self.ends == {"client", "backend"}
-
-
-class Scheduler:
-    """Choice of a backend; remembers where it stands."""
-
-    def __init__(self) -> None:
-        self.position, self.threshold = 0, 0
-
-    def pick(self, kind: str, weights: list[int]) -> int | None:
-        """Index of the next backend, None when all weights are 0."""
-        if not any(weights):
-            return None
-        step = gcd(*weights)
-        if kind == "wrr" and not 0 < self.threshold <= max(weights):
-            self.threshold = max(weights)
-        while True:
-            if self.position >= len(weights):
-                self.position = 0
-                if kind == "wrr":
-                    self.threshold -= step
-                    if self.threshold <= 0:
-                        self.threshold = max(weights)
-            index = self.position
-            self.position += 1
-            if weights[index] >= (self.threshold if kind == "wrr" else 1):
-                return index
+ERRORS_PER_S = 1000
 
 
 class Model:
@@ -111,6 +42,8 @@ class Model:
         self.locals = [ip(a) for a in base["local_addresses"]]
         self.free = deque((address, port) for address in self.locals for port in range(1024, 65536))
         self.max_flows = base["max_flows_per_worker"]
+        self.resets = base.get("unknown_tcp", "reset") == "reset"
+        self.errors: Counter[int] = Counter()  # ICMP errors sent, by second
         self.flows: dict[tuple[int, int, int, int, int], Flow] = {}
         self.replies: dict[tuple[int, int], Flow] = {}
         self.neighbours = {(p.index, p.gateway): Neighbour() for p in self.ports if p.gateway}
@@ -192,7 +125,34 @@ class Model:
             return self.handle(self.ports[port], frame)
         except MalformedError as reason:
             self.drops[str(reason.args[0])] += 1
+            return self.answer(self.ports[port], frame, *reason.args)
+
+    def answer(self, port: Port, frame: bytes, reason: str, *details: int) -> tuple[int, bytes] | None:
+        """What the sender of a dropped packet is told."""
+        if reason not in ("no_flow", "ttl_exceeded", "mtu_exceeded"):
             return None
+        datagram = wire.decode_ipv4(frame[14:])
+        if datagram.protocol == ICMP:
+            return None
+        if reason == "no_flow":
+            body = wire.reset_for(datagram) if self.resets else None
+        else:
+            body = self.icmp_error(datagram, reason, *details)
+        if body is None:
+            return None
+        return port.index, (frame[6:12] + port.mac + b"\x08\0" + body).ljust(60, b"\0")
+
+    def icmp_error(self, datagram: Datagram, reason: str, *mtu: int) -> bytes | None:
+        """RFC 792, RFC 1191; RFC 1812 for what is quoted and how often."""
+        first = datagram.source >> 24
+        needs_df = reason == "mtu_exceeded" and not datagram.header[6] & 0x40
+        if needs_df or first in (0, 127) or first >= 224 or self.errors[self.now_s] >= ERRORS_PER_S:
+            return None
+        self.errors[self.now_s] += 1
+        quoted = (datagram.header + datagram.payload)[: 576 - 28]
+        head = struct.pack("!BBHHH", 3, 4, 0, 0, *mtu) if mtu else struct.pack("!BBHI", 11, 0, 0, 0)
+        body = head[:2] + struct.pack("!H", wire.checksum(head + quoted)) + head[4:] + quoted
+        return wire.fresh_ipv4(datagram.destination, datagram.source, ICMP, body)
 
     def handle(self, port: Port, frame: bytes) -> tuple[int, bytes] | None:
         if len(frame) < 14:
@@ -205,7 +165,7 @@ class Model:
             raise MalformedError("not_our_mac")
         datagram = wire.decode_ipv4(frame[14:])
         if datagram.protocol == ICMP:
-            return self.echo(port, frame, datagram)
+            return self.icmp(port, frame, datagram)
         if datagram.destination in self.locals:
             return self.from_backend(datagram)
         return self.from_client(port, frame, datagram)
@@ -246,13 +206,42 @@ class Model:
     def is_own(self, address: int) -> bool:
         return address in self.locals or any(int(p.interface.ip) == address for p in self.ports)
 
-    def echo(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
+    def icmp(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
         if not self.is_own(datagram.destination) and not self.is_vip(datagram.destination):
             raise MalformedError("not_ours")
         if len(datagram.payload) < 8:
             raise MalformedError("bad_l4_header")
-        if datagram.payload[:2] != b"\x08\0":
-            raise MalformedError("icmp_error")
+        if datagram.payload[:2] == b"\x08\0":
+            return self.echo(port, frame, datagram)
+        if datagram.payload[0] not in (3, 11, 12):
+            raise MalformedError("icmp_other")
+        if wire.ones_sum(datagram.payload):
+            raise MalformedError("bad_icmp_checksum")
+        return self.pass_error(datagram)
+
+    def pass_error(self, datagram: Datagram) -> tuple[int, bytes]:
+        """RFC 5508: to the side whose packet the error is about, as that side knows the packet."""
+        quoted = wire.decode_quoted(datagram.payload[8:])
+        if quoted.source != datagram.destination:
+            raise MalformedError("bad_l4_header")
+        ours, theirs = (quoted.source, quoted.ports[0]), (quoted.destination, quoted.ports[1])
+        if quoted.source in self.locals:
+            flow = self.replies.get(ours)
+            if not flow or (flow.protocol, flow.backend) != (quoted.protocol, theirs):
+                raise MalformedError("no_flow")
+            out, sides = self.ports[0], (flow.client, flow.vip)
+        else:
+            found = self.flows.get((*theirs, *ours, quoted.protocol))
+            if not found:
+                raise MalformedError("no_flow")
+            out, sides = self.local_port(found.local[0]), (found.backend, found.local)
+        mac = self.way_out(out, datagram, sides[0][0])
+        body = datagram.payload[:8] + wire.requoted(quoted, sides[0], sides[1])
+        body = body[:2] + struct.pack("!H", wire.checksum(body[:2] + b"\0\0" + body[4:])) + body[4:]
+        header = wire.ipv4_header(datagram.header, (sides[1][0], sides[0][0]), datagram.ttl - 1)
+        return out.index, mac + out.mac + b"\x08\0" + header + body + datagram.trailer
+
+    def echo(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
         error = wire.ones_sum(datagram.payload)
         body = bytearray(b"\0" + datagram.payload[1:])
         struct.pack_into("!H", body, 2, 0)
@@ -284,15 +273,20 @@ class Model:
     def send(
         self, port: Port, datagram: Datagram, source: tuple[int, int], destination: tuple[int, int]
     ) -> tuple[int, bytes]:
+        mac = self.way_out(port, datagram, destination[0])
+        addresses, ports = (source[0], destination[0]), (source[1], destination[1])
+        return port.index, mac + port.mac + b"\x08\0" + wire.rewritten(datagram, addresses, ports)
+
+    def way_out(self, port: Port, datagram: Datagram, address: int) -> bytes:
+        """MAC of the next hop of a datagram that may leave."""
         if datagram.ttl <= 1:
             raise MalformedError("ttl_exceeded")
         if datagram.length > port.mtu:
-            raise MalformedError("mtu_exceeded")
-        entry = self.neighbours[self.next_hop(port, destination[0])]
+            raise MalformedError("mtu_exceeded", port.mtu)
+        entry = self.neighbours[self.next_hop(port, address)]
         if not entry.mac:
             raise MalformedError("neighbour_unresolved")
-        addresses, ports = (source[0], destination[0]), (source[1], destination[1])
-        return port.index, entry.mac + port.mac + b"\x08\0" + wire.rewritten(datagram, addresses, ports)
+        return entry.mac
 
     def next_hop(self, port: Port, address: int) -> tuple[int, int]:
         if port.on_link(address):

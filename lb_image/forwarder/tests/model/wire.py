@@ -114,6 +114,62 @@ def rewritten(datagram: Datagram, addresses: tuple[int, int], ports: tuple[int, 
     return ipv4_header(datagram.header, addresses, datagram.ttl - 1) + bytes(body) + datagram.trailer
 
 
+def decode_quoted(body: bytes) -> Datagram:
+    """What an ICMP error quotes: a header and at least 8 bytes, cut off anywhere behind."""
+    ihl = (body[0] & 15) * 4 if body else 0
+    whole = len(body) >= 20 and body[0] >> 4 == 4 and ihl >= 20 and len(body) >= ihl + 8
+    if not whole or struct.unpack_from("!H", body, 6)[0] & 0x1FFF or body[9] not in (TCP, UDP):
+        raise MalformedError("bad_l4_header")
+    source, destination = struct.unpack_from("!II", body, 12)
+    ports = struct.unpack_from("!HH", body, ihl)
+    return Datagram(source, destination, body[9], body[8], body[:ihl], body[ihl:], ports=ports)
+
+
+def requoted(quoted: Datagram, source: tuple[int, int], destination: tuple[int, int]) -> bytes:
+    """The quoted datagram between other addresses; its checksums change by what the change adds to their sums."""
+    old, new = quoted.header[12:20], struct.pack("!II", source[0], destination[0])
+    header = changed_sum(quoted.header[:12] + new + quoted.header[20:], 10, old, new)
+    ports = struct.pack("!HH", source[1], destination[1])
+    body, at = ports + quoted.payload[4:], 16 if quoted.protocol == TCP else 6
+    has_sum = len(body) >= at + 2 and (quoted.protocol == TCP or body[at : at + 2] != b"\0\0")
+    if has_sum:
+        body = changed_sum(body, at, old + quoted.payload[:4], new + ports)
+        if quoted.protocol == UDP and body[at : at + 2] == b"\0\0":
+            body = body[:at] + b"\xff\xff" + body[at + 2 :]
+    return header + body
+
+
+def changed_sum(data: bytes, at: int, old: bytes, new: bytes) -> bytes:
+    """The checksum at ``at`` as it must be after ``old`` became ``new`` in what it covers (RFC 1624, equation 4)."""
+    (had,) = struct.unpack_from("!H", data, at)
+    value = (had + ones_sum(old) - ones_sum(new)) % 0xFFFF
+    return data[:at] + struct.pack("!H", value) + data[at + 2 :]
+
+
+def reset_for(datagram: Datagram) -> bytes | None:
+    """RFC 9293, section 3.10.7.1: what a closed port answers; nothing to RST and to what is damaged."""
+    if datagram.protocol != TCP or datagram.flags & 4 or checksum_error(datagram):
+        return None
+    sequence, acknowledgment = struct.unpack_from("!II", datagram.payload, 4)
+    offset = (datagram.payload[12] >> 4) * 4
+    length = len(datagram.payload) - offset + bool(datagram.flags & 2) + bool(datagram.flags & 1)
+    numbers, flags = ((acknowledgment, 0), 4) if datagram.flags & 16 else ((0, sequence + length), 20)
+    ports = struct.pack("!HH", datagram.ports[1], datagram.ports[0])
+    numbers_bytes = struct.pack("!II", numbers[0], numbers[1] & 0xFFFFFFFF)
+    segment = ports + numbers_bytes + struct.pack("!BBHHH", 0x50, flags, 0, 0, 0)
+    answer = Datagram(datagram.destination, datagram.source, TCP, 64, b"", segment)
+    segment = segment[:16] + struct.pack("!H", checksum(pseudo_header(answer) + segment)) + segment[18:]
+    return fresh_ipv4(answer.source, answer.destination, TCP, segment)
+
+
+def fresh_ipv4(source: int, destination: int, protocol: int, body: bytes) -> bytes:
+    """A datagram of our own: TTL 64, DF, no identification (RFC 6864)."""
+    header = struct.pack(
+        "!BBHHHBBHII", 0x45, 0, 20 + len(body), 0, 0x4000, 64, protocol, 0, source, destination
+    )
+    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + body
+
+
 def ipv4_header(header: bytes, addresses: tuple[int, int], ttl: int) -> bytes:
     """``header`` with other addresses and TTL and a fresh checksum."""
     new = bytearray(header)
@@ -131,6 +187,11 @@ def canonical(frame: bytes) -> bytes:
     new = bytearray(frame)
     ihl = 14 + (frame[14] & 15) * 4
     places = [24]
+    if frame[23] == ICMP and frame[ihl] in (3, 11, 12) and len(new) >= ihl + 28:
+        places.append(ihl + 18)  # of the quoted header
+        inner = ihl + 8 + (frame[ihl + 8] & 15) * 4
+        if frame[ihl + 17] == TCP and len(new) >= inner + 18:
+            places.append(inner + 16)
     if frame[23] in (TCP, ICMP):
         places.append(ihl + (16 if frame[23] == TCP else 2))
     for at in places:

@@ -16,6 +16,7 @@ GATEWAY_MAC, NEW_GATEWAY_MAC = "02:aa:00:00:00:01", "02:aa:00:00:00:99"
 GATEWAY, ADDRESS, LOCAL, VIP = "10.77.0.1", "10.77.0.11", "10.77.0.101", "198.51.100.10"
 CLIENT = "192.0.2.10"
 BACKENDS = ["10.244.0.5", "10.244.0.6", "10.244.0.7"]
+TIMESTAMPS = [("NOP", None), ("NOP", None), ("Timestamp", (123456, 654321))]
 EPOCH_US = 1_600_000_000 * 1_000_000
 
 
@@ -126,8 +127,24 @@ class Script:
         echo = ICMP(type=kind, id=7, seq=1, chksum=checksum, ts_ori=0, ts_rx=0, ts_tx=0)
         return self.send(IP(**{"src": CLIENT, "dst": target, "ttl": 60, **fields}) / echo / Raw(b"ping"))
 
+    def error(self, about: Packet | bytes, kind: int = 3, code: int = 1, **fields: Any) -> Script:
+        """ICMP error about a packet of the forwarder's; ``src`` and ``dst`` are the error's own."""
+        checksum, mtu, port = fields.pop("chksum", None), fields.pop("mtu", 0), fields.pop("on", EXTERNAL)
+        head = ICMP(type=kind, code=code, nexthopmtu=mtu, chksum=checksum)
+        return self.send(IP(**{"ttl": 60, **fields}) / head / Raw(bytes(about)), port)
+
     def handshake(self, sport: int = 4000, local_port: int = 1024, backend: str = BACKENDS[0]) -> Script:
         return self.tcp("S", sport).tcp_reply("SA", local_port, backend).tcp("A", sport)
+
+
+def to_backend(l4: Packet, backend: str = BACKENDS[0], **fields: Any) -> Packet:
+    """A packet as the forwarder sends it to a backend, for errors about it."""
+    return IP(src=LOCAL, dst=backend, ttl=3, **fields) / l4
+
+
+def to_client(l4: Packet, **fields: Any) -> Packet:
+    """A packet as the forwarder sends it to the client."""
+    return IP(src=VIP, dst=CLIENT, ttl=3, **fields) / l4
 
 
 def dns(**changes: Any) -> Json:
@@ -144,3 +161,8 @@ def case(about: str | None, script: Script, *listeners: Json, **rest: Any) -> Ca
         script.frames,
         rest.get("switches", []),
     )
+
+
+def up() -> Script:
+    """A script that starts with the gateway's MAC known."""
+    return Script().gateway()

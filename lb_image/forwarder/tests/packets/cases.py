@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from scapy.layers.inet import ICMP, IP, UDP, IPOption_NOP
+from scapy.layers.inet import IP, UDP, IPOption_NOP
 from scapy.layers.l2 import ARP
 from scapy.packet import Raw
 
@@ -13,6 +13,7 @@ from packets.build import (
     INTERNAL,
     LOCAL,
     NEW_GATEWAY_MAC,
+    TIMESTAMPS,
     VIP,
     Script,
     base,
@@ -20,15 +21,10 @@ from packets.build import (
     dns,
     listener,
     two_arm,
+    up,
 )  # fmt: skip
+from packets.cases_answers import ANSWERS
 from packets.harness import Case
-
-TIMESTAMPS = [("NOP", None), ("NOP", None), ("Timestamp", (123456, 654321))]
-
-
-def up() -> Script:
-    """A script that starts with the gateway's MAC known."""
-    return Script().gateway()
 
 
 def tcp_connection() -> Case:
@@ -158,15 +154,13 @@ def echo() -> Case:
 
 
 def icmp_others() -> Case:
-    """Other ICMP is counted: errors are not translated yet."""
-    inner = IP(src=VIP, dst=CLIENT) / UDP(sport=53, dport=5000)
-    unreachable = IP(src="192.0.2.1", dst=VIP) / ICMP(type=3, code=4) / Raw(bytes(inner))
-    script = up().ping(VIP, kind=13).send(unreachable).send(IP(src=CLIENT, dst=VIP, proto=1) / Raw(b"\x08\0"))
+    """Other ICMP, and what is too short, is counted."""
+    script = up().ping(VIP, kind=13).ping(VIP, kind=5).send(IP(src=CLIENT, dst=VIP, proto=1) / Raw(b"\x08\0"))
     return case(icmp_others.__doc__, script)
 
 
 def ttl() -> Case:
-    """TTL is decremented both ways; 1 and 0 are dropped and counted (DPVS forwards them)."""
+    """TTL is decremented both ways; 1 and 0 are dropped, counted and answered (DPVS forwards them)."""
     script = (
         up().tcp("S", ttl=2).tcp_reply("SA", ttl=255).tcp("A", ttl=1).tcp("A", ttl=0).tcp_reply("A", ttl=1)
     )
@@ -271,10 +265,12 @@ def other_protocols() -> Case:
 
 
 def mtu() -> Case:
-    """A datagram over the MTU of its way out is dropped and counted (DPVS sends it)."""
+    """A datagram over the MTU of its way out is dropped; its sender is told the MTU if it wants no fragments (DPVS sends it)."""
     small = base()
     small["ports"] = [{**small["ports"][0], "mtu": 600}]
     script = up().udp(data=b"x" * 572).udp(data=b"x" * 573).udp_reply(data=b"y" * 600)
+    script.udp(data=b"x" * 573, flags="DF").udp_reply(data=b"y" * 600, flags="DF")
+    script.udp(data=b"x" * 573, flags="DF", src="127.0.0.1").udp(data=b"x" * 573, flags="DF", src="224.0.0.1")
     return case(mtu.__doc__, script, dns(), base=small)
 
 
@@ -339,7 +335,7 @@ CASES = [
     arp_malformed, echo, icmp_others, ttl, gateway_mac_changes, gateway_silent, gateway_unknown,
     corrupt_is_not_laundered, bad_ip_checksum, tcp_timestamps_untouched, ip_options, fragments, malformed,
     other_protocols, mtu, frame_padding, flow_table_full, no_gateway, backends_on_link, two_networks,
-    two_local_addresses,
+    two_local_addresses, *ANSWERS,
 ]  # fmt: skip
 
 

@@ -5,7 +5,22 @@ from __future__ import annotations
 import random
 from typing import Any
 
-from packets.build import BACKENDS, GATEWAY_MAC, LOCAL, NEW_GATEWAY_MAC, VIP, Script, base, dns, listener
+from scapy.layers.inet import TCP, UDP
+from scapy.packet import Raw
+
+from packets.build import (
+    BACKENDS,
+    GATEWAY_MAC,
+    LOCAL,
+    NEW_GATEWAY_MAC,
+    VIP,
+    Script,
+    base,
+    dns,
+    listener,
+    to_backend,
+    to_client,
+)
 from packets.harness import Case, Json
 
 STEPS = 2000
@@ -51,10 +66,27 @@ def random_step(rng: random.Random, script: Script) -> None:
         )
     elif kind < 0.93:
         script.who_has(rng.choice([VIP, LOCAL, "10.77.0.11", "10.77.0.99"]))
+    elif kind < 0.945:
+        random_error(rng, script)
     elif kind < 0.96:
         script.ping(rng.choice([VIP, LOCAL, "198.51.100.77"]), chksum=wrong)
     else:
         script.wait(rng.choice([0.1, 0.5, 1, 3, 12]))
+
+
+def random_error(rng: random.Random, script: Script) -> None:
+    """About a packet that may be of a flow, to either side, cut off anywhere."""
+    l4 = rng.choice([TCP, UDP])
+    backend, port, data = rng.choice(BACKENDS), 1024 + rng.randrange(60), Raw(b"x" * rng.randrange(30))
+    if rng.random() < 0.5:
+        about = to_backend(l4(sport=port, dport=8080) / data, backend)
+        dst = LOCAL
+    else:
+        flow = (80, 4000) if l4 is TCP else (53, 5000)
+        about = to_client(l4(sport=flow[0], dport=flow[1] + rng.randrange(12)) / data)
+        dst = VIP
+    kind, length = rng.choice([(3, 4), (3, 3), (11, 0), (12, 0), (4, 0)]), rng.randrange(16, 80)
+    script.error(bytes(about)[:length], *kind, src=rng.choice([backend, "203.0.113.9"]), dst=dst)
 
 
 def burst(rng: random.Random, script: Script) -> None:

@@ -4,7 +4,7 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Literal
 
 from skylane_operator.model.base import FileModel
-from skylane_operator.model.load_balancer import Driver, PollMode, Scheduler
+from skylane_operator.model.load_balancer import Driver, PollMode, Scheduler, UnknownTCP
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -29,6 +29,7 @@ class ForwarderBase(FileModel):
     workers: int
     poll_mode: PollMode
     max_flows_per_worker: int
+    unknown_tcp: UnknownTCP
     ports: tuple[ForwarderPort, ...]
     local_addresses: tuple[IPv4Address, ...]
 

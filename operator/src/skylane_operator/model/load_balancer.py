@@ -41,6 +41,13 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
 
 
+class UnknownTCP(StrEnum):
+    """What a TCP segment gets that belongs to no connection."""
+
+    RESET = "reset"
+    DROP = "drop"
+
+
 class PollMode(StrEnum):
     """Whether an idle worker spins (lowest latency) or sleeps (can share its CPU)."""
 
@@ -149,6 +156,7 @@ class Dataplane(SpecModel):
     hugepages: Hugepages
     memory: BinarySize = "512Mi"
     max_flows_per_worker: Annotated[int, Field(ge=1024, le=16777216)] = 262144
+    unknown_tcp: Annotated[UnknownTCP, Field(alias="unknownTCP")] = UnknownTCP.RESET
     networks: Annotated[tuple[Network, ...], Field(min_length=1, max_length=2)]
     local_addresses: Annotated[tuple[Address, ...], Field(min_length=1, max_length=256)]
     local_addresses_per_replica: Annotated[int, Field(ge=1, le=16)] = 1

@@ -105,20 +105,22 @@ class Delta(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., base: _Optional[_Union[Base, _Mapping]] = ..., upserts: _Optional[_Iterable[_Union[Listener, _Mapping]]] = ..., removals: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Base(_message.Message):
-    __slots__ = ("generation", "workers", "poll_mode", "max_flows_per_worker", "ports", "local_addresses")
+    __slots__ = ("generation", "workers", "poll_mode", "max_flows_per_worker", "ports", "local_addresses", "unknown_tcp")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     POLL_MODE_FIELD_NUMBER: _ClassVar[int]
     MAX_FLOWS_PER_WORKER_FIELD_NUMBER: _ClassVar[int]
     PORTS_FIELD_NUMBER: _ClassVar[int]
     LOCAL_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    UNKNOWN_TCP_FIELD_NUMBER: _ClassVar[int]
     generation: str
     workers: int
     poll_mode: str
     max_flows_per_worker: int
     ports: _containers.RepeatedCompositeFieldContainer[Port]
     local_addresses: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, generation: _Optional[str] = ..., workers: _Optional[int] = ..., poll_mode: _Optional[str] = ..., max_flows_per_worker: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., local_addresses: _Optional[_Iterable[str]] = ...) -> None: ...
+    unknown_tcp: str
+    def __init__(self, generation: _Optional[str] = ..., workers: _Optional[int] = ..., poll_mode: _Optional[str] = ..., max_flows_per_worker: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., local_addresses: _Optional[_Iterable[str]] = ..., unknown_tcp: _Optional[str] = ...) -> None: ...
 
 class Port(_message.Message):
     __slots__ = ("name", "driver", "interface", "resource", "address", "gateway", "mtu")

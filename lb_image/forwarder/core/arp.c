@@ -1,15 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the forwarder answers itself: ARP (RFC 826) and ICMP echo (RFC 792).
+// ARP (RFC 826): answers for our addresses, learns who others are.
 
 #include "worker_internal.h"
 
-#include "checksum.h"
-
 #include <arpa/inet.h>
 #include <string.h>
-
-#define ECHO_REPLY_TTL 64
 
 // `address` in network byte order.
 static bool answers_arp(
@@ -44,7 +40,7 @@ make_arp_reply(const struct fwd_worker *worker, struct fwd_packet *packet, struc
 	packet_send(packet, packet->port_in);
 }
 
-void local_arp(
+void arp_handle(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packet,
@@ -71,59 +67,4 @@ void local_arp(
 	if (arp->operation == htons(ARP_REQUEST)
 	    && answers_arp(worker, config, packet->port_in, arp->target_ip))
 		make_arp_reply(worker, packet, arp);
-}
-
-static enum drop_reason check_echo(
-	const struct fwd_worker *worker,
-	const struct fwd_config *config,
-	const struct packet_view *view
-) {
-	unsigned length =
-		view->total_length - (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip);
-	const struct icmp_header *icmp = view->l4;
-
-	if (own_address_find(worker, view->ip->dst) == NULL
-	    && fwd_config_vip(config, ntohl(view->ip->dst)) == NULL)
-		return DROP_NOT_OURS;
-	if (length < sizeof(*icmp))
-		return DROP_BAD_L4_HEADER;
-	if (icmp->type != ICMP_ECHO_REQUEST || icmp->code != 0)
-		return DROP_ICMP_ERROR;
-	return DROP_NONE;
-}
-
-// The answer goes back the way the request came: same port, to the MAC that sent it.
-void local_icmp(
-	const struct fwd_worker *worker,
-	const struct fwd_config *config,
-	struct fwd_packet *packet,
-	const struct packet_view *view
-) {
-	struct ether_header *ether = (struct ether_header *)packet->data;
-	enum drop_reason reason = check_echo(worker, config, view);
-	struct icmp_header *icmp = view->l4;
-	struct ipv4_header *ip = view->ip;
-	uint16_t old_word, new_word;
-	uint32_t asked;
-
-	if (reason != DROP_NONE) {
-		packet_drop(packet, reason);
-		return;
-	}
-	icmp->type = ICMP_ECHO_REPLY;
-	icmp->checksum = checksum_adjust(
-		icmp->checksum,
-		checksum_delta16(htons(ICMP_ECHO_REQUEST << 8), htons(ICMP_ECHO_REPLY << 8))
-	);
-	asked = ip->dst;
-	ip->dst = ip->src;
-	ip->src = asked;
-	// Swapping the addresses leaves the sum as it is.
-	memcpy(&old_word, &ip->ttl, sizeof(old_word));
-	ip->ttl = ECHO_REPLY_TTL;
-	memcpy(&new_word, &ip->ttl, sizeof(new_word));
-	ip->checksum = checksum_adjust(ip->checksum, checksum_delta16(old_word, new_word));
-	memcpy(ether->dst, ether->src, ETHER_ADDR_SIZE);
-	memcpy(ether->src, worker->base->ports[packet->port_in].mac, ETHER_ADDR_SIZE);
-	packet_send(packet, packet->port_in);
 }
