@@ -57,7 +57,7 @@ class Operator:
         self._server = AgentServer(self.agents, self._identity, self._certificate)
         self._ready = asyncio.Event()
         collector = OperatorCollector(self.cluster, self.agents, self.queue, self.status)
-        self._http = HttpServer(collector, self.cluster.silence_s, self._ready.is_set)
+        self._http = HttpServer(collector, self.cluster.stalled_s, self._ready.is_set)
         self._reconciler = Reconciler(
             client=client,
             cluster=self.cluster,

@@ -12,8 +12,8 @@ from skylane_operator.handlers.queue import DirtyQueue
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.status_writer import StatusWriter
 
-# Bookmarks come about every minute; a reflector that has heard nothing for longer than this is stuck.
-MAX_SILENCE_S = 600.0
+# A reflector turns every minute, whether the API server answers or not: to restart would not bring that back.
+MAX_STALLED_S = 300.0
 
 
 class OperatorCollector(Collector):
@@ -47,14 +47,14 @@ class OperatorCollector(Collector):
 
 
 class HttpServer:
-    """/healthz fails when a watch is stuck, /readyz until `ready` says so, /metrics is Prometheus text."""
+    """/healthz fails when a reflector is stuck, /readyz until `ready` says so, /metrics is Prometheus text."""
 
     def __init__(
-        self, collector: OperatorCollector, silence_s: Callable[[], float], ready: Callable[[], bool]
+        self, collector: OperatorCollector, stalled_s: Callable[[], float], ready: Callable[[], bool]
     ) -> None:
         self._registry = CollectorRegistry()
         self._registry.register(collector)
-        self._silence_s, self._ready = silence_s, ready
+        self._stalled_s, self._ready = stalled_s, ready
         application = web.Application()
         application.router.add_get("/healthz", self._healthz)
         application.router.add_get("/readyz", self._readyz)
@@ -74,9 +74,9 @@ class HttpServer:
         await self._runner.cleanup()
 
     async def _healthz(self, _request: web.Request) -> web.Response:
-        silence = self._silence_s()
-        if silence > MAX_SILENCE_S:
-            return web.Response(status=503, text=f"a watch has heard nothing for {silence:.0f} s\n")
+        stalled = self._stalled_s()
+        if stalled > MAX_STALLED_S:
+            return web.Response(status=503, text=f"a watch has been stuck for {stalled:.0f} s\n")
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:

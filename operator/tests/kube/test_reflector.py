@@ -2,8 +2,10 @@ import asyncio
 import contextlib
 
 import pytest
+from kubernetes.aio.client.configuration import Configuration
 from operator_support import eventually, service
 
+from skylane_operator.errors import ApiUnavailableError
 from skylane_operator.kube import client as client_module
 from skylane_operator.kube import reflector as reflector_module
 from skylane_operator.kube.client import KubeClient
@@ -108,6 +110,28 @@ async def test_goes_on_after_the_api_server_was_away(api_server, client, namespa
         await eventually(lambda: "later" in watched.names(), "the watch to be opened again", 30)
 
 
+async def test_an_idle_kind_is_no_silence(client, namespace, monkeypatch):
+    """No event and no bookmark comes: the end of a watch shows that the server is there."""
+    monkeypatch.setattr(reflector_module, "WATCH_LEAST_S", 1)
+    monkeypatch.setattr(reflector_module, "WATCH_MOST_S", 1)
+    async with Watched(client, namespace).running() as watched:
+        await asyncio.wait_for(watched.reflector.synced.wait(), 10)
+        for _ in range(2):
+            contact, turn = watched.reflector.last_contact, watched.reflector.last_turn
+            await eventually(lambda c=contact: watched.reflector.last_contact > c, "the end of a watch")
+            await eventually(lambda t=turn: watched.reflector.last_turn > t, "the next watch")
+        assert watched.reflector.relists == 1
+
+
+async def test_an_api_server_that_is_away_is_silence_but_no_standstill():
+    nowhere = Configuration()
+    nowhere.host = "https://127.0.0.1:1"
+    async with KubeClient(nowhere) as client, Watched(client, "none").running() as watched:
+        contact, turn = watched.reflector.last_contact, watched.reflector.last_turn
+        await eventually(lambda: watched.reflector.last_turn > turn, "another attempt")
+        assert watched.reflector.last_contact == contact
+
+
 async def test_an_object_that_cannot_be_read_is_left_out_alone(api_server, client, namespace):
     def parse(body):
         if body["metadata"]["name"] == "poison":
@@ -174,10 +198,6 @@ async def test_a_namespace_of_its_own_is_all_it_touches(client, namespace):
 
 
 async def test_no_server_is_a_fault_that_says_so():
-    from kubernetes.aio.client.configuration import Configuration  # noqa: PLC0415
-
-    from skylane_operator.errors import ApiUnavailableError  # noqa: PLC0415
-
     configuration = Configuration()
     configuration.host = "https://127.0.0.1:1"
     async with KubeClient(configuration) as nobody:

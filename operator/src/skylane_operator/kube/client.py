@@ -23,8 +23,8 @@ APPLY = "application/apply-patch+yaml"
 
 REQUEST_TIMEOUT_S = 30
 CONNECT_TIMEOUT_S = 5
-# Bookmarks come every minute or so: a watch that is silent for longer is dead, whatever TCP believes.
-WATCH_SILENCE_S = 150
+# The server ends every watch within a minute: one that is silent for longer is dead, whatever TCP believes.
+WATCH_SILENCE_S = 75
 MAX_CONNECTIONS = 64
 PAGE_SIZE = 500
 # etcd refuses objects beyond 1.5 MiB; JSON of the same object may be a few times as long.

@@ -154,6 +154,10 @@ class Cluster:
         """Seconds since the reflector that has been silent longest heard of the API server."""
         return time.monotonic() - min(reflector.last_contact for reflector in self.reflectors)
 
+    def stalled_s(self) -> float:
+        """Seconds since the reflector that has been stuck longest did anything; trying in vain is doing something."""
+        return time.monotonic() - min(reflector.last_turn for reflector in self.reflectors)
+
     def inputs_for(self, stored: Stored, load_balancer: LoadBalancer) -> Inputs:
         """Everything that a plan for it depends on."""
         key, spec = stored.key, load_balancer.spec

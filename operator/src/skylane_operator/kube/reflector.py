@@ -22,8 +22,9 @@ from skylane_operator.model.key import Key
 T = TypeVar("T")
 Json = dict[str, Any]
 
-# The server ends a watch after this time; spread, so that not all are opened again at once.
-WATCH_LEAST_S, WATCH_MOST_S = 240, 480
+# The server ends a watch after this time; spread, so that not all are opened again at once. Short, because an idle kind may
+# get no bookmarks (etcd 3.4 reports no progress): only the end of the watch then shows that somebody is there.
+WATCH_LEAST_S, WATCH_MOST_S = 40, 60
 # A kind whose CRD is absent is asked for again this often.
 ABSENT_PAUSE_S = 30.0
 
@@ -56,7 +57,8 @@ class Reflector(Generic[T]):
         self.store = store
         self.synced = asyncio.Event()  # the first list is in the store, or the kind does not exist
         self.absent = False  # the API server does not know the kind
-        self.last_contact = time.monotonic()
+        self.last_contact = time.monotonic()  # the API server was heard
+        self.last_turn = time.monotonic()  # `run` did anything at all
         self.relists = 0
         self._client, self._parse, self._changed = client, parse, changed
         self._namespace = namespace
@@ -68,6 +70,7 @@ class Reflector(Generic[T]):
         """Until cancelled."""
         waits = delays()
         while True:
+            self.last_turn = time.monotonic()
             try:
                 if not self._resource_version:
                     await self._list()
@@ -115,6 +118,7 @@ class Reflector(Generic[T]):
             elif event["type"] != "BOOKMARK":
                 self._put(item)
             self._resource_version = item["metadata"]["resourceVersion"]
+        self.last_contact = time.monotonic()
 
     def _covers(self, key: Key) -> bool:
         return not self._namespace or key.namespace == self._namespace
