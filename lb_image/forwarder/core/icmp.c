@@ -32,8 +32,9 @@ struct translation {
 };
 
 // The answer goes back the way the request came: same port, to the MAC that sent it.
-static void
-answer_echo(const struct fwd_worker *worker, struct fwd_packet *packet, const struct packet_view *view) {
+static void answer_echo(
+	const struct fwd_worker *worker, struct fwd_packet *packet, const struct packet_view *view
+) {
 	struct ether_header *ether = (struct ether_header *)packet->data;
 	struct icmp_header *icmp = view->l4;
 	struct ipv4_header *ip = view->ip;
@@ -85,11 +86,7 @@ static bool translate_to_client(
 	struct translation *to
 ) {
 	uint32_t index = flow_table_reply_index(
-		&worker->flows,
-		local_index,
-		quoted->ports->src,
-		quoted->ip->dst,
-		quoted->ports->dst
+		&worker->flows, local_index, quoted->ports->src, quoted->ip->dst, quoted->ports->dst
 	);
 	const struct flow *flow = &worker->flows.flows[index];
 

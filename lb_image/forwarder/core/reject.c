@@ -13,7 +13,8 @@
 #define ERROR_SIZE_MAX 576
 #define QUOTE_MAX (ERROR_SIZE_MAX - sizeof(struct ipv4_header) - sizeof(struct icmp_header))
 _Static_assert(
-	sizeof(struct ether_header) + ERROR_SIZE_MAX <= FWD_FRAME_ROOM, "an error fits into any frame"
+	sizeof(struct ether_header) + ERROR_SIZE_MAX <= FWD_FRAME_ROOM,
+	"an error fits into any frame"
 );
 // RFC 1812, section 4.3.2.8: errors are limited in rate.
 #define ICMP_ERRORS_PER_S 1000
@@ -77,8 +78,7 @@ void reject_unknown_tcp(
 	struct ipv4_header *ip = (struct ipv4_header *)(packet->data + sizeof(struct ether_header));
 	const struct tcp_header asked = *(const struct tcp_header *)view->l4;
 	struct tcp_header *tcp = (struct tcp_header *)(ip + 1);
-	unsigned data = view->total_length
-		- (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip)
+	unsigned data = view->total_length - (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip)
 		- (asked.data_offset >> 4) * 4u;
 	bool has_ack = asked.flags & TCP_ACK;
 
@@ -86,9 +86,7 @@ void reject_unknown_tcp(
 	    || (asked.flags & TCP_RST) || !tcp_checksum_good(view))
 		return;
 	data += !!(asked.flags & TCP_SYN) + !!(asked.flags & TCP_FIN);
-	write_header(
-		worker, packet, ip->dst, ip->src, IPPROTO_TCP, sizeof(*ip) + sizeof(*tcp)
-	);
+	write_header(worker, packet, ip->dst, ip->src, IPPROTO_TCP, sizeof(*ip) + sizeof(*tcp));
 	*tcp = (struct tcp_header){
 		.src = asked.dst,
 		.dst = asked.src,
@@ -97,9 +95,8 @@ void reject_unknown_tcp(
 		.data_offset = sizeof(*tcp) / 4 << 4,
 		.flags = has_ack ? TCP_RST : TCP_RST | TCP_ACK,
 	};
-	tcp->checksum = (uint16_t)~checksum_fold(
-		checksum_pseudo(ip, sizeof(*tcp)) + checksum_words(tcp, sizeof(*tcp) / 2)
-	);
+	tcp->checksum = (uint16_t
+	)~checksum_fold(checksum_pseudo(ip, sizeof(*tcp)) + checksum_words(tcp, sizeof(*tcp) / 2));
 	worker->counters.resets_sent++;
 }
 
@@ -136,9 +133,7 @@ static void reject_icmp(
 	memmove(icmp + 1, ip, quote);
 	*icmp = error;
 	icmp->checksum = (uint16_t)~checksum_bytes(icmp, length);
-	write_header(
-		worker, packet, src, dst, IPPROTO_ICMP, (uint16_t)(sizeof(*ip) + length)
-	);
+	write_header(worker, packet, src, dst, IPPROTO_ICMP, (uint16_t)(sizeof(*ip) + length));
 	worker->counters.icmp_errors_sent++;
 }
 
