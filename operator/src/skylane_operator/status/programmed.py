@@ -30,10 +30,16 @@ def agents_awaited(plan: Plan, observed: Observed) -> bool:
 
 def programming_gaps(plan: Plan, observed: Observed) -> list[Gap]:
     """Everything that a forwarder does not run yet, pod by pod. Empty means Programmed."""
-    return [gap for pod in plan.pods for gap in _pod_gaps(plan, pod, observed.agents.get(pod.name))]
+    return [gap for pod in plan.pods for gap in _pod_gaps(plan, pod, observed)]
 
 
-def _pod_gaps(plan: Plan, pod: PodPlan, agent: AgentState | None) -> Iterator[Gap]:
+def _pod_gaps(plan: Plan, pod: PodPlan, observed: Observed) -> Iterator[Gap]:
+    agent, running_pod = observed.agents.get(pod.name), observed.pods.get(pod.name)
+    if (agent is None or not agent.connected) and (
+        running_pod is None or running_pod.status.phase == "Pending"
+    ):
+        yield Gap("AgentNotConnected", f"pod {pod.name} does not run yet")
+        return
     if agent is None or not agent.connected:
         yield Gap(
             "AgentNotConnected",
