@@ -16,6 +16,8 @@ def listener(
         port=port,
         protocol="tcp",
         scheduler="wrr",
+        hash_on="source",
+        on_backend_removal="drain",
         arp=True,
         timeouts=pb.Timeouts(established_s=900, syn_s=60, fin_s=60, udp_s=180),
         backends=[

@@ -243,7 +243,8 @@ static const struct {
 	{WEB,
 	 "\"wrr\"",
 	 "\"random\"",
-	 "listeners/web.json:8: scheduler: must be one of \"rr\", \"wrr\""},
+	 "listeners/web.json:8: scheduler: must be one of \"rr\", \"wrr\", \"lc\", \"wlc\", "
+	 "\"sh\", \"mh\""},
 	{WEB, "\"arp\": true", "\"arp\": 1", "listeners/web.json:9: arp: must be true or false"},
 	{WEB,
 	 "900",

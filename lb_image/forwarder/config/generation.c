@@ -2,6 +2,7 @@
 
 #include "generation.h"
 
+#include "backend_slots.h"
 #include "json_node.h"
 #include "listener.h"
 #include "names.h"
@@ -231,35 +232,68 @@ static bool take_slot(struct generation_source *source, struct fwd_config *next,
 	return false;
 }
 
+static void set_backends(struct fwd_config *config, const struct fwd_listener *listener, bool has) {
+	for (uint32_t i = 0; listener != NULL && i < listener->n_backends; i++)
+		fwd_config_set_backend(config, listener->backends[i].slot, has);
+}
+
+static bool no_room(const struct candidate *candidate, struct config_errors *errors) {
+	char file[128];
+
+	listener_file(candidate->chosen->name, file, sizeof(file));
+	config_errors_add(
+		errors,
+		file,
+		1,
+		"",
+		"is more than %d listeners or %d backends in all",
+		FWD_MAX_LISTENERS,
+		FWD_MAX_BACKEND_SLOTS
+	);
+	return false;
+}
+
+// Slots for a listener that was just read.
+static bool
+settle(struct candidate *candidate,
+       struct generation_source *source,
+       struct fwd_config *next,
+       struct config_errors *errors) {
+	struct fwd_listener *fresh = candidate->fresh;
+	uint16_t slot;
+
+	if (!backend_slots_assign(
+		    fresh, candidate->running, source->running, next, &source->next_backend_slot
+	    ))
+		return no_room(candidate, errors);
+	if (candidate->running != NULL)
+		slot = candidate->running->index;
+	else if (!take_slot(source, next, &slot))
+		return no_room(candidate, errors);
+	fresh->index = slot;
+	return true;
+}
+
 static void
 place(struct candidates *candidates,
       struct generation_source *source,
       struct fwd_config *next,
       struct config_errors *errors) {
+	if (source->running != NULL)
+		memcpy(next->backends, source->running->backends, sizeof(next->backends));
 	for (size_t i = 0; i < candidates->count; i++) {
 		struct candidate *candidate = &candidates->items[i];
-		char file[128];
-		uint16_t slot;
 
+		if (candidate->chosen == candidate->fresh && candidate->fresh != NULL
+		    && !settle(candidate, source, next, errors))
+			candidate->chosen = candidate->running;
+		if (candidate->chosen != candidate->running)
+			set_backends(next, candidate->running, false);
 		if (candidate->chosen == NULL)
 			continue;
-		if (candidate->running != NULL) {
-			slot = candidate->running->index;
-		} else if (!take_slot(source, next, &slot)) {
-			listener_file(candidate->chosen->name, file, sizeof(file));
-			config_errors_add(
-				errors,
-				file,
-				1,
-				"",
-				"is one more than %d listeners",
-				FWD_MAX_LISTENERS
-			);
-			continue;
-		}
-		next->listeners[slot] = candidate->chosen;
+		next->listeners[candidate->chosen->index] = candidate->chosen;
 		if (candidate->chosen == candidate->fresh) {
-			candidate->fresh->index = slot;
+			set_backends(next, candidate->fresh, true);
 			candidate->fresh = NULL;
 		}
 	}

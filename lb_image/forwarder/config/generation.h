@@ -14,6 +14,7 @@ struct generation_source {
 	// Next slot to try for a new listener: slots go round, so that one which was freed stays
 	// unused for as long as possible.
 	uint16_t next_slot;
+	uint32_t next_backend_slot; // the same for backends
 };
 
 // Builds the configuration that follows `source->running`: the listeners in `names`, or all of the

@@ -58,8 +58,10 @@ static int tear_down(void **state) {
 	return 0;
 }
 
-// The generation follows from the address, as it does in an operator's files.
-static void write_listener(const struct fixture *f, const char *name, unsigned last_octet) {
+// The generation follows from what it tells, as it does in an operator's files.
+static void write_with_backends(
+	const struct fixture *f, const char *name, unsigned last_octet, const char *backends
+) {
 	char path[160];
 	FILE *stream;
 
@@ -68,11 +70,16 @@ static void write_listener(const struct fixture *f, const char *name, unsigned l
 	assert_non_null(stream);
 	fprintf(stream,
 		"{\"version\":1,\"name\":\"%s\",\"generation\":\"%016x\",\n"
-		"\"vip\":\"192.0.2.%u\",\"port\":80,\"protocol\":\"tcp\",\"backends\":[]}\n",
+		"\"vip\":\"192.0.2.%u\",\"port\":80,\"protocol\":\"tcp\",\"backends\":[%s]}\n",
 		name,
+		last_octet + 1000 * (unsigned)strlen(backends),
 		last_octet,
-		last_octet);
+		backends);
 	fclose(stream);
+}
+
+static void write_listener(const struct fixture *f, const char *name, unsigned last_octet) {
+	write_with_backends(f, name, last_octet, "");
 }
 
 static void break_listener(const struct fixture *f, const char *name) {
@@ -222,6 +229,54 @@ static void test_bad_name(void **state) {
 	assert_int_equal(f->errors.count, 1);
 }
 
+#define ONE "{\"address\":\"10.244.0.1\",\"port\":80}"
+#define TWO "{\"address\":\"10.244.0.2\",\"port\":80}"
+#define THREE "{\"address\":\"10.244.0.3\",\"port\":80}"
+
+static uint32_t slot_of(const struct fwd_listener *listener, uint32_t last_octet) {
+	for (uint32_t i = 0; i < listener->n_backends; i++) {
+		if ((listener->backends[i].address & 0xff) == last_octet)
+			return listener->backends[i].slot;
+	}
+	fail_msg("no backend .%u", last_octet);
+	return 0;
+}
+
+static unsigned live_backends(const struct fwd_config *config) {
+	unsigned count = 0;
+
+	for (uint32_t slot = 0; slot < FWD_MAX_BACKEND_SLOTS; slot++)
+		count += fwd_config_has_backend(config, slot);
+	return count;
+}
+
+// Flows are counted by slot: a backend keeps its own, and what is freed is not given to the next at once.
+static void test_backend_slots(void **state) {
+	struct fixture *f = *state;
+	uint32_t one, two, three;
+
+	write_with_backends(f, "a", 1, ONE "," TWO);
+	write_with_backends(f, "b", 2, ONE);
+	load(f, NULL, 0);
+	assert_int_equal(f->errors.count, 0);
+	one = slot_of(listener_of(f, "a"), 1);
+	two = slot_of(listener_of(f, "a"), 2);
+	assert_int_not_equal(one, two);
+	assert_int_not_equal(one, slot_of(listener_of(f, "b"), 1));
+	assert_int_equal(live_backends(f->running), 3);
+	write_with_backends(f, "a", 1, THREE "," THREE "," TWO);
+	load(f, (const char *[]){"a"}, 1);
+	three = slot_of(listener_of(f, "a"), 3);
+	assert_int_equal(slot_of(listener_of(f, "a"), 2), two);
+	assert_int_not_equal(three, one);
+	assert_false(fwd_config_has_backend(f->running, one));
+	assert_true(fwd_config_has_backend(f->running, three));
+	assert_int_equal(live_backends(f->running), 3);
+	remove_listener(f, "a");
+	load(f, NULL, 0);
+	assert_int_equal(live_backends(f->running), 1);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_only_the_named, set_up, tear_down),
@@ -231,6 +286,7 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_swap_of_addresses, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_conflict_chain, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_name, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_backend_slots, set_up, tear_down),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

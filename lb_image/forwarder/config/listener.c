@@ -13,6 +13,32 @@
 static const char *const scheduler_names[] = {
 	[FWD_SCHEDULER_RR] = "rr",
 	[FWD_SCHEDULER_WRR] = "wrr",
+	[FWD_SCHEDULER_LC] = "lc",
+	[FWD_SCHEDULER_WLC] = "wlc",
+	[FWD_SCHEDULER_SH] = "sh",
+	[FWD_SCHEDULER_MH] = "mh",
+	NULL,
+};
+
+enum hash_on {
+	HASH_ON_SOURCE,
+	HASH_ON_CONNECTION,
+};
+
+static const char *const hash_on_names[] = {
+	[HASH_ON_SOURCE] = "source",
+	[HASH_ON_CONNECTION] = "connection",
+	NULL,
+};
+
+enum backend_removal {
+	BACKEND_REMOVAL_DRAIN,
+	BACKEND_REMOVAL_RESET,
+};
+
+static const char *const backend_removal_names[] = {
+	[BACKEND_REMOVAL_DRAIN] = "drain",
+	[BACKEND_REMOVAL_RESET] = "reset",
 	NULL,
 };
 
@@ -150,6 +176,23 @@ static bool read_backends(
 	return ok;
 }
 
+// How backends are chosen, and what becomes of the flows of one that is removed.
+static bool read_policies(const struct json_node *root, struct fwd_listener *listener) {
+	unsigned scheduler = FWD_SCHEDULER_WRR;
+	unsigned hash_on = HASH_ON_SOURCE;
+	unsigned removal = BACKEND_REMOVAL_DRAIN;
+	bool ok = json_read_choice(root, "scheduler", JSON_OPTIONAL, scheduler_names, &scheduler);
+
+	ok &= json_read_choice(root, "hash_on", JSON_OPTIONAL, hash_on_names, &hash_on);
+	ok &= json_read_choice(
+		root, "on_backend_removal", JSON_OPTIONAL, backend_removal_names, &removal
+	);
+	listener->scheduler = scheduler;
+	listener->hash_connection = hash_on == HASH_ON_CONNECTION;
+	listener->reset_removed = removal == BACKEND_REMOVAL_RESET;
+	return ok;
+}
+
 static bool read_fields(
 	const struct json_node *root,
 	const char *name,
@@ -164,12 +207,13 @@ static bool read_fields(
 		"port",
 		"protocol",
 		"scheduler",
+		"hash_on",
+		"on_backend_removal",
 		"arp",
 		"timeouts",
 		"backends",
 		NULL,
 	};
-	unsigned scheduler = FWD_SCHEDULER_WRR;
 	unsigned protocol = 0;
 	uint64_t version;
 	uint64_t port = 0;
@@ -182,14 +226,25 @@ static bool read_fields(
 	ok &= read_vip(root, base, listener);
 	ok &= json_read_uint(root, "port", JSON_REQUIRED, 1, UINT16_MAX, &port);
 	ok &= json_read_choice(root, "protocol", JSON_REQUIRED, protocol_names, &protocol);
-	ok &= json_read_choice(root, "scheduler", JSON_OPTIONAL, scheduler_names, &scheduler);
+	ok &= read_policies(root, listener);
 	ok &= json_read_bool(root, "arp", JSON_OPTIONAL, &arp);
 	ok &= read_timeouts(root, &listener->timeouts);
 	listener->port = (uint16_t)port;
 	listener->protocol = protocol_numbers[protocol];
-	listener->scheduler = scheduler;
 	listener->arp = arp;
 	return ok;
+}
+
+// One block, so that one free() ends it: the listener, its backends, and what the hashing schedulers remember. The pages of the
+// last are taken when they are first written to.
+static struct fwd_listener *allocate(size_t n_backends) {
+	size_t size = sizeof(struct fwd_listener) + n_backends * sizeof(struct fwd_backend);
+	struct fwd_listener *listener =
+		calloc(1, size + FWD_HASH_PLACES * sizeof(listener->hash_places[0]));
+
+	if (listener != NULL)
+		listener->hash_places = (_Atomic uint16_t *)((char *)listener + size);
+	return listener;
 }
 
 static struct fwd_listener *
@@ -197,9 +252,8 @@ read_root(const struct json_node *root, const char *name, const struct fwd_base 
 	struct json_node backends;
 	bool ok = json_read_array(root, "backends", 0, FWD_MAX_BACKENDS, &backends);
 	size_t count = ok ? json_array_size(backends.value) : 0;
-	struct fwd_listener *listener;
+	struct fwd_listener *listener = allocate(count);
 
-	listener = calloc(1, sizeof(*listener) + count * sizeof(listener->backends[0]));
 	if (listener == NULL) {
 		json_node_error(root, "no memory for the listener");
 		return NULL;

@@ -63,9 +63,12 @@ static inline struct fwd_base fixture_base(uint32_t max_flows, uint16_t n_worker
 static inline struct fwd_listener *
 fixture_listener(uint8_t protocol, unsigned n, const uint16_t *weights) {
 	struct fwd_listener *listener =
-		calloc(1, sizeof(*listener) + n * sizeof(struct fwd_backend));
+		calloc(1,
+		       sizeof(*listener) + n * sizeof(struct fwd_backend)
+			       + FWD_HASH_PLACES * sizeof(uint16_t));
 
 	assert_non_null(listener);
+	listener->hash_places = (_Atomic uint16_t *)&listener->backends[n];
 	listener->vip = FIXTURE_VIP;
 	listener->port = 80;
 	listener->protocol = protocol;
@@ -73,7 +76,7 @@ fixture_listener(uint8_t protocol, unsigned n, const uint16_t *weights) {
 	listener->timeouts = (struct fwd_timeouts){900, 60, 50, 180};
 	listener->n_backends = n;
 	for (unsigned i = 0; i < n; i++)
-		listener->backends[i] = (struct fwd_backend){0x0af40005 + i, 8080, weights[i]};
+		listener->backends[i] = (struct fwd_backend){0x0af40005 + i, 8080, weights[i], i};
 	fwd_listener_measure(listener);
 	return listener;
 }

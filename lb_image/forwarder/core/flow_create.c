@@ -71,6 +71,7 @@ static void fill_addresses(
 	flow->local_port = htons(port);
 	flow->backend_address = htonl(backend->address);
 	flow->backend_port = htons(backend->port);
+	flow->backend_slot = backend->slot;
 	flow->address_delta = checksum_add(
 		checksum_delta32(flow->client_address, flow->local_address),
 		checksum_delta32(flow->vip, flow->backend_address)
@@ -145,7 +146,9 @@ uint32_t flow_create(
 		return FLOW_NONE;
 	counters = &worker->counters.listeners[listener->index];
 	*reason = DROP_NO_BACKENDS;
-	picked = scheduler_pick(listener, &counters->scheduler);
+	picked = scheduler_pick(
+		listener, &counters->scheduler, worker->counters.backends, &view->key
+	);
 	if (picked == SCHEDULER_NONE)
 		return FLOW_NONE;
 	backend = &listener->backends[picked];
@@ -168,5 +171,7 @@ uint32_t flow_create(
 	}
 	counters->connections++;
 	counters->active_flows++;
+	worker->counters.backends[backend->slot].connections++;
+	worker->counters.backends[backend->slot].active_flows++;
 	return index;
 }

@@ -223,18 +223,15 @@ void flow_table_delete(struct flow_table *table, uint32_t index) {
 
 void flow_table_sweep(
 	struct flow_table *table,
-	uint32_t now_s,
 	uint32_t count,
-	void (*expired)(void *context, const struct flow *flow),
+	bool (*ends)(void *context, const struct flow *flow),
 	void *context
 ) {
 	for (; count > 0 && table->n_flows > 0; count--) {
-		struct flow *flow = &table->flows[table->sweep_cursor];
+		const struct flow *flow = &table->flows[table->sweep_cursor];
 
-		if (flow->state != FLOW_FREE && now_s - flow->last_seen_s >= flow->idle_timeout_s) {
-			expired(context, flow);
+		if (flow->state != FLOW_FREE && ends(context, flow))
 			flow_table_delete(table, table->sweep_cursor);
-		}
 		if (++table->sweep_cursor == table->n_flows)
 			table->sweep_cursor = 0;
 	}

@@ -59,8 +59,11 @@ struct flow {
 	uint8_t backend_port_index; // forwarder port towards the backend
 	uint8_t client_port_index;
 	uint16_t reserved;
-	uint32_t hash;      // of the key
-	uint32_t next_free; // index, in state FLOW_FREE only
+	uint32_t hash; // of the key
+	union {
+		uint32_t next_free;    // index, in state FLOW_FREE
+		uint32_t backend_slot; // of the backend's counters, else
+	};
 	uint32_t created_s;
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 64, "one cache line");
@@ -189,11 +192,10 @@ void flow_table_release(struct flow_table *table, uint32_t index);
 // Ends a flow.
 void flow_table_delete(struct flow_table *table, uint32_t index);
 
-// Looks at `count` places from where the last call stopped; calls `expired` for each idle flow, then deletes it.
+// Looks at `count` places from where the last call stopped, and deletes each flow that `ends` says true of.
 void flow_table_sweep(
 	struct flow_table *table,
-	uint32_t now_s,
 	uint32_t count,
-	void (*expired)(void *context, const struct flow *flow),
+	bool (*ends)(void *context, const struct flow *flow),
 	void *context
 );

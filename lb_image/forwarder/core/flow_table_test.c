@@ -179,14 +179,13 @@ static void reply_index_undoes_place(void **state) {
 	);
 }
 
-static void count_expired(void *context, const struct flow *flow) {
+static bool is_last_seen_at(void *context, const struct flow *flow) {
 	assert_int_equal(flow->state, FLOW_UDP);
-	(*(unsigned *)context)++;
+	return flow->last_seen_s == *(const uint32_t *)context;
 }
 
-static void sweep_ends_idle_flows_only(void **state) {
-	unsigned expired = 0;
-	uint32_t idle, busy;
+static void sweep_ends_those_that_it_is_told_to(void **state) {
+	uint32_t idle, busy, when = 99;
 
 	(void)state;
 	make_table(1024);
@@ -194,10 +193,11 @@ static void sweep_ends_idle_flows_only(void **state) {
 	busy = add(1);
 	table.flows[idle].last_seen_s = 100;
 	table.flows[busy].last_seen_s = 105;
-	flow_table_sweep(&table, 109, table.n_flows, count_expired, &expired);
-	assert_int_equal(expired, 0);
-	flow_table_sweep(&table, 110, table.n_flows, count_expired, &expired);
-	assert_int_equal(expired, 1);
+	flow_table_sweep(&table, table.n_flows, is_last_seen_at, &when);
+	assert_int_equal(table.active, 2);
+	when = 100;
+	flow_table_sweep(&table, table.n_flows, is_last_seen_at, &when);
+	assert_int_equal(table.active, 1);
 	assert_int_equal(find(0), FLOW_NONE);
 	assert_int_equal(find(1), busy);
 }
@@ -237,7 +237,7 @@ int main(void) {
 		TEST(full_bucket_overflows_and_heals),
 		TEST(local_port_rests_as_long_as_possible),
 		TEST(reply_index_undoes_place),
-		TEST(sweep_ends_idle_flows_only),
+		TEST(sweep_ends_those_that_it_is_told_to),
 		TEST(memory_of_a_flow_is_bounded),
 		TEST(backends_spread_over_all_banks),
 	};

@@ -5,6 +5,7 @@
 
 #pragma once
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -12,11 +13,15 @@
 #define FWD_MAX_LOCAL_ADDRESSES 256
 #define FWD_MAX_WORKERS 64
 #define FWD_MAX_LISTENERS 1000
-#define FWD_MAX_BACKENDS 10000
+#define FWD_MAX_BACKENDS 10000       // of one listener
+#define FWD_MAX_BACKEND_SLOTS 131072 // of all listeners together
 #define FWD_NAME_SIZE 64
 #define FWD_GENERATION_SIZE 17
 
 #define FWD_NO_SLOT UINT16_MAX
+
+// Places that sh and mh give to backends.
+#define FWD_HASH_PLACES 65536
 
 // Local (SNAT) ports run from here to 65535; every worker owns an equal, contiguous share.
 #define FWD_LOCAL_PORT_MIN 1024
@@ -45,12 +50,18 @@ struct fwd_base {
 enum fwd_scheduler {
 	FWD_SCHEDULER_RR,
 	FWD_SCHEDULER_WRR,
+	FWD_SCHEDULER_LC,
+	FWD_SCHEDULER_WLC,
+	FWD_SCHEDULER_SH,
+	FWD_SCHEDULER_MH,
 };
 
 struct fwd_backend {
 	uint32_t address;
 	uint16_t port;
 	uint16_t weight; // 0: no new flows
+	uint32_t
+		slot; // of its counters, the same in every generation of the listener that has this backend
 };
 
 // Idle times, seconds.
@@ -70,7 +81,12 @@ struct fwd_listener {
 	uint8_t protocol; // IPPROTO_TCP, IPPROTO_UDP
 	bool arp;         // answer ARP for the VIP
 	enum fwd_scheduler scheduler;
+	bool hash_connection; // sh, mh: by addresses and ports, else by the client's address
+	bool reset_removed; // flows of a backend that is removed end at once, else when they are idle
 	struct fwd_timeouts timeouts;
+	// sh, mh: index of the backend + 1 by place, 0: not looked up yet. FWD_HASH_PLACES entries. The only part that
+	// workers write: whoever looks up first, and all find the same.
+	_Atomic uint16_t *hash_places;
 	uint16_t index;      // own slot in fwd_config, the same in every generation of this name
 	uint16_t weight_max; // by fwd_listener_measure()
 	uint16_t weight_gcd; // by fwd_listener_measure(); 0 when all weights are 0
@@ -88,7 +104,20 @@ struct fwd_config {
 	uint16_t lookup[FWD_LOOKUP_SIZE];
 	// By fwd_config_index(), from a VIP to the slot + 1 of one of its listeners, one that answers ARP where there is one.
 	uint16_t vips[FWD_LOOKUP_SIZE];
+	// A bit by backend slot: some listener has this backend.
+	uint64_t backends[FWD_MAX_BACKEND_SLOTS / 64];
 };
+
+static inline bool fwd_config_has_backend(const struct fwd_config *config, uint32_t slot) {
+	return config->backends[slot / 64] >> slot % 64 & 1;
+}
+
+static inline void fwd_config_set_backend(struct fwd_config *config, uint32_t slot, bool has) {
+	uint64_t bit = 1ull << slot % 64;
+
+	config->backends[slot / 64] =
+		has ? config->backends[slot / 64] | bit : config->backends[slot / 64] & ~bit;
+}
 
 // Fills what the schedulers need to know of the weights. Call when the backends are complete.
 void fwd_listener_measure(struct fwd_listener *listener);

@@ -106,7 +106,7 @@ static uint32_t find_or_create(
 	// A client that uses its port again starts a new connection; the backend may still hold the old one.
 	if (index != FLOW_NONE && table->flows[index].state == FLOW_TCP_CLOSED
 	    && (view->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN) {
-		worker->counters.listeners[table->flows[index].listener].active_flows--;
+		worker_count_end(worker, &table->flows[index]);
 		flow_table_delete(table, index);
 		index = FLOW_NONE;
 	}

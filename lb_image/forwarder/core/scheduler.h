@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// LVS's round robin (rr) and weighted round robin (wrr). State is per worker and listener.
+// LVS's schedulers. State and counters are per worker: each worker spreads its own flows.
+//
+// rr, wrr: turns. lc, wlc: fewest live flows, by weight. sh, mh: by a hash of the client, without state, so that every node
+// chooses alike; see docs/design/hashing.md.
 
 #pragma once
 
+#include "flow_table.h"
 #include "fwd_config.h"
 
 #define SCHEDULER_NONE UINT32_MAX
@@ -13,6 +17,20 @@ struct scheduler_state {
 	int32_t weight; // wrr: weight that a backend needs in this round
 };
 
+// Of one backend of one listener. Written by the worker only.
+struct backend_counters {
+	uint64_t connections;
+	uint64_t active_flows;
+};
+
 // Index of the backend for a new flow, SCHEDULER_NONE when all weights are 0. Any state is good for any listener: a new
-// generation goes on where the last one stood.
-uint32_t scheduler_pick(const struct fwd_listener *listener, struct scheduler_state *state);
+// generation goes on where the last one stood. `counters` by slot of the backend.
+uint32_t scheduler_pick(
+	const struct fwd_listener *listener,
+	struct scheduler_state *state,
+	const struct backend_counters *counters,
+	const struct flow_key *key
+);
+
+// The same for sh and mh alone.
+uint32_t scheduler_pick_hashed(const struct fwd_listener *listener, const struct flow_key *key);

@@ -4,12 +4,15 @@
 
 #define BACKENDS_MAX 8
 
+static const struct backend_counters no_flows[BACKENDS_MAX];
+static const struct flow_key some_client = {.client_address = 1};
+
 static void count_picks(const struct fwd_listener *listener, unsigned picks, unsigned *counts) {
 	struct scheduler_state state = {0};
 
 	memset(counts, 0, BACKENDS_MAX * sizeof(*counts));
 	for (unsigned i = 0; i < picks; i++) {
-		uint32_t picked = scheduler_pick(listener, &state);
+		uint32_t picked = scheduler_pick(listener, &state, no_flows, &some_client);
 
 		assert_true(picked < listener->n_backends);
 		counts[picked]++;
@@ -60,8 +63,8 @@ static void nothing_to_pick(void **state) {
 	struct scheduler_state picks = {0};
 
 	(void)state;
-	assert_int_equal(scheduler_pick(drained, &picks), SCHEDULER_NONE);
-	assert_int_equal(scheduler_pick(empty, &picks), SCHEDULER_NONE);
+	assert_int_equal(scheduler_pick(drained, &picks, no_flows, &some_client), SCHEDULER_NONE);
+	assert_int_equal(scheduler_pick(empty, &picks, no_flows, &some_client), SCHEDULER_NONE);
 	free(drained);
 	free(empty);
 }
@@ -72,15 +75,47 @@ static void state_of_another_generation_is_good(void **state) {
 	struct scheduler_state picks = {.next = 700, .weight = 30000};
 
 	(void)state;
-	assert_true(scheduler_pick(listener, &picks) < 2);
+	assert_true(scheduler_pick(listener, &picks, no_flows, &some_client) < 2);
 	listener->scheduler = FWD_SCHEDULER_RR;
 	picks = (struct scheduler_state){.next = 700, .weight = 30000};
-	assert_int_equal(scheduler_pick(listener, &picks), 0);
+	assert_int_equal(scheduler_pick(listener, &picks, no_flows, &some_client), 0);
+	free(listener);
+}
+
+static void lc_takes_the_one_with_fewest_flows(void **state) {
+	struct fwd_listener *listener = fixture_listener(IPPROTO_UDP, 4, (uint16_t[]){1, 0, 9, 1});
+	struct backend_counters counters[BACKENDS_MAX] = {{0, 5}, {0, 0}, {0, 4}, {0, 4}};
+	struct scheduler_state picks = {0};
+
+	(void)state;
+	listener->scheduler = FWD_SCHEDULER_LC;
+	assert_int_equal(scheduler_pick(listener, &picks, counters, &some_client), 2);
+	// As many again: the next in turn.
+	assert_int_equal(scheduler_pick(listener, &picks, counters, &some_client), 3);
+	counters[0].active_flows = 3;
+	assert_int_equal(scheduler_pick(listener, &picks, counters, &some_client), 0);
+	free(listener);
+}
+
+static void wlc_divides_by_the_weight(void **state) {
+	struct fwd_listener *listener = fixture_listener(IPPROTO_UDP, 3, (uint16_t[]){1, 3, 6});
+	struct backend_counters counters[BACKENDS_MAX] = {0};
+	struct scheduler_state picks = {0};
+
+	(void)state;
+	listener->scheduler = FWD_SCHEDULER_WLC;
+	for (unsigned n = 0; n < 1000; n++)
+		counters[scheduler_pick(listener, &picks, counters, &some_client)].active_flows++;
+	assert_int_equal(counters[0].active_flows, 100);
+	assert_int_equal(counters[1].active_flows, 300);
+	assert_int_equal(counters[2].active_flows, 600);
 	free(listener);
 }
 
 int main(void) {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(lc_takes_the_one_with_fewest_flows),
+		cmocka_unit_test(wlc_divides_by_the_weight),
 		cmocka_unit_test(rr_gives_each_its_turn_but_those_that_drain),
 		cmocka_unit_test(wrr_keeps_the_weights_exactly),
 		cmocka_unit_test(wrr_with_the_largest_weight_ends),

@@ -68,10 +68,28 @@ struct fwd_worker *worker_init(
 	return worker;
 }
 
-static void flow_expired(void *context, const struct flow *flow) {
-	struct fwd_worker *worker = context;
+struct sweep {
+	struct fwd_worker *worker;
+	const struct fwd_config *config;
+	uint32_t now_s;
+};
 
-	worker->counters.listeners[flow->listener].active_flows--;
+// Whether the listener wants to be rid of the flow, because its backend is there no longer.
+static bool is_orphan(const struct fwd_config *config, const struct flow *flow) {
+	const struct fwd_listener *listener = config->listeners[flow->listener];
+
+	return listener != NULL && listener->reset_removed
+		&& !fwd_config_has_backend(config, flow->backend_slot);
+}
+
+static bool flow_ends(void *context, const struct flow *flow) {
+	const struct sweep *sweep = context;
+	bool idle = sweep->now_s - flow->last_seen_s >= flow->idle_timeout_s;
+
+	if (!idle && !is_orphan(sweep->config, flow))
+		return false;
+	worker_count_end(sweep->worker, flow);
+	return true;
 }
 
 // Asks for the MACs of on-link backends before the first packet needs them.
@@ -101,9 +119,10 @@ unsigned worker_housekeeping(
 	unsigned max
 ) {
 	uint32_t now_s = (uint32_t)(now_ms / 1000);
+	struct sweep sweep = {worker, config, now_s};
 	unsigned made;
 
-	flow_table_sweep(&worker->flows, now_s, worker->sweep_step, flow_expired, worker);
+	flow_table_sweep(&worker->flows, worker->sweep_step, flow_ends, &sweep);
 	if (worker->index != 0)
 		return 0;
 	resolve_backends(worker, config);

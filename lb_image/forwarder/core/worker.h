@@ -31,7 +31,8 @@ struct worker_counters {
 	uint64_t drops[DROP_REASON_COUNT];
 	uint64_t resets_sent;
 	uint64_t icmp_errors_sent;
-	struct listener_counters listeners[FWD_MAX_LISTENERS]; // by slot
+	struct listener_counters listeners[FWD_MAX_LISTENERS];   // by slot
+	struct backend_counters backends[FWD_MAX_BACKEND_SLOTS]; // by slot
 };
 
 // Our own addresses by value, for the first look at a packet. Open-addressed, at most half full.

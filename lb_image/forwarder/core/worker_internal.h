@@ -149,6 +149,12 @@ static inline void rewrite_udp_checksum(struct udp_header *udp, uint16_t delta) 
 	udp->checksum = checksum ? checksum : 0xffff;
 }
 
+// Counts a flow that is about to be deleted.
+static inline void worker_count_end(struct fwd_worker *worker, const struct flow *flow) {
+	worker->counters.listeners[flow->listener].active_flows--;
+	worker->counters.backends[flow->backend_slot].active_flows--;
+}
+
 // Makes the flow of a client's first packet. FLOW_NONE with a drop reason when there can be none.
 uint32_t flow_create(
 	struct fwd_worker *worker,

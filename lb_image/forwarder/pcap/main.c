@@ -36,7 +36,8 @@ struct config_switch {
 struct shell {
 	struct base_config base;
 	struct fwd_config *config;
-	uint16_t next_slot; // for the next new listener
+	uint16_t next_slot;         // for the next new listener
+	uint32_t next_backend_slot; // for the next new backend
 	struct fwd_worker *worker;
 	struct neighbour_table *neighbours;
 	struct frame_source sources[FWD_MAX_PORTS];
@@ -58,6 +59,7 @@ static bool load(struct shell *shell, const char *directory) {
 		.base = &shell->base.base,
 		.running = shell->config,
 		.next_slot = shell->next_slot,
+		.next_backend_slot = shell->next_backend_slot,
 	};
 	struct fwd_config *next = generation_build(&source, NULL, 0, &errors);
 	bool ok = next != NULL && errors.count == 0;
@@ -65,6 +67,7 @@ static bool load(struct shell *shell, const char *directory) {
 	config_errors_print(&errors, directory, stderr);
 	config_errors_free(&errors);
 	shell->next_slot = source.next_slot;
+	shell->next_backend_slot = source.next_backend_slot;
 	if (next == NULL)
 		return false;
 	if (shell->config != NULL)

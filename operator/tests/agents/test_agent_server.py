@@ -54,6 +54,8 @@ def listener(name, generation="1" * 16, *addresses):
         "port": 80,
         "protocol": "tcp",
         "scheduler": "wrr",
+        "hash_on": "source",
+        "on_backend_removal": "drain",
         "arp": True,
         "timeouts": {"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 180},
         "backends": [{"address": address, "port": 8080, "weight": 1} for address in addresses],

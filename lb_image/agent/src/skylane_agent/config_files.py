@@ -48,6 +48,8 @@ def listener_file(listener: pb.Listener) -> Json:
         "port": listener.port,
         "protocol": listener.protocol,
         "scheduler": listener.scheduler,
+        "hash_on": listener.hash_on,
+        "on_backend_removal": listener.on_backend_removal,
         "arp": listener.arp,
         "timeouts": {
             "established_s": timeouts.established_s,

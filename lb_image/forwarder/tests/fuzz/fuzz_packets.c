@@ -19,7 +19,7 @@
 #define CONFIGS 3
 #define START_S 1000u
 #define HOUSEKEEPING_CALLS 16
-#define WORKER_MEMORY (1u << 20)
+#define WORKER_MEMORY (8u << 20)
 
 struct input {
 	const uint8_t *at;
@@ -49,19 +49,27 @@ static void add_listener(
 ) {
 	static const uint32_t addresses[] = {0x0af40005, 0x0af40006, 0x0a4d0037};
 	struct fwd_listener *listener =
-		calloc(1, sizeof(*listener) + 3 * sizeof(listener->backends[0]));
+		calloc(1,
+		       sizeof(*listener) + 3 * sizeof(listener->backends[0])
+			       + FWD_HASH_PLACES * sizeof(uint16_t));
 
 	MUST(listener != NULL);
+	listener->hash_places = (_Atomic uint16_t *)&listener->backends[3];
 	listener->vip = 0xc633640a + (slot == 2);
 	listener->port = port;
 	listener->protocol = protocol;
 	listener->arp = slot != 2;
 	listener->index = slot;
-	listener->scheduler = slot == 0 ? FWD_SCHEDULER_RR : FWD_SCHEDULER_WRR;
+	listener->scheduler = (enum fwd_scheduler)((slot + 2u * config) % 6);
+	listener->hash_connection = config == 2;
+	listener->reset_removed = config != 0;
 	listener->timeouts = (struct fwd_timeouts){20, 6, 3, 9};
 	listener->n_backends = weights == NULL ? 0 : 3;
 	for (unsigned i = 0; i < listener->n_backends; i++)
-		listener->backends[i] = (struct fwd_backend){addresses[i], 8080, weights[i]};
+		listener->backends[i] =
+			(struct fwd_backend){addresses[i], 8080, weights[i], slot * 3u + i};
+	for (unsigned i = 0; i < listener->n_backends; i++)
+		fwd_config_set_backend(&configs[config], listener->backends[i].slot, true);
 	fwd_listener_measure(listener);
 	configs[config].listeners[slot] = listener;
 }
@@ -75,6 +83,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 	add_listener(1, 0, IPPROTO_TCP, 80, (const uint16_t[]){0, 2, 65535});
 	add_listener(2, 1, IPPROTO_UDP, 53, (const uint16_t[]){0, 0, 0});
 	add_listener(2, 2, IPPROTO_TCP, 80, (const uint16_t[]){3, 3, 3});
+	fwd_config_set_backend(&configs[2], 4, false); // as if it had been removed
 	for (unsigned i = 0; i < CONFIGS; i++)
 		fwd_config_index(&configs[i]);
 	return 0;
@@ -119,10 +128,13 @@ static void start(struct run *run, uint8_t choice) {
 
 static void check_counters(const struct run *run, const uint64_t *drops) {
 	const struct worker_counters *counters = &run->worker->counters;
-	uint64_t active = 0, dropped = 0;
+	uint64_t active = 0, on_backends = 0, dropped = 0;
 
 	for (unsigned i = 0; i < 3; i++)
 		active += counters->listeners[i].active_flows;
+	for (unsigned i = 0; i < 9; i++)
+		on_backends += counters->backends[i].active_flows;
+	MUST(on_backends == active);
 	MUST(active == run->worker->flows.active);
 	MUST(active <= run->base.max_flows_per_worker);
 	for (unsigned i = 0; i < run->count; i++)

@@ -15,7 +15,8 @@ import struct
 from collections import Counter, deque
 
 from model import wire
-from model.state import Flow, Json, Neighbour, Port, Scheduler
+from model.scheduling import Backend, Scheduler
+from model.state import Flow, Json, Neighbour, Port
 from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
@@ -48,6 +49,7 @@ class Model:
         self.replies: dict[tuple[int, int], Flow] = {}
         self.neighbours = {(p.index, p.gateway): Neighbour() for p in self.ports if p.gateway}
         self.schedulers: dict[str, Scheduler] = {}
+        self.backends: dict[str, list[Backend]] = {}
         own = [(self.local_port(a), a) for a in self.locals] + [(p, int(p.interface.ip)) for p in self.ports]
         self.announced: dict[object, list[int]] = {(p.index, a): [p.index, a, ANNOUNCEMENTS] for p, a in own}
         self.drops: Counter[str] = Counter()
@@ -59,10 +61,21 @@ class Model:
         self.listeners = {
             (ip(one["vip"]), one["port"], TCP if one["protocol"] == "tcp" else UDP): one for one in listeners
         }
+        self.backends = {one["name"]: self.backends_of(one) for one in listeners}
         names = {one["name"] for one in listeners}
         self.schedulers = {n: s for n, s in self.schedulers.items() if n in names}
         for name in names - self.schedulers.keys():
             self.schedulers[name] = Scheduler()
+
+    def backends_of(self, listener: Json) -> list[Backend]:
+        """Those that it had go on as they are, but for their weights."""
+        had = {(b.address, b.port): b for b in self.backends.get(listener["name"], [])}
+        backends = []
+        for one in listener["backends"]:
+            key = (ip(one["address"]), one["port"])
+            backends.append(had.setdefault(key, Backend(*key, 0)))
+            backends[-1].weight = one["weight"]
+        return backends
 
     # Time
 
@@ -72,13 +85,24 @@ class Model:
             return []
         self.now_s = now_s
         for key, flow in list(self.flows.items()):
-            if now_s - flow.last_seen_s >= flow.timeout_s:
+            if now_s - flow.last_seen_s >= flow.timeout_s or self.is_orphan(flow):
                 self.end(key)
         for listener in self.listeners.values():
             for backend in listener["backends"]:
                 self.watch(ip(backend["address"]))
         asked = [request for port, address in self.neighbours if (request := self.ask(port, address))]
         return self.announce() + asked
+
+    def is_orphan(self, flow: Flow) -> bool:
+        listener = self.listener_of(flow)
+        if not listener or listener.get("on_backend_removal") != "reset":
+            return False
+        return flow.owner not in self.backends[listener["name"]]
+
+    def listener_of(self, flow: Flow) -> Json | None:
+        """The present generation of the flow's listener."""
+        same = (one for one in self.listeners.values() if self.schedulers[one["name"]] is flow.scheduler)
+        return next(same, None)
 
     def announce(self) -> list[tuple[int, bytes]]:
         """RFC 5227, section 3: each address that ARP is answered for, three times from when it appears."""
@@ -309,17 +333,14 @@ class Model:
             raise MalformedError("no_flow")
         if len(self.flows) >= self.max_flows:
             raise MalformedError("flow_table_full")
-        chosen = self.schedulers[listener["name"]].pick(
-            listener["scheduler"], [b["weight"] for b in listener["backends"]]
-        )
-        if chosen is None:
+        backend = self.schedulers[listener["name"]].pick(listener, self.backends[listener["name"]], key)
+        if backend is None:
             raise MalformedError("no_backends")
         if not self.free:
             raise MalformedError("local_ports_exhausted")
-        backend = listener["backends"][chosen]
         flow = Flow(
-            key[:2], (key[2], key[3]), self.free[0], (ip(backend["address"]), backend["port"]),
-            key[4], self.schedulers[listener["name"]], listener["timeouts"], self.now_s, "syn" if key[4] == TCP else "udp",
+            key[:2], (key[2], key[3]), self.free[0], (backend.address, backend.port),
+            key[4], backend, self.schedulers[listener["name"]], listener["timeouts"], self.now_s, "syn" if key[4] == TCP else "udp",
         )  # fmt: skip
         self.free.popleft()
         try:
@@ -332,11 +353,13 @@ class Model:
         if port.index == 0 and not entry.mac and port.on_link(key[0]):
             entry.mac, entry.confirmed_s = frame[6:12], self.now_s
         self.flows[key] = self.replies[flow.local] = flow
+        backend.active += 1
         self.set_timeout(flow)
         return flow
 
     def end(self, key: tuple[int, int, int, int, int]) -> None:
         flow = self.flows.pop(key)
+        flow.owner.active -= 1
         del self.replies[flow.local]
         self.free.append(flow.local)
 
@@ -365,9 +388,9 @@ class Model:
 
     def set_timeout(self, flow: Flow) -> None:
         """Of the listener's present generation; the last one's where the listener is gone."""
-        current = [one for one in self.listeners.values() if self.schedulers[one["name"]] is flow.scheduler]
+        current = self.listener_of(flow)
         if current:
-            flow.timeouts = current[0]["timeouts"]
+            flow.timeouts = current["timeouts"]
         elif flow.timeout_s:
             return
         phase = {"syn_ack": "syn", "reset": "fin"}.get(flow.phase, flow.phase)

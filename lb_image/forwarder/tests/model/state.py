@@ -1,11 +1,12 @@
-"""What the reference model remembers, and how it chooses a backend."""
+"""What the reference model remembers."""
 
 from __future__ import annotations
 
 import ipaddress
 from dataclasses import dataclass, field
-from math import gcd
 from typing import Any
+
+from model.scheduling import Backend, Scheduler
 
 Json = dict[str, Any]
 
@@ -40,6 +41,7 @@ class Flow:
     local: tuple[int, int]
     backend: tuple[int, int]
     protocol: int
+    owner: Backend
     scheduler: Scheduler
     timeouts: Json
     last_seen_s: int
@@ -49,29 +51,3 @@ class Flow:
 
     def closed(self) -> bool:
         return self.phase == "reset" or self.ends == {"client", "backend"}
-
-
-class Scheduler:
-    """Choice of a backend; remembers where it stands."""
-
-    def __init__(self) -> None:
-        self.position, self.threshold = 0, 0
-
-    def pick(self, kind: str, weights: list[int]) -> int | None:
-        """Index of the next backend, None when all weights are 0."""
-        if not any(weights):
-            return None
-        step = gcd(*weights)
-        if kind == "wrr" and not 0 < self.threshold <= max(weights):
-            self.threshold = max(weights)
-        while True:
-            if self.position >= len(weights):
-                self.position = 0
-                if kind == "wrr":
-                    self.threshold -= step
-                    if self.threshold <= 0:
-                        self.threshold = max(weights)
-            index = self.position
-            self.position += 1
-            if weights[index] >= (self.threshold if kind == "wrr" else 1):
-                return index

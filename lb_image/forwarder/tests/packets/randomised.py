@@ -32,7 +32,9 @@ def random_listeners(rng: random.Random, generation: int) -> list[Json]:
     """A set of listeners; the second one comes and goes under a new name each time, as a slot is not used again soon."""
     timeouts = {key: rng.randint(2, 40) for key in ("established_s", "syn_s", "fin_s", "udp_s")}
     chosen: dict[str, Any] = {
-        "scheduler": rng.choice(["rr", "wrr"]),
+        "scheduler": rng.choice(["rr", "wrr", "lc", "wlc", "sh", "mh"]),
+        "hash_on": rng.choice(["source", "connection"]),
+        "on_backend_removal": rng.choice(["drain", "reset"]),
         "timeouts": timeouts,
         "arp": rng.random() < 0.5,
     }

@@ -4,7 +4,14 @@ from ipaddress import IPv4Address, IPv4Interface
 from typing import Literal
 
 from skylane_operator.model.base import FileModel
-from skylane_operator.model.load_balancer import Driver, PollMode, Scheduler, UnknownTCP
+from skylane_operator.model.load_balancer import (
+    BackendRemoval,
+    Driver,
+    HashOn,
+    PollMode,
+    Scheduler,
+    UnknownTCP,
+)
 
 FORMAT_VERSION: Literal[1] = 1
 
@@ -61,6 +68,8 @@ class ForwarderListener(FileModel):
     port: int
     protocol: Literal["tcp", "udp"]
     scheduler: Scheduler
+    hash_on: HashOn
+    on_backend_removal: BackendRemoval
     arp: bool
     timeouts: ForwarderTimeouts
     backends: tuple[ForwarderBackend, ...]

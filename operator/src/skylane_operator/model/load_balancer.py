@@ -90,6 +90,24 @@ class Scheduler(StrEnum):
 
     ROUND_ROBIN = "rr"
     WEIGHTED_ROUND_ROBIN = "wrr"
+    LEAST_CONNECTIONS = "lc"
+    WEIGHTED_LEAST_CONNECTIONS = "wlc"
+    SOURCE_HASH = "sh"
+    MAGLEV_HASH = "mh"
+
+
+class HashOn(StrEnum):
+    """What the schedulers sh and mh hash."""
+
+    SOURCE = "source"
+    CONNECTION = "connection"
+
+
+class BackendRemoval(StrEnum):
+    """What becomes of the flows of a backend that is removed."""
+
+    DRAIN = "drain"
+    RESET = "reset"
 
 
 class Cpu(SpecModel):
@@ -196,6 +214,8 @@ class Listener(SpecModel):
     port: Port
     protocol: Protocol = Protocol.TCP
     scheduler: Scheduler = Scheduler.WEIGHTED_ROUND_ROBIN
+    hash_on: HashOn = HashOn.SOURCE
+    on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
     backends: Annotated[tuple[BackendReference, ...], Field(min_length=1, max_length=16)]
     timeouts: Timeouts = Timeouts()
 

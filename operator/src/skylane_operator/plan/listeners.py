@@ -43,6 +43,8 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
             port=listener.port,
             protocol="tcp" if listener.protocol == "TCP" else "udp",
             scheduler=listener.scheduler,
+            hash_on=listener.hash_on,
+            on_backend_removal=listener.on_backend_removal,
             arp=arp,
             timeouts=ForwarderTimeouts(
                 established_s=listener.timeouts.established_seconds,

@@ -141,7 +141,7 @@ class Port(_message.Message):
     def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
 
 class Listener(_message.Message):
-    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends")
+    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VIP_FIELD_NUMBER: _ClassVar[int]
@@ -151,6 +151,8 @@ class Listener(_message.Message):
     ARP_FIELD_NUMBER: _ClassVar[int]
     TIMEOUTS_FIELD_NUMBER: _ClassVar[int]
     BACKENDS_FIELD_NUMBER: _ClassVar[int]
+    HASH_ON_FIELD_NUMBER: _ClassVar[int]
+    ON_BACKEND_REMOVAL_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: str
     vip: str
@@ -160,7 +162,9 @@ class Listener(_message.Message):
     arp: bool
     timeouts: Timeouts
     backends: _containers.RepeatedCompositeFieldContainer[Backend]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ...) -> None: ...
+    hash_on: str
+    on_backend_removal: str
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ...) -> None: ...
 
 class Timeouts(_message.Message):
     __slots__ = ("established_s", "syn_s", "fin_s", "udp_s")

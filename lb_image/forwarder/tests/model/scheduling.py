@@ -1,0 +1,93 @@
+"""How the reference model chooses a backend: LVS's rules, and weighted rendezvous hashing with real logarithms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import gcd, log
+from typing import Any
+
+MASK = (1 << 64) - 1
+PLACES = 65536
+
+
+@dataclass(eq=False)
+class Backend:
+    """One backend of one listener, from the generation that brings it to the one that removes it."""
+
+    address: int
+    port: int
+    weight: int
+    active: int = 0
+
+
+def mix(x: int) -> int:
+    """The finaliser of splitmix64."""
+    x = ((x ^ x >> 30) * 0xBF58476D1CE4E5B9) & MASK
+    x = ((x ^ x >> 27) * 0x94D049BB133111EB) & MASK
+    return x ^ x >> 31
+
+
+def place_of(listener: dict[str, Any], key: tuple[int, int, int, int, int]) -> int:
+    """``key``: client address and port, VIP and port, protocol."""
+    client, client_port, vip, vip_port, _ = key
+    hashed = mix(client)
+    if listener.get("hash_on") == "connection":
+        hashed = mix(hashed ^ (vip << 32 | client_port << 16 | vip_port))
+    return (hashed >> 32) % PLACES
+
+
+def cost(place: int, backend: Backend) -> float:
+    """The smaller, the better: an exponential draw at the rate of the weight."""
+    drawn = mix(mix(backend.address << 16 | backend.port) ^ place) >> 32
+    return -log((drawn + 1) / 2**32) / backend.weight
+
+
+class Scheduler:
+    """Choice of a backend; remembers where it stands."""
+
+    def __init__(self) -> None:
+        self.position, self.threshold = 0, 0
+
+    def pick(
+        self, listener: dict[str, Any], backends: list[Backend], key: tuple[int, int, int, int, int]
+    ) -> Backend | None:
+        """The backend of a new flow, None when all weights are 0."""
+        if not any(b.weight for b in backends):
+            return None
+        kind = listener["scheduler"]
+        if kind in ("sh", "mh"):
+            place = place_of(listener, key)
+            return min((b for b in backends if b.weight), key=lambda b: cost(place, b))
+        index = self.least(kind, backends) if kind in ("lc", "wlc") else self.turn(kind, backends)
+        self.position = index + 1
+        return backends[index]
+
+    def least(self, kind: str, backends: list[Backend]) -> int:
+        """lc and wlc: fewest live flows, of equals the first from the position on."""
+        start = self.position if self.position < len(backends) else 0
+        order = [*range(start, len(backends)), *range(start)]
+        # Exact: 1 / weight in units that every weight divides.
+        whole = 1
+        for backend in backends:
+            whole *= backend.weight or 1
+        able = [i for i in order if backends[i].weight]
+        return min(
+            able, key=lambda i: backends[i].active * (whole // backends[i].weight if kind == "wlc" else 1)
+        )
+
+    def turn(self, kind: str, backends: list[Backend]) -> int:
+        """rr and wrr."""
+        weights = [b.weight for b in backends]
+        step = gcd(*weights)
+        if kind == "wrr" and not 0 < self.threshold <= max(weights):
+            self.threshold = max(weights)
+        while True:
+            if self.position >= len(weights):
+                self.position = 0
+                if kind == "wrr":
+                    self.threshold -= step
+                    if self.threshold <= 0:
+                        self.threshold = max(weights)
+            if weights[self.position] >= (self.threshold if kind == "wrr" else 1):
+                return self.position
+            self.position += 1
