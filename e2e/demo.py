@@ -15,6 +15,7 @@ from collections.abc import Iterator
 
 import demo_steps as steps
 from cluster import single_node
+from cluster.owner import OtherCheckoutError
 from cluster.paths import KUBECONFIG, LOGS, REPOSITORY
 from lib.kube import Cluster, conditions_table
 from lib.proc import CommandError
@@ -24,7 +25,16 @@ from on_cluster import demo_on_cluster
 
 BUILD_LOGS = REPOSITORY / "build" / "logs"
 # What a step may raise when something is not as it should be; anything else is a fault of the demo itself.
-FAILURES = (CommandError, TimeoutError, MemoryError, LookupError, RuntimeError, OSError, steps.DemoError)
+FAILURES = (
+    CommandError,
+    TimeoutError,
+    MemoryError,
+    LookupError,
+    RuntimeError,
+    OSError,
+    steps.DemoError,
+    OtherCheckoutError,
+)
 
 
 class StepFailedError(Exception):

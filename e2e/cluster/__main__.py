@@ -7,6 +7,7 @@ import os
 import sys
 
 from cluster import network, node, single_node
+from cluster.owner import OtherCheckoutError
 from cluster.paths import KUBECONFIG
 from lib.net import inside
 from lib.proc import CommandError
@@ -29,7 +30,8 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="cluster", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("up", help="start it; what runs already stays")
-    commands.add_parser("down", help="end it and leave the host as it was")
+    down = commands.add_parser("down", help="end it and leave the host as it was")
+    down.add_argument("--force", action="store_true", help="also when another checkout started it")
     commands.add_parser("status", help="each part and its state; status 1 when not all is up")
     commands.add_parser("kubeconfig", help="print the path of the administrator's kubeconfig")
     run = commands.add_parser("exec", help="run a command in a namespace of the test network")
@@ -52,8 +54,11 @@ def main() -> int:
             return _print_status()
         if arguments.command == "exec":
             return _exec(arguments.place, arguments.words)
-        (single_node.up if arguments.command == "up" else single_node.down)()
-    except (CommandError, TimeoutError, ProcessLookupError, MemoryError) as error:
+        if arguments.command == "up":
+            single_node.up()
+        else:
+            single_node.down(force=arguments.force)
+    except (CommandError, TimeoutError, ProcessLookupError, MemoryError, OtherCheckoutError) as error:
         print(f"cluster {arguments.command}: {error}", file=sys.stderr)
         return 1
     return 0

@@ -18,6 +18,7 @@ from cluster import (
     kubelet,
     network,
     node,
+    owner,
     runtime,
 )
 from cluster.control_plane import Credentials, Endpoint
@@ -46,8 +47,10 @@ def up() -> None:
     Raises:
         TimeoutError: a part did not become ready; the message names it and ends with its log.
         CommandError: a tool failed.
+        OtherCheckoutError: a cluster runs that was started from another checkout.
 
     """
+    owner.check()
     if is_up():
         print(f"cluster is up: export KUBECONFIG={KUBECONFIG}")
         return
@@ -56,6 +59,7 @@ def up() -> None:
         gotools.multus()
     with step("hugepages, cgroup, network namespaces"):
         host.prepare()
+        owner.claim()
         network.up()
         cni.write_pci_devices()
         node.start_holder()
@@ -74,8 +78,13 @@ def up() -> None:
     print(f"export KUBECONFIG={KUBECONFIG}")
 
 
-def down() -> None:
-    """End the cluster from whatever state it is in and leave the host as it was."""
+def down(*, force: bool = False) -> None:
+    """End the cluster from whatever state it is in and leave the host as it was.
+
+    Raises OtherCheckoutError for that of another checkout, unless ``force``.
+    """
+    if not force:
+        owner.check()
     with step("pods and daemons"):
         for name in ("kubelet", "device-plugin"):
             node.stop(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster import cni, device_plugin, host, network, node, single_node
+from cluster import cni, device_plugin, host, network, node, owner, single_node
 from cluster.paths import DATA, RUN
 from lib import pods
 from lib.net import NAMESPACES
@@ -79,3 +79,18 @@ def test_down_without_a_cluster_does_nothing() -> None:
     before = snapshot()
     single_node.down()
     assert snapshot() == before
+
+
+def test_cluster_of_another_checkout_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    host.prepare()
+    owner.claim()
+    (tmp_path / "e2e").mkdir()
+    with monkeypatch.context() as elsewhere:
+        elsewhere.setattr(owner, "REPOSITORY", tmp_path)
+        with pytest.raises(owner.OtherCheckoutError, match="make down"):
+            single_node.up()
+        with pytest.raises(owner.OtherCheckoutError, match="make down"):
+            single_node.down()
+        assert RUN.exists()
+        single_node.down(force=True)
+    assert not RUN.exists()

@@ -20,7 +20,8 @@ static int compare_names(const void *left, const void *right) {
 }
 
 // The backends by name; their slots, or, where they have none yet, their indexes.
-static struct named_slot *sorted(const struct fwd_listener *listener, uint32_t count, bool indexes) {
+static struct named_slot *
+sorted(const struct fwd_listener *listener, uint32_t count, bool indexes) {
 	struct named_slot *items = calloc(count + 1, sizeof(*items));
 
 	for (uint32_t i = 0; items != NULL && i < count; i++)
@@ -32,13 +33,12 @@ static struct named_slot *sorted(const struct fwd_listener *listener, uint32_t c
 }
 
 // Next slot that is free in both. At most one round.
-static bool take(
-	const struct fwd_config *now,
-	const struct fwd_config *next,
-	uint32_t *cursor,
-	uint32_t *left,
-	uint32_t *slot
-) {
+static bool
+take(const struct fwd_config *now,
+     const struct fwd_config *next,
+     uint32_t *cursor,
+     uint32_t *left,
+     uint32_t *slot) {
 	for (; *left > 0; (*left)--) {
 		uint32_t at = *cursor;
 

@@ -27,11 +27,10 @@ static uint32_t place_of(const struct fwd_listener *listener, const struct flow_
 	uint64_t hash = mix(ntohl(key->client_address));
 
 	if (listener->hash_connection)
-		hash = mix(
-			hash
-			^ ((uint64_t)ntohl(key->vip) << 32 | (uint32_t)ntohs(key->client_port) << 16
-			   | ntohs(key->vip_port))
-		);
+		hash =
+			mix(hash
+			    ^ ((uint64_t)ntohl(key->vip) << 32
+			       | (uint32_t)ntohs(key->client_port) << 16 | ntohs(key->vip_port)));
 	return (uint32_t)(hash >> 32) % FWD_HASH_PLACES;
 }
 

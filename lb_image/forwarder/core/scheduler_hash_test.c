@@ -53,9 +53,7 @@ static void a_raised_backend_takes_only_its_share(void **state) {
 	uint32_t raised = before->backends[3].address;
 
 	(void)state;
-	assert_int_equal(
-		moved(before, after), share_of(after, raised) - share_of(before, raised)
-	);
+	assert_int_equal(moved(before, after), share_of(after, raised) - share_of(before, raised));
 	free(before);
 	free(after);
 }
@@ -88,8 +86,7 @@ static void order_does_not_matter(void **state) {
 }
 
 static void a_client_stays_together_or_its_connections_spread(void **state) {
-	struct fwd_listener *listener =
-		hashing((uint16_t[BACKENDS]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
+	struct fwd_listener *listener = hashing((uint16_t[BACKENDS]){1, 1, 1, 1, 1, 1, 1, 1, 1, 1});
 	struct flow_key key = {.client_address = htonl(FIXTURE_CLIENT), .vip = htonl(FIXTURE_VIP)};
 	uint32_t first = scheduler_pick_hashed(listener, &key);
 	unsigned elsewhere = 0;

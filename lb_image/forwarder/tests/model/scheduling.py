@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fractions import Fraction
 from math import gcd, log
 from typing import Any
 
@@ -66,14 +67,10 @@ class Scheduler:
         """lc and wlc: fewest live flows, of equals the first from the position on."""
         start = self.position if self.position < len(backends) else 0
         order = [*range(start, len(backends)), *range(start)]
-        # Exact: 1 / weight in units that every weight divides.
-        whole = 1
-        for backend in backends:
-            whole *= backend.weight or 1
         able = [i for i in order if backends[i].weight]
-        return min(
-            able, key=lambda i: backends[i].active * (whole // backends[i].weight if kind == "wlc" else 1)
-        )
+        loads = {i: Fraction(backends[i].active, backends[i].weight if kind == "wlc" else 1) for i in able}
+        chosen: int = min(able, key=loads.__getitem__)
+        return chosen
 
     def turn(self, kind: str, backends: list[Backend]) -> int:
         """rr and wrr."""
