@@ -38,7 +38,9 @@ go_toolchain() {
 	go_is_new_enough && return
 	local list=/etc/apt/sources.list.d/skylane-backports.list mirror
 	# Debian 12's own Go is too old; its backports come from the mirror that the machine already uses.
-	mirror=$(cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null | grep -v '^#' | grep -oE '[a-z+]+://[^ ]+/debian/?' | head -n 1)
+	# Either file may be missing: cat then complains, which is no fault.
+	mirror=$({ cat /etc/apt/sources.list /etc/apt/sources.list.d/* 2>/dev/null || true; } \
+		| grep -v '^#' | grep -oE '[a-z+]+://[^ ]+/debian/?' | head -n 1)
 	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $mirror bookworm-backports main" >"$list"
 	apt-get update
 	DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends -t bookworm-backports golang-go
