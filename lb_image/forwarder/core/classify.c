@@ -33,14 +33,14 @@ static enum drop_reason check_ipv4(const struct fwd_packet *packet, struct packe
 		return DROP_TRUNCATED;
 	if (!checksum_good(ip, header_length))
 		return DROP_BAD_IP_CHECKSUM;
-	if (ip->fragment & htons(IPV4_FRAGMENT_MASK))
-		return DROP_FRAGMENT;
 	view->ip = ip;
 	view->l4 = (uint8_t *)ip + header_length;
 	return DROP_NONE;
 }
 
-static enum drop_reason check_l4(struct packet_view *view) {
+// `whole`: not the first fragment of a datagram, whose length goes beyond what is here.
+static inline __attribute__((always_inline)) enum drop_reason
+check_l4(struct packet_view *view, bool whole) {
 	unsigned length =
 		view->total_length - (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip);
 	const struct tcp_header *tcp = view->l4;
@@ -54,14 +54,15 @@ static enum drop_reason check_l4(struct packet_view *view) {
 		return DROP_NONE;
 	}
 	if (length < sizeof(*udp) || ntohs(udp->length) < sizeof(*udp)
-	    || ntohs(udp->length) > length)
+	    || (whole && ntohs(udp->length) > length))
 		return DROP_BAD_L4_HEADER;
 	view->tcp_flags = 0;
 	return DROP_NONE;
 }
 
 // TCP and UDP have their ports in the same place.
-static void aim_client(const struct fwd_worker *worker, struct packet_view *view) {
+static inline __attribute__((always_inline)) void
+aim_client(const struct fwd_worker *worker, struct packet_view *view) {
 	const struct udp_header *ports = view->l4;
 
 	view->key.client_address = view->ip->src;
@@ -74,7 +75,7 @@ static void aim_client(const struct fwd_worker *worker, struct packet_view *view
 	view->kind = VIEW_CLIENT;
 }
 
-static void
+static inline __attribute__((always_inline)) void
 aim_reply(const struct fwd_worker *worker, struct packet_view *view, uint32_t local_index) {
 	const struct udp_header *ports = view->l4;
 
@@ -86,33 +87,77 @@ aim_reply(const struct fwd_worker *worker, struct packet_view *view, uint32_t lo
 	view->kind = VIEW_REPLY;
 }
 
+static bool is_l4(const struct packet_view *view) {
+	return view->ip->protocol == IPPROTO_TCP || view->ip->protocol == IPPROTO_UDP;
+}
+
+static inline __attribute__((always_inline)) void
+aim(const struct fwd_worker *worker, struct packet_view *view) {
+	const struct own_address *own = own_address_find(worker, view->ip->dst);
+
+	if (own != NULL && own->local_index != FWD_NO_SLOT)
+		aim_reply(worker, view, own->local_index);
+	else
+		aim_client(worker, view);
+}
+
+static __attribute__((noinline)) void classify_fragment(
+	const struct fwd_worker *worker, struct fwd_packet *packet, struct packet_view *view
+) {
+	enum drop_reason reason;
+
+	if (!is_l4(view)) {
+		packet_drop(
+			packet,
+			view->ip->protocol == IPPROTO_ICMP ? DROP_FRAGMENT : DROP_UNKNOWN_PROTOCOL
+		);
+		return;
+	}
+	if (view->ip->fragment & htons(IPV4_OFFSET_MASK)) {
+		view->kind = VIEW_LATER_FRAGMENT;
+		return;
+	}
+	reason = check_l4(view, false);
+	if (reason != DROP_NONE) {
+		packet_drop(packet, reason);
+		return;
+	}
+	aim(worker, view);
+	if (view->kind == VIEW_REPLY) {
+		view->kind = VIEW_FIRST_OF_REPLY;
+		return;
+	}
+	view->kind = VIEW_FIRST_OF_CLIENT;
+	view->flow = FLOW_NONE;
+}
+
 static void classify_ipv4(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packet,
 	struct packet_view *view
 ) {
-	const struct own_address *own;
 	enum drop_reason reason = check_ipv4(packet, view);
 
+	if (__builtin_expect(
+		    reason == DROP_NONE && (view->ip->fragment & htons(IPV4_FRAGMENT_MASK)), 0
+	    )) {
+		classify_fragment(worker, packet, view);
+		return;
+	}
 	if (reason == DROP_NONE && view->ip->protocol == IPPROTO_ICMP) {
 		icmp_handle(worker, config, packet, view);
 		return;
 	}
-	if (reason == DROP_NONE && view->ip->protocol != IPPROTO_TCP
-	    && view->ip->protocol != IPPROTO_UDP)
+	if (reason == DROP_NONE && !is_l4(view))
 		reason = DROP_UNKNOWN_PROTOCOL;
 	if (reason == DROP_NONE)
-		reason = check_l4(view);
+		reason = check_l4(view, true);
 	if (reason != DROP_NONE) {
 		packet_drop(packet, reason);
 		return;
 	}
-	own = own_address_find(worker, view->ip->dst);
-	if (own != NULL && own->local_index != FWD_NO_SLOT)
-		aim_reply(worker, view, own->local_index);
-	else
-		aim_client(worker, view);
+	aim(worker, view);
 }
 
 void packet_classify(

@@ -14,7 +14,7 @@
 	X(BAD_IP_HEADER, "bad_ip_header", "IPv4 version, header length or total length is wrong") \
 	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "IPv4 header checksum is wrong") \
 	X(TTL_EXCEEDED, "ttl_exceeded", "TTL would reach zero") \
-	X(FRAGMENT, "fragment", "IPv4 fragment") \
+	X(FRAGMENT, "fragment", "IPv4 fragment of ICMP, or one whose first part has not passed") \
 	X(UNKNOWN_PROTOCOL, "unknown_protocol", "neither TCP, UDP nor ICMP") \
 	X(BAD_L4_HEADER, "bad_l4_header", "TCP or UDP header length is wrong") \
 	X(ICMP_OTHER, "icmp_other", "ICMP that is neither an echo request nor an error") \

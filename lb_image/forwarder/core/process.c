@@ -11,6 +11,9 @@
 #include <netinet/in.h>
 #include <string.h>
 
+// What a whole packet passes through: a fragment, which is rare, gets a copy of its own.
+#define FAST_PATH static inline __attribute__((always_inline))
+
 // What a direction of a flow writes into its packets.
 struct rewrite {
 	uint32_t src, dst;
@@ -20,7 +23,7 @@ struct rewrite {
 	uint8_t port;
 };
 
-static void rewrite_l4(struct packet_view *view, const struct rewrite *to) {
+FAST_PATH void rewrite_l4(struct packet_view *view, const struct rewrite *to) {
 	struct udp_header *ports = view->l4;
 
 	ports->src = to->src_port;
@@ -47,7 +50,7 @@ explain(struct fwd_worker *worker,
 }
 
 // True when the packet is on its way.
-static inline __attribute__((always_inline)) bool send_rewritten(
+FAST_PATH bool send_rewritten(
 	struct fwd_worker *worker,
 	struct fwd_packet *packet,
 	struct packet_view *view,
@@ -75,7 +78,7 @@ change_state(const struct fwd_config *config, struct flow *flow, uint8_t flags, 
 		flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, next);
 }
 
-static void
+FAST_PATH void
 touch(const struct fwd_config *config,
       struct flow *flow,
       const struct packet_view *view,
@@ -90,7 +93,7 @@ touch(const struct fwd_config *config,
 		change_state(config, flow, flags, from_backend);
 }
 
-static uint32_t find_or_create(
+FAST_PATH uint32_t find_or_create(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packet,
@@ -121,21 +124,8 @@ static uint32_t find_or_create(
 	return index;
 }
 
-static void process_client(
-	struct fwd_worker *worker,
-	const struct fwd_config *config,
-	struct fwd_packet *packet,
-	struct packet_view *view,
-	uint32_t now_s
-) {
-	uint32_t index = find_or_create(worker, config, packet, view, now_s);
-	struct listener_counters *counters;
-	struct flow *flow;
-
-	if (index == FLOW_NONE)
-		return;
-	flow = &worker->flows.flows[index];
-	const struct rewrite to = {
+FAST_PATH struct rewrite to_backend(const struct flow *flow) {
+	return (struct rewrite){
 		.src = flow->local_address,
 		.dst = flow->backend_address,
 		.src_port = flow->local_port,
@@ -145,15 +135,60 @@ static void process_client(
 		.neighbour = flow->backend_neighbour,
 		.port = flow->backend_port_index,
 	};
-	if (!send_rewritten(worker, packet, view, &to))
-		return;
-	touch(config, flow, view, false, now_s);
-	counters = &worker->counters.listeners[flow->listener];
-	counters->packets_in++;
-	counters->bytes_in += view->total_length;
 }
 
-static bool is_reply_of_flow(const struct fwd_worker *worker, const struct packet_view *view) {
+// The way back is the same change undone: the complement of the sums.
+FAST_PATH struct rewrite to_client(const struct flow *flow) {
+	return (struct rewrite){
+		.src = flow->vip,
+		.dst = flow->client_address,
+		.src_port = flow->vip_port,
+		.dst_port = flow->client_port,
+		.address_delta = (uint16_t)~flow->address_delta,
+		.l4_delta = (uint16_t)~flow->l4_delta,
+		.neighbour = flow->client_neighbour,
+		.port = flow->client_port_index,
+	};
+}
+
+FAST_PATH void count_in(struct fwd_worker *worker, const struct flow *flow, unsigned length) {
+	struct listener_counters *counters = &worker->counters.listeners[flow->listener];
+
+	counters->packets_in++;
+	counters->bytes_in += length;
+}
+
+FAST_PATH void count_out(struct fwd_worker *worker, const struct flow *flow, unsigned length) {
+	struct listener_counters *counters = &worker->counters.listeners[flow->listener];
+
+	counters->packets_out++;
+	counters->bytes_out += length;
+}
+
+// The flow that the packet was sent on with, or FLOW_NONE.
+FAST_PATH uint32_t process_client(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	uint32_t now_s
+) {
+	uint32_t index = find_or_create(worker, config, packet, view, now_s);
+	struct rewrite to;
+	struct flow *flow;
+
+	if (index == FLOW_NONE)
+		return FLOW_NONE;
+	flow = &worker->flows.flows[index];
+	to = to_backend(flow);
+	if (!send_rewritten(worker, packet, view, &to))
+		return FLOW_NONE;
+	touch(config, flow, view, false, now_s);
+	count_in(worker, flow, view->total_length);
+	return index;
+}
+
+FAST_PATH bool is_reply_of_flow(const struct fwd_worker *worker, const struct packet_view *view) {
 	const struct udp_header *ports = view->l4;
 
 	return view->flow != FLOW_NONE
@@ -165,39 +200,87 @@ static bool is_reply_of_flow(const struct fwd_worker *worker, const struct packe
 		);
 }
 
-static void process_reply(
+FAST_PATH uint32_t process_reply(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packet,
 	struct packet_view *view,
 	uint32_t now_s
 ) {
-	struct listener_counters *counters;
+	struct rewrite to;
 	struct flow *flow;
 
 	if (!is_reply_of_flow(worker, view)) {
 		packet_drop(packet, DROP_NO_FLOW);
 		reject_unknown_tcp(worker, packet, view);
-		return;
+		return FLOW_NONE;
 	}
 	flow = &worker->flows.flows[view->flow];
-	// The way back is the same change undone: the complement of the sums.
-	const struct rewrite to = {
-		.src = flow->vip,
-		.dst = flow->client_address,
-		.src_port = flow->vip_port,
-		.dst_port = flow->client_port,
-		.address_delta = (uint16_t)~flow->address_delta,
-		.l4_delta = (uint16_t)~flow->l4_delta,
-		.neighbour = flow->client_neighbour,
-		.port = flow->client_port_index,
-	};
+	to = to_client(flow);
 	if (!send_rewritten(worker, packet, view, &to))
-		return;
+		return FLOW_NONE;
 	touch(config, flow, view, true, now_s);
-	counters = &worker->counters.listeners[flow->listener];
-	counters->packets_out++;
-	counters->bytes_out += view->total_length;
+	count_out(worker, flow, view->total_length);
+	return view->flow;
+}
+
+static void rewrite_id(struct ipv4_header *ip, uint16_t id) {
+	ip->checksum = checksum_adjust(ip->checksum, checksum_delta16(ip->id, id));
+	ip->id = id;
+}
+
+// RFC 1122, section 3.2.2: no error is sent about these.
+static void process_later_fragment(
+	struct fwd_worker *worker,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	const struct fragment_key *key,
+	uint32_t now_s
+) {
+	const struct fragment_entry *entry = fragment_find(&worker->fragments, key, now_s);
+	struct flow *flow = &worker->flows.flows[entry == NULL ? 0 : entry->flow];
+	bool of_client = flow->client_address == key->src && flow->vip == key->dst;
+	bool of_reply = flow->backend_address == key->src && flow->local_address == key->dst;
+	struct rewrite to = of_client ? to_backend(flow) : to_client(flow);
+
+	if (entry == NULL || flow->state == FLOW_FREE || flow->protocol != key->protocol
+	    || (!of_client && !of_reply)) {
+		packet_drop(packet, DROP_FRAGMENT);
+		return;
+	}
+	if (!packet_forward(worker, packet, view, to.port, to.neighbour))
+		return;
+	rewrite_ipv4(view->ip, to.src, to.dst, to.address_delta);
+	rewrite_id(view->ip, entry->id_out);
+	flow->last_seen_s = now_s;
+	if (of_client)
+		count_in(worker, flow, view->total_length);
+	else
+		count_out(worker, flow, view->total_length);
+}
+
+// A first fragment goes like a whole datagram; then its flow is remembered for the rest.
+static __attribute__((noinline)) void process_fragment(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	uint32_t now_s
+) {
+	struct ipv4_header *ip = view->ip;
+	const struct fragment_key key = {ip->src, ip->dst, ip->id, ip->protocol};
+	uint32_t flow;
+
+	if (view->kind == VIEW_LATER_FRAGMENT) {
+		process_later_fragment(worker, packet, view, &key, now_s);
+		return;
+	}
+	if (view->kind == VIEW_FIRST_OF_CLIENT)
+		flow = process_client(worker, config, packet, view, now_s);
+	else
+		flow = process_reply(worker, config, packet, view, now_s);
+	if (flow != FLOW_NONE)
+		rewrite_id(ip, fragment_remember(&worker->fragments, &key, flow, now_s));
 }
 
 static void look_up(const struct fwd_worker *worker, struct packet_view *view) {
@@ -228,6 +311,8 @@ void worker_process(
 			process_client(worker, config, &packets[i], &views[i], now_s);
 		else if (views[i].kind == VIEW_REPLY)
 			process_reply(worker, config, &packets[i], &views[i], now_s);
+		else if (views[i].kind != VIEW_DONE)
+			process_fragment(worker, config, &packets[i], &views[i], now_s);
 		if (packets[i].drop_reason != DROP_NONE)
 			worker->counters.drops[packets[i].drop_reason]++;
 	}

@@ -65,6 +65,7 @@ struct fwd_worker *worker_init(
 			gateway ? neighbour_get(neighbours, i, gateway) : NEIGHBOUR_NONE;
 	}
 	announce_init(&worker->announce, base);
+	worker->fragments.next_id = (uint16_t)seed;
 	return worker;
 }
 

@@ -8,6 +8,7 @@
 #include "announce.h"
 #include "drop_reason.h"
 #include "flow_table.h"
+#include "fragment.h"
 #include "fwd_config.h"
 #include "neighbour.h"
 #include "packet.h"
@@ -64,6 +65,7 @@ struct fwd_worker {
 	uint16_t gateways
 		[FWD_MAX_PORTS];  // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
 	struct announce announce; // of worker 0
+	struct fragment_table fragments;
 	struct worker_counters counters;
 };
 

@@ -9,17 +9,20 @@
 #include "worker.h"
 
 enum view_kind {
-	VIEW_DONE,   // the verdict is set
-	VIEW_CLIENT, // TCP or UDP that may be for a VIP
-	VIEW_REPLY,  // TCP or UDP to a local address
+	VIEW_DONE,            // the verdict is set
+	VIEW_CLIENT,          // TCP or UDP that may be for a VIP
+	VIEW_REPLY,           // TCP or UDP to a local address
+	VIEW_FIRST_OF_CLIENT, // first fragment of what would be VIEW_CLIENT
+	VIEW_FIRST_OF_REPLY,
+	VIEW_LATER_FRAGMENT, // without ports
 };
 
 // What the first look at a packet found; lives for one burst.
 struct packet_view {
 	struct ipv4_header *ip;
 	void *l4;
-	struct flow_key key;   // VIEW_CLIENT
-	uint32_t hash;         // VIEW_CLIENT
+	struct flow_key key;   // of a client's packet
+	uint32_t hash;         // of key
 	uint32_t flow;         // place in the table that may be this packet's flow, or FLOW_NONE
 	uint16_t total_length; // of the datagram, bytes
 	uint8_t kind;          // enum view_kind

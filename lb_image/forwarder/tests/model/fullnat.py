@@ -14,7 +14,7 @@ import ipaddress
 import struct
 from collections import Counter, deque
 
-from model import wire
+from model import answers, wire
 from model.scheduling import Backend, Scheduler
 from model.state import Flow, Json, Neighbour, Port
 from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
@@ -22,7 +22,8 @@ from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
 FIN, SYN, RST, ACK = 1, 2, 4, 16
 CONFIRM_S, FORGET_S = 30, 36
 ANNOUNCEMENTS = 3
-ERRORS_PER_S = 1000
+FRAGMENT_FORGET_S = 30
+FIRST_FRAGMENT_ID = 0x5EED  # the pcap shell's seed
 
 
 class Model:
@@ -53,6 +54,8 @@ class Model:
         own = [(self.local_port(a), a) for a in self.locals] + [(p, int(p.interface.ip)) for p in self.ports]
         self.announced: dict[object, list[int]] = {(p.index, a): [p.index, a, ANNOUNCEMENTS] for p, a in own}
         self.drops: Counter[str] = Counter()
+        self.fragments: dict[tuple[int, int, int, int], tuple[Flow, int, int]] = {}
+        self.fragment_id = FIRST_FRAGMENT_ID
         self.now_s = -1
         self.load(listeners)
 
@@ -149,34 +152,7 @@ class Model:
             return self.handle(self.ports[port], frame)
         except MalformedError as reason:
             self.drops[str(reason.args[0])] += 1
-            return self.answer(self.ports[port], frame, *reason.args)
-
-    def answer(self, port: Port, frame: bytes, reason: str, *details: int) -> tuple[int, bytes] | None:
-        """What the sender of a dropped packet is told."""
-        if reason not in ("no_flow", "ttl_exceeded", "mtu_exceeded"):
-            return None
-        datagram = wire.decode_ipv4(frame[14:])
-        if datagram.protocol == ICMP:
-            return None
-        if reason == "no_flow":
-            body = wire.reset_for(datagram) if self.resets else None
-        else:
-            body = self.icmp_error(datagram, reason, *details)
-        if body is None:
-            return None
-        return port.index, (frame[6:12] + port.mac + b"\x08\0" + body).ljust(60, b"\0")
-
-    def icmp_error(self, datagram: Datagram, reason: str, *mtu: int) -> bytes | None:
-        """RFC 792, RFC 1191; RFC 1812 for what is quoted and how often."""
-        first = datagram.source >> 24
-        needs_df = reason == "mtu_exceeded" and not datagram.header[6] & 0x40
-        if needs_df or first in (0, 127) or first >= 224 or self.errors[self.now_s] >= ERRORS_PER_S:
-            return None
-        self.errors[self.now_s] += 1
-        quoted = (datagram.header + datagram.payload)[: 576 - 28]
-        head = struct.pack("!BBHHH", 3, 4, 0, 0, *mtu) if mtu else struct.pack("!BBHI", 11, 0, 0, 0)
-        body = head[:2] + struct.pack("!H", wire.checksum(head + quoted)) + head[4:] + quoted
-        return wire.fresh_ipv4(datagram.destination, datagram.source, ICMP, body)
+            return answers.answer(self, self.ports[port], frame, *reason.args)
 
     def handle(self, port: Port, frame: bytes) -> tuple[int, bytes] | None:
         if len(frame) < 14:
@@ -189,7 +165,9 @@ class Model:
             raise MalformedError("not_our_mac")
         datagram = wire.decode_ipv4(frame[14:])
         if datagram.protocol == ICMP:
-            return self.icmp(port, frame, datagram)
+            return answers.icmp(self, port, frame, datagram)
+        if datagram.offset:
+            return self.later_fragment(datagram)
         if datagram.destination in self.locals:
             return self.from_backend(datagram)
         return self.from_client(port, frame, datagram)
@@ -230,49 +208,6 @@ class Model:
     def is_own(self, address: int) -> bool:
         return address in self.locals or any(int(p.interface.ip) == address for p in self.ports)
 
-    def icmp(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
-        if not self.is_own(datagram.destination) and not self.is_vip(datagram.destination):
-            raise MalformedError("not_ours")
-        if len(datagram.payload) < 8:
-            raise MalformedError("bad_l4_header")
-        if datagram.payload[:2] == b"\x08\0":
-            return self.echo(port, frame, datagram)
-        if datagram.payload[0] not in (3, 11, 12):
-            raise MalformedError("icmp_other")
-        if wire.ones_sum(datagram.payload):
-            raise MalformedError("bad_icmp_checksum")
-        return self.pass_error(datagram)
-
-    def pass_error(self, datagram: Datagram) -> tuple[int, bytes]:
-        """RFC 5508: to the side whose packet the error is about, as that side knows the packet."""
-        quoted = wire.decode_quoted(datagram.payload[8:])
-        if quoted.source != datagram.destination:
-            raise MalformedError("bad_l4_header")
-        ours, theirs = (quoted.source, quoted.ports[0]), (quoted.destination, quoted.ports[1])
-        if quoted.source in self.locals:
-            flow = self.replies.get(ours)
-            if not flow or (flow.protocol, flow.backend) != (quoted.protocol, theirs):
-                raise MalformedError("no_flow")
-            out, sides = self.ports[0], (flow.client, flow.vip)
-        else:
-            found = self.flows.get((*theirs, *ours, quoted.protocol))
-            if not found:
-                raise MalformedError("no_flow")
-            out, sides = self.local_port(found.local[0]), (found.backend, found.local)
-        mac = self.way_out(out, datagram, sides[0][0])
-        body = datagram.payload[:8] + wire.requoted(quoted, sides[0], sides[1])
-        body = body[:2] + struct.pack("!H", wire.checksum(body[:2] + b"\0\0" + body[4:])) + body[4:]
-        header = wire.ipv4_header(datagram.header, (sides[1][0], sides[0][0]), datagram.ttl - 1)
-        return out.index, mac + out.mac + b"\x08\0" + header + body + datagram.trailer
-
-    def echo(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
-        error = wire.ones_sum(datagram.payload)
-        body = bytearray(b"\0" + datagram.payload[1:])
-        struct.pack_into("!H", body, 2, 0)
-        struct.pack_into("!H", body, 2, (wire.checksum(bytes(body)) + error) % 0xFFFF)
-        header = wire.ipv4_header(datagram.header, (datagram.destination, datagram.source), 64)
-        return port.index, frame[6:12] + port.mac + frame[12:14] + header + bytes(body) + datagram.trailer
-
     def from_backend(self, datagram: Datagram) -> tuple[int, bytes]:
         flow = self.replies.get((datagram.destination, datagram.ports[1]))
         source = (datagram.source, datagram.ports[0])
@@ -280,7 +215,7 @@ class Model:
             raise MalformedError("no_flow")
         sent = self.send(self.ports[0], datagram, flow.vip, flow.client)
         self.touch(flow, datagram.flags, "backend")
-        return sent
+        return self.first_fragment(datagram, flow, sent)
 
     def from_client(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
         key = (datagram.source, datagram.ports[0], datagram.destination, datagram.ports[1], datagram.protocol)
@@ -292,7 +227,27 @@ class Model:
             flow = self.begin(key, port, frame, datagram)
         sent = self.send(self.local_port(flow.local[0]), datagram, flow.local, flow.backend)
         self.touch(flow, datagram.flags, "client")
-        return sent
+        return self.first_fragment(datagram, flow, sent)
+
+    def first_fragment(self, datagram: Datagram, flow: Flow, sent: tuple[int, bytes]) -> tuple[int, bytes]:
+        """Remember the flow for the rest; all leave under a number of our own."""
+        if not datagram.more:
+            return sent
+        self.fragments[datagram.identity] = (flow, self.fragment_id, self.now_s)
+        self.fragment_id = (self.fragment_id + 1) & 0xFFFF
+        return sent[0], wire.with_id(sent[1], self.fragments[datagram.identity][1])
+
+    def later_fragment(self, datagram: Datagram) -> tuple[int, bytes]:
+        """Goes where the first one went; without it there is no telling."""
+        flow, number, seen_s = self.fragments.get(datagram.identity, (None, 0, 0))
+        if not flow or self.now_s - seen_s >= FRAGMENT_FORGET_S or flow not in self.flows.values():
+            raise MalformedError("fragment")
+        if datagram.source == flow.client[0] and datagram.destination == flow.vip[0]:
+            sent = self.send(self.local_port(flow.local[0]), datagram, flow.local, flow.backend)
+        else:
+            sent = self.send(self.ports[0], datagram, flow.vip, flow.client)
+        flow.last_seen_s = self.now_s
+        return sent[0], wire.with_id(sent[1], number)
 
     def send(
         self, port: Port, datagram: Datagram, source: tuple[int, int], destination: tuple[int, int]

@@ -45,7 +45,15 @@ class Datagram:
     trailer: bytes = b""
     ports: tuple[int, int] = (0, 0)
     flags: int = 0
+    offset: int = 0  # of a fragment, in units of 8 bytes
+    more: bool = False  # fragments follow
     length: int = field(default=0)
+
+    @property
+    def identity(self) -> tuple[int, int, int, int]:
+        """What fragments of one datagram have in common."""
+        identification = struct.unpack_from("!H", self.header, 4)[0]
+        return (self.source, self.destination, identification, self.protocol)
 
 
 def decode_ipv4(body: bytes) -> Datagram:
@@ -61,12 +69,16 @@ def decode_ipv4(body: bytes) -> Datagram:
     header = body[:ihl]
     if ones_sum(header) != 0:
         raise MalformedError("bad_ip_checksum")
-    if struct.unpack_from("!H", header, 6)[0] & 0x3FFF:
-        raise MalformedError("fragment")
+    fragment = struct.unpack_from("!H", header, 6)[0]
     source, destination = struct.unpack_from("!II", header, 12)
     datagram = Datagram(
         source, destination, header[9], header[8], header, body[ihl:total], body[total:], length=total
     )
+    datagram.offset, datagram.more = fragment & 0x1FFF, bool(fragment & 0x2000)
+    if datagram.protocol == ICMP and (datagram.offset or datagram.more):
+        raise MalformedError("fragment")
+    if datagram.protocol in (TCP, UDP) and datagram.offset:
+        return datagram
     if datagram.protocol in (TCP, UDP):
         decode_ports(datagram)
     elif datagram.protocol != ICMP:
@@ -81,7 +93,11 @@ def decode_ports(datagram: Datagram) -> None:
         if len(payload) < 20 or not 20 <= (payload[12] >> 4) * 4 <= len(payload):
             raise MalformedError("bad_l4_header")
         datagram.flags = payload[13]
-    elif len(payload) < 8 or not 8 <= struct.unpack_from("!H", payload, 4)[0] <= len(payload):
+    elif (
+        len(payload) < 8
+        or struct.unpack_from("!H", payload, 4)[0] < 8
+        or (not datagram.more and struct.unpack_from("!H", payload, 4)[0] > len(payload))
+    ):
         raise MalformedError("bad_l4_header")
     datagram.ports = struct.unpack_from("!HH", payload)
 
@@ -98,8 +114,24 @@ def pseudo_header(datagram: Datagram) -> bytes:
     )
 
 
+def with_id(frame: bytes, identification: int) -> bytes:
+    """The datagram in the frame under another identification."""
+    ihl = (frame[14] & 15) * 4
+    header = bytearray(frame[14 : 14 + ihl])
+    struct.pack_into("!H", header, 4, identification)
+    return frame[:14] + fresh_checksum(header) + frame[14 + ihl :]
+
+
+def fresh_checksum(header: bytearray) -> bytes:
+    struct.pack_into("!H", header, 10, 0)
+    struct.pack_into("!H", header, 10, checksum(bytes(header)))
+    return bytes(header)
+
+
 def rewritten(datagram: Datagram, addresses: tuple[int, int], ports: tuple[int, int]) -> bytes:
     """The datagram with new addresses and ports and one hop less; a wrong L4 checksum is wrong by as much as before."""
+    if datagram.offset:
+        return ipv4_header(datagram.header, addresses, datagram.ttl - 1) + datagram.payload + datagram.trailer
     at = 16 if datagram.protocol == TCP else 6
     had = struct.unpack_from("!H", datagram.payload, at)[0]
     error = checksum_error(datagram)
@@ -148,6 +180,7 @@ def changed_sum(data: bytes, at: int, old: bytes, new: bytes) -> bytes:
 
 def reset_for(datagram: Datagram) -> bytes | None:
     """RFC 9293, section 3.10.7.1: what a closed port answers; nothing to RST and to what is damaged."""
+    # The checksum of a fragment covers what is not there, so that it looks damaged too.
     if datagram.protocol != TCP or datagram.flags & 4 or checksum_error(datagram):
         return None
     sequence, acknowledgment = struct.unpack_from("!II", datagram.payload, 4)
@@ -174,10 +207,8 @@ def ipv4_header(header: bytes, addresses: tuple[int, int], ttl: int) -> bytes:
     """``header`` with other addresses and TTL and a fresh checksum."""
     new = bytearray(header)
     new[8] = ttl
-    struct.pack_into("!H", new, 10, 0)
     struct.pack_into("!II", new, 12, *addresses)
-    struct.pack_into("!H", new, 10, checksum(bytes(new)))
-    return bytes(new)
+    return fresh_checksum(new)
 
 
 def canonical(frame: bytes) -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from scapy.layers.inet import ICMP, IP, TCP, UDP
+from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Packet, Raw
 
@@ -75,6 +75,17 @@ class Script:
     def raw(self, data: bytes, port: str = EXTERNAL) -> Script:
         self.frames.append(Frame(self.now_us, port, data))
         self.now_us += 1000
+        return self
+
+    def pieces_of(self) -> list[bytes]:
+        """The last frame in fragments of 400 bytes."""
+        frame = Ether(self.frames[-1].data)
+        return [bytes(Ether(src=frame.src, dst=frame.dst) / part) for part in fragment(frame[IP], 400)]
+
+    def pieces(self, other: Script) -> Script:
+        """The last frame of another script in fragments."""
+        for piece in other.pieces_of():
+            self.raw(piece)
         return self
 
     def send(

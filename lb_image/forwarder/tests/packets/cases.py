@@ -228,9 +228,29 @@ def ip_options() -> Case:
 
 
 def fragments() -> Case:
-    """Fragments are dropped and counted."""
-    script = up().udp(flags="MF").udp(frag=10).udp(flags="DF")
-    return case(fragments.__doc__, script, dns())
+    """All fragments of a datagram follow the first, both ways, under one number of ours (DPVS drops them)."""
+    script = (
+        up().pieces(Script().udp(data=b"q" * 3000, id=7)).pieces(Script().udp_reply(data=b"a" * 3001, id=7))
+    )
+    script.pieces(Script().tcp("S", data=b"x" * 1000, id=8)).pieces(
+        Script().tcp_reply("SA", 1025, data=b"y" * 999, id=9)
+    )
+    # Two clients that chose the same number, at the same time, and one datagram in the wrong order.
+    one, two = (Script().udp(src=f"192.0.2.{n}", data=b"z" * 1100, id=77).pieces_of() for n in (1, 2))
+    for piece in (one[0], two[0], two[1], one[1], two[2], one[2]):
+        script.raw(piece)
+    late = Script().udp(sport=5009, data=b"w" * 1100, id=78).pieces_of()
+    return case(fragments.__doc__, script.raw(late[1]).raw(late[0]).raw(late[2]), listener(), dns())
+
+
+def fragments_that_end() -> Case:
+    """Fragments that are no first ones, too short, of ICMP, too late, or of a flow that has ended."""
+    first, later, last = Script().udp(data=b"q" * 1100, id=7).pieces_of()
+    script = up().raw(later).udp(flags="MF", data=b"", len=27).udp(flags="MF", proto=47).ping(VIP, flags="MF")
+    script.raw(first).raw(later).at(29).gateway().raw(later).at(31).gateway().raw(last)
+    script.raw(first).udp(flags="MF", ttl=1, id=9).udp(frag=9, ttl=1, id=7)
+    ends = dns(timeouts={"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 40})
+    return case(fragments_that_end.__doc__, script.at(75).gateway().raw(last), listener(), ends)
 
 
 def malformed() -> Case:
@@ -336,7 +356,7 @@ CASES = [
     arp_malformed, echo, icmp_others, ttl, gateway_mac_changes, gateway_silent, gateway_unknown,
     corrupt_is_not_laundered, bad_ip_checksum, tcp_timestamps_untouched, ip_options, fragments, malformed,
     other_protocols, mtu, frame_padding, flow_table_full, no_gateway, backends_on_link, two_networks,
-    two_local_addresses, *ANSWERS, *SCHEDULERS,
+    two_local_addresses, *ANSWERS, *SCHEDULERS, fragments_that_end,
 ]  # fmt: skip
 
 

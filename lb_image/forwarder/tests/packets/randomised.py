@@ -70,6 +70,8 @@ def random_step(rng: random.Random, script: Script) -> None:
         script.who_has(rng.choice([VIP, LOCAL, "10.77.0.11", "10.77.0.99"]))
     elif kind < 0.945:
         random_error(rng, script)
+    elif kind < 0.95:
+        random_fragments(rng, script)
     elif kind < 0.96:
         script.ping(rng.choice([VIP, LOCAL, "198.51.100.77"]), chksum=wrong)
     else:
@@ -89,6 +91,22 @@ def random_error(rng: random.Random, script: Script) -> None:
         dst = VIP
     kind, length = rng.choice([(3, 4), (3, 3), (11, 0), (12, 0), (4, 0)]), rng.randrange(16, 80)
     script.error(bytes(about)[:length], *kind, src=rng.choice([backend, "203.0.113.9"]), dst=dst)
+
+
+def random_fragments(rng: random.Random, script: Script) -> None:
+    """Of one datagram, some lost, some in the wrong order; identifications meet."""
+    data, number = b"f" * rng.randrange(300, 1500), rng.randrange(4)
+    one = Script()
+    if rng.random() < 0.5:
+        one.udp(5000 + rng.randrange(12), data, src=rng.choice(CLIENTS), id=number)
+    else:
+        one.udp_reply(1024 + rng.randrange(60), rng.choice(BACKENDS), data, id=number)
+    pieces = one.pieces_of()
+    if rng.random() < 0.3:
+        rng.shuffle(pieces)
+    for piece in pieces:
+        if rng.random() < 0.9:
+            script.raw(piece)
 
 
 def burst(rng: random.Random, script: Script) -> None:

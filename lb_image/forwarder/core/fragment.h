@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Fragments of IPv4 datagrams (RFC 791): only the first carries the ports, so its flow is remembered for the rest. A later
+// fragment that comes before the first is dropped: to hold it would let anybody fill our memory.
+
+#pragma once
+
+#include "fwd_config.h"
+
+#define FRAGMENT_SETS 2048
+#define FRAGMENT_WAYS 2
+#define FRAGMENT_FORGET_S 30 // as long as most hosts wait for the rest of a datagram
+
+// A datagram, as it came, network byte order.
+struct fragment_key {
+	uint32_t src;
+	uint32_t dst;
+	uint16_t id;
+	uint8_t protocol;
+};
+
+struct fragment_entry {
+	struct fragment_key key;
+	uint32_t flow; // place in the flow table
+	uint32_t seen_s;
+	uint16_t id_out; // identification that its fragments leave with, network byte order
+	bool used;
+};
+
+// Of one worker. When a set is full the older entry gives way.
+struct fragment_table {
+	struct fragment_entry entries[FRAGMENT_SETS][FRAGMENT_WAYS];
+	uint16_t next_id; // host byte order
+};
+
+// Remembers the first fragment of a datagram of `flow`; returns the identification that all its fragments shall leave with:
+// many clients share a local address, and two that chose the same number at one time must not be put together.
+uint16_t fragment_remember(
+	struct fragment_table *table, const struct fragment_key *key, uint32_t flow, uint32_t now_s
+);
+
+// What was remembered of the datagram, or NULL.
+const struct fragment_entry *
+fragment_find(const struct fragment_table *table, const struct fragment_key *key, uint32_t now_s);
