@@ -42,6 +42,7 @@ def base(generation: str) -> pb.Base:
         workers=1,
         poll_mode="adaptive",
         unknown_tcp="reset",
+        steering="auto",
         max_flows_per_worker=1024,
         ports=[port],
         local_addresses=["10.77.0.101"],

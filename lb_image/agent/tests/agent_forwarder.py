@@ -27,6 +27,7 @@ def write_base(config_dir: Path) -> None:
         "workers": 1,
         "poll_mode": "adaptive",
         "unknown_tcp": "reset",
+        "steering": "auto",
         "max_flows_per_worker": 1024,
         "ports": [port],
         "local_addresses": ["10.77.0.101"],

@@ -15,6 +15,7 @@ def test_files_have_exactly_the_fields_of_the_messages():
         "workers": 1,
         "poll_mode": "adaptive",
         "unknown_tcp": "reset",
+        "steering": "auto",
         "max_flows_per_worker": 1024,
         "ports": [
             {

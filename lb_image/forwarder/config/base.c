@@ -26,6 +26,13 @@ static const char *const poll_mode_names[] = {
 	NULL,
 };
 
+static const char *const steering_names[] = {
+	[BASE_STEERING_AUTO] = "auto",
+	[BASE_STEERING_RSS] = "rss",
+	[BASE_STEERING_RING] = "ring",
+	NULL,
+};
+
 enum unknown_tcp {
 	UNKNOWN_TCP_RESET,
 	UNKNOWN_TCP_DROP,
@@ -205,6 +212,7 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 		"poll_mode",
 		"max_flows_per_worker",
 		"unknown_tcp",
+		"steering",
 		"ports",
 		"local_addresses",
 		NULL,
@@ -212,6 +220,7 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 	struct fwd_base *base = &config->base;
 	unsigned poll_mode = BASE_POLL_BUSY;
 	unsigned unknown_tcp = UNKNOWN_TCP_RESET;
+	unsigned steering = BASE_STEERING_AUTO;
 	uint64_t max_flows = 262144;
 	uint64_t workers = 1;
 	uint64_t version;
@@ -225,12 +234,14 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 		root, "max_flows_per_worker", JSON_OPTIONAL, FLOWS_MIN, FLOWS_MAX, &max_flows
 	);
 	ok &= json_read_choice(root, "unknown_tcp", JSON_OPTIONAL, unknown_tcp_names, &unknown_tcp);
+	ok &= json_read_choice(root, "steering", JSON_OPTIONAL, steering_names, &steering);
 	ok &= read_ports(root, allow_vdev, config);
 	ok &= read_local_addresses(root, base);
 	base->n_workers = (uint16_t)workers;
 	base->max_flows_per_worker = (uint32_t)max_flows;
 	base->reset_unknown_tcp = unknown_tcp == UNKNOWN_TCP_RESET;
 	config->poll_mode = poll_mode;
+	config->steering = steering;
 	return ok;
 }
 

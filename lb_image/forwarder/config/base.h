@@ -21,6 +21,13 @@ enum base_poll_mode {
 	BASE_POLL_ADAPTIVE,
 };
 
+// How replies come to the worker that has their flow.
+enum base_steering {
+	BASE_STEERING_AUTO, // RSS where the port tells how it hashes, else the ring
+	BASE_STEERING_RSS,  // local ports chosen so that the NIC does it, or no start
+	BASE_STEERING_RING, // from whichever worker received them, over a ring
+};
+
 // What the DPDK shell must open for a port of `struct fwd_base`; the core never sees it.
 struct base_device {
 	enum base_driver driver;
@@ -34,6 +41,7 @@ struct base_config {
 	struct fwd_base base;
 	struct base_device devices[FWD_MAX_PORTS];
 	enum base_poll_mode poll_mode;
+	enum base_steering steering;
 };
 
 const char *base_driver_name(enum base_driver driver);

@@ -153,9 +153,7 @@ uint32_t flow_create(
 		return FLOW_NONE;
 	backend = &listener->backends[picked];
 	*reason = DROP_LOCAL_PORTS_EXHAUSTED;
-	index = flow_table_take(
-		table, flow_bank(table, htonl(backend->address), htons(backend->port))
-	);
+	index = flow_table_take(table, htonl(backend->address), htons(backend->port));
 	if (index == FLOW_NONE)
 		return FLOW_NONE;
 	fill_addresses(worker, &table->flows[index], index, &view->key, backend);

@@ -44,28 +44,56 @@ static uint32_t buckets_of(const struct fwd_base *base) {
 	return power_of_two_at_least((base->max_flows_per_worker + half - 1) / half);
 }
 
-size_t flow_table_size(const struct fwd_base *base) {
-	size_t banks = banks_of(base);
-
-	return round_line(places_per_bank(base) * banks * sizeof(struct flow))
-		+ round_line(buckets_of(base) * sizeof(struct flow_bucket))
-		+ 2 * round_line(banks * sizeof(uint32_t));
+static uint32_t classes_of(const struct fwd_base *base) {
+	return base->steering != NULL ? base->steering->reta_size : 1;
 }
 
-static void link_free(struct flow_table *table, uint32_t bank) {
-	uint32_t last = FLOW_NONE;
+static size_t lists_size(const struct fwd_base *base) {
+	return round_line((size_t)banks_of(base) * classes_of(base) * sizeof(uint32_t));
+}
 
-	table->free_head[bank] = FLOW_NONE;
-	for (uint32_t i = bank; i < table->n_flows; i += table->n_banks) {
-		if (last == FLOW_NONE)
-			table->free_head[bank] = i;
-		else
-			table->flows[last].next_free = i;
-		last = i;
-	}
-	if (last != FLOW_NONE)
-		table->flows[last].next_free = FLOW_NONE;
-	table->free_tail[bank] = last;
+size_t flow_table_size(const struct fwd_base *base) {
+	return round_line((size_t)places_per_bank(base) * banks_of(base) * sizeof(struct flow))
+		+ round_line(buckets_of(base) * sizeof(struct flow_bucket)) + 2 * lists_size(base);
+}
+
+static uint32_t class_of(const struct flow_table *table, uint32_t index) {
+	uint32_t local;
+	uint16_t port;
+
+	if (table->n_classes == 1)
+		return 0;
+	flow_table_place(table, index, &local, &port);
+	return steering_destination(
+		       table->base->steering,
+		       htonl(table->base->local_addresses[local]),
+		       htons(port)
+	       ) & (table->n_classes - 1);
+}
+
+// List of free places that a place belongs to.
+static uint32_t list_of(const struct flow_table *table, uint32_t index) {
+	return index % table->n_banks * table->n_classes + class_of(table, index);
+}
+
+static void append(struct flow_table *table, uint32_t list, uint32_t index) {
+	table->flows[index].next_free = FLOW_NONE;
+	if (table->free_tail[list] == FLOW_NONE)
+		table->free_head[list] = index;
+	else
+		table->flows[table->free_tail[list]].next_free = index;
+	table->free_tail[list] = index;
+}
+
+static uint32_t take_first(struct flow_table *table, uint32_t list) {
+	uint32_t index = table->free_head[list];
+
+	if (index == FLOW_NONE)
+		return FLOW_NONE;
+	table->free_head[list] = table->flows[index].next_free;
+	if (table->free_head[list] == FLOW_NONE)
+		table->free_tail[list] = FLOW_NONE;
+	return index;
 }
 
 void flow_table_init(
@@ -78,9 +106,14 @@ void flow_table_init(
 	uint8_t *at = memory;
 
 	table->seed = seed;
+	table->base = base;
+	table->worker = (uint16_t)worker_index;
+	table->n_classes = classes_of(base);
 	table->n_banks = banks_of(base);
 	table->n_ports = fwd_ports_per_worker(base);
-	table->port_min = FWD_LOCAL_PORT_MIN + worker_index * table->n_ports;
+	table->port_min = FWD_LOCAL_PORT_MIN;
+	if (base->steering == NULL)
+		table->port_min += worker_index * table->n_ports;
 	table->n_flows = places_per_bank(base) * table->n_banks;
 	table->max_flows = base->max_flows_per_worker;
 	table->bucket_mask = buckets_of(base) - 1;
@@ -89,10 +122,22 @@ void flow_table_init(
 	table->buckets = (struct flow_bucket *)at;
 	at += round_line(((size_t)table->bucket_mask + 1) * sizeof(struct flow_bucket));
 	table->free_head = (uint32_t *)at;
-	at += round_line(table->n_banks * sizeof(uint32_t));
+	at += lists_size(base);
 	table->free_tail = (uint32_t *)at;
-	for (uint32_t bank = 0; bank < table->n_banks; bank++)
-		link_free(table, bank);
+	for (uint32_t list = 0; list < table->n_banks * table->n_classes; list++)
+		table->free_head[list] = table->free_tail[list] = FLOW_NONE;
+	for (uint32_t i = 0; i < table->n_flows; i++)
+		append(table, list_of(table, i), i);
+}
+
+void flow_table_rotate(struct flow_table *table, uint64_t seed) {
+	uint32_t lists = table->n_banks * table->n_classes;
+	uint32_t count = (uint32_t)(seed % (table->n_flows / lists + 1));
+
+	for (uint32_t list = 0; list < lists; list++) {
+		for (uint32_t i = 0; i < count && table->free_head[list] != FLOW_NONE; i++)
+			append(table, list, take_first(table, list));
+	}
 }
 
 // Bit i is set when tag i of the bucket equals `tag`.
@@ -138,27 +183,35 @@ flow_table_find(const struct flow_table *table, const struct flow_key *key, uint
 	return FLOW_NONE;
 }
 
-uint32_t flow_table_take(struct flow_table *table, uint32_t bank) {
-	uint32_t index = table->free_head[bank];
+static uint32_t
+take_steered(struct flow_table *table, uint32_t bank, uint32_t address, uint16_t port) {
+	const struct steering *steering = table->base->steering;
+	uint32_t source = steering_source(steering, address, port), mask = table->n_classes - 1;
 
-	if (index == FLOW_NONE)
-		return FLOW_NONE;
-	table->free_head[bank] = table->flows[index].next_free;
-	if (table->free_head[bank] == FLOW_NONE)
-		table->free_tail[bank] = FLOW_NONE;
-	return index;
+	for (uint32_t n = 0; n < table->n_classes; n++) {
+		uint32_t class = table->class_cursor++ & mask, index;
+
+		if (steering_worker(steering, source ^ class) != table->worker)
+			continue;
+		index = take_first(table, bank * table->n_classes + class);
+		if (index != FLOW_NONE)
+			return index;
+	}
+	return FLOW_NONE;
+}
+
+uint32_t
+flow_table_take(struct flow_table *table, uint32_t backend_address, uint16_t backend_port) {
+	uint32_t bank = flow_bank(table, backend_address, backend_port);
+
+	if (table->n_classes == 1)
+		return take_first(table, bank);
+	return take_steered(table, bank, backend_address, backend_port);
 }
 
 void flow_table_release(struct flow_table *table, uint32_t index) {
-	uint32_t bank = index % table->n_banks;
-
 	table->flows[index].state = FLOW_FREE;
-	table->flows[index].next_free = FLOW_NONE;
-	if (table->free_tail[bank] == FLOW_NONE)
-		table->free_head[bank] = index;
-	else
-		table->flows[table->free_tail[bank]].next_free = index;
-	table->free_tail[bank] = index;
+	append(table, list_of(table, index), index);
 }
 
 void flow_table_place(

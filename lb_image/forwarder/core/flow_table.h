@@ -6,10 +6,14 @@
 //
 // Banks let one local port serve several backends at once: the backend's hash chooses it. There are as many as it takes
 // to offer max_flows places.
+//
+// With steering, places are sorted into classes by what their local address and port add to the RSS hash of a reply, one for
+// each entry of the RETA: for every backend it is then known which classes bring its replies to this worker's queue.
 
 #pragma once
 
 #include "fwd_config.h"
+#include "steering.h"
 
 #include <stddef.h>
 
@@ -88,10 +92,14 @@ struct flow_table {
 	uint32_t active;
 	uint32_t n_ports;  // local ports of this worker
 	uint32_t port_min; // first of them
-	uint32_t n_banks;  // power of two
-	uint32_t *
-		free_head; // by bank, FIFO: a port rests as long as possible before it is used again
-	uint32_t *free_tail; // by bank
+	uint32_t n_banks;
+	const struct fwd_base *base;
+	uint32_t n_classes;    // power of two, 1 without steering
+	uint32_t class_cursor; // class to look at first
+	uint16_t worker;
+	// By bank and class, FIFO: a port rests as long as possible before it is used again.
+	uint32_t *free_head;
+	uint32_t *free_tail;
 	uint32_t sweep_cursor;
 };
 
@@ -175,8 +183,13 @@ uint32_t flow_table_candidate(const struct flow_table *table, uint32_t hash);
 // The flow of `key`, or FLOW_NONE.
 uint32_t flow_table_find(const struct flow_table *table, const struct flow_key *key, uint32_t hash);
 
-// A free place of this bank, or FLOW_NONE. It is the caller's until flow_table_insert() or flow_table_release().
-uint32_t flow_table_take(struct flow_table *table, uint32_t bank);
+// A free place for a flow to this backend whose replies come to this worker, or FLOW_NONE. Network byte order. It is the
+// caller's until flow_table_insert() or flow_table_release().
+uint32_t flow_table_take(struct flow_table *table, uint32_t backend_address, uint16_t backend_port);
+
+// Moves `seed` places from the head of every list to its end: a forwarder that comes back must not begin with the local ports
+// of the one before, for which backends still hold connections.
+void flow_table_rotate(struct flow_table *table, uint64_t seed);
 
 // Local address index and port (host byte order) of a place.
 void flow_table_place(

@@ -41,7 +41,7 @@ static struct flow_key key_of(uint32_t n) {
 // Makes flow `n` with a chosen hash; returns its place.
 static uint32_t add_hashed(uint32_t n, uint32_t hash) {
 	struct flow_key key = key_of(n);
-	uint32_t index = flow_table_take(&table, flow_bank(&table, BACKEND, 80));
+	uint32_t index = flow_table_take(&table, BACKEND, 80);
 
 	if (index == FLOW_NONE)
 		return index;
@@ -154,11 +154,11 @@ static void local_port_rests_as_long_as_possible(void **state) {
 	second = add(1);
 	assert_int_not_equal(second, first);
 	for (uint32_t taken = 2; taken < table.n_flows; taken++)
-		assert_int_not_equal(flow_table_take(&table, 0), first);
-	assert_int_equal(flow_table_take(&table, 0), first);
-	assert_int_equal(flow_table_take(&table, 0), FLOW_NONE);
+		assert_int_not_equal(flow_table_take(&table, BACKEND, 80), first);
+	assert_int_equal(flow_table_take(&table, BACKEND, 80), first);
+	assert_int_equal(flow_table_take(&table, BACKEND, 80), FLOW_NONE);
 	flow_table_release(&table, first);
-	assert_int_equal(flow_table_take(&table, 0), first);
+	assert_int_equal(flow_table_take(&table, BACKEND, 80), first);
 }
 
 static void reply_index_undoes_place(void **state) {

@@ -9,7 +9,8 @@ static uint32_t set_of(const struct fragment_key *key) {
 	uint64_t a = (uint64_t)key->src << 32 | key->dst;
 	uint64_t b = (uint64_t)key->id << 8 | key->protocol;
 
-	return (uint32_t)(((a ^ b * 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u) >> 32) % FRAGMENT_SETS;
+	return (uint32_t)(((a ^ b * 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u) >> 32)
+		% FRAGMENT_SETS;
 }
 
 static bool is_live(const struct fragment_entry *entry, uint32_t now_s) {
@@ -33,7 +34,11 @@ fragment_find(const struct fragment_table *table, const struct fragment_key *key
 }
 
 uint16_t fragment_remember(
-	struct fragment_table *table, const struct fragment_key *key, uint32_t flow, uint32_t now_s
+	struct fragment_table *table,
+	const struct fragment_key *key,
+	uint32_t flow,
+	uint16_t owner,
+	uint32_t now_s
 ) {
 	struct fragment_entry *entries = table->entries[set_of(key)], *chosen = NULL;
 	uint32_t chosen_age_s = 0;
@@ -57,6 +62,7 @@ uint16_t fragment_remember(
 		.flow = flow,
 		.seen_s = now_s,
 		.id_out = htons(table->next_id++),
+		.owner = (uint8_t)owner,
 		.used = true,
 	};
 	return chosen->id_out;

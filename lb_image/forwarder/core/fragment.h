@@ -21,9 +21,10 @@ struct fragment_key {
 
 struct fragment_entry {
 	struct fragment_key key;
-	uint32_t flow; // place in the flow table
+	uint32_t flow; // place in the flow table, FLOW_NONE where another worker has it
 	uint32_t seen_s;
 	uint16_t id_out; // identification that its fragments leave with, network byte order
+	uint8_t owner;   // worker
 	bool used;
 };
 
@@ -36,7 +37,11 @@ struct fragment_table {
 // Remembers the first fragment of a datagram of `flow`; returns the identification that all its fragments shall leave with:
 // many clients share a local address, and two that chose the same number at one time must not be put together.
 uint16_t fragment_remember(
-	struct fragment_table *table, const struct fragment_key *key, uint32_t flow, uint32_t now_s
+	struct fragment_table *table,
+	const struct fragment_key *key,
+	uint32_t flow,
+	uint16_t owner,
+	uint32_t now_s
 );
 
 // What was remembered of the datagram, or NULL.

@@ -27,8 +27,8 @@ static void every_datagram_gets_its_own_number(void **state) {
 
 	(void)state;
 	other.id = 4;
-	assert_int_equal(ntohs(fragment_remember(&table, &some, 10, 100)), 0xffff);
-	assert_int_equal(ntohs(fragment_remember(&table, &other, 11, 100)), 0);
+	assert_int_equal(ntohs(fragment_remember(&table, &some, 10, 0, 100)), 0xffff);
+	assert_int_equal(ntohs(fragment_remember(&table, &other, 11, 0, 100)), 0);
 	assert_int_equal(fragment_find(&table, &some, 100)->flow, 10);
 	assert_int_equal(fragment_find(&table, &other, 100)->flow, 11);
 	other.protocol = 6;
@@ -37,8 +37,8 @@ static void every_datagram_gets_its_own_number(void **state) {
 
 static void a_number_used_again_is_another_datagram(void **state) {
 	(void)state;
-	fragment_remember(&table, &some, 10, 100);
-	fragment_remember(&table, &some, 20, 105);
+	fragment_remember(&table, &some, 10, 0, 100);
+	fragment_remember(&table, &some, 20, 0, 105);
 	assert_int_equal(fragment_find(&table, &some, 105)->flow, 20);
 	assert_int_equal(fragment_find(&table, &some, 105 + FRAGMENT_FORGET_S - 1)->flow, 20);
 	assert_null(fragment_find(&table, &some, 105 + FRAGMENT_FORGET_S));
@@ -52,7 +52,7 @@ static void the_oldest_gives_way(void **state) {
 	(void)state;
 	for (unsigned n = 0; n < 20000; n++) {
 		key.src = n;
-		fragment_remember(&table, &key, n, 100 + n / 2000);
+		fragment_remember(&table, &key, n, 0, 100 + n / 2000);
 		assert_int_equal(fragment_find(&table, &key, 110)->flow, n);
 	}
 	for (unsigned n = 0; n < 20000; n++) {

@@ -7,6 +7,7 @@
 
 #include <stdatomic.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define FWD_MAX_PORTS 2
@@ -35,6 +36,8 @@ struct fwd_port {
 	uint8_t mac[6]; // written by the shell when the port is up, before any worker starts
 };
 
+struct steering;
+
 // Fixed for the life of the process.
 struct fwd_base {
 	char generation[FWD_GENERATION_SIZE];
@@ -42,6 +45,9 @@ struct fwd_base {
 	uint16_t n_workers;
 	uint16_t n_ports;
 	uint16_t n_local_addresses;
+	// Set by the shell before any worker starts. NULL: each worker owns a range of local ports, else each uses all of them and
+	// chooses one whose replies come to its own queue.
+	const struct steering *steering;
 	bool reset_unknown_tcp; // answer a segment that belongs to no flow with RST
 	struct fwd_port ports[FWD_MAX_PORTS];
 	uint32_t local_addresses[FWD_MAX_LOCAL_ADDRESSES];
@@ -143,7 +149,9 @@ static inline bool fwd_port_on_link(const struct fwd_port *port, uint32_t addres
 // The port that owns a local address: the one whose subnet contains it, else the first.
 uint8_t fwd_base_port_of(const struct fwd_base *base, uint32_t local_address);
 
-// Local ports that each worker owns.
+// Local ports that each worker may use.
 static inline uint32_t fwd_ports_per_worker(const struct fwd_base *base) {
-	return (UINT16_MAX + 1u - FWD_LOCAL_PORT_MIN) / base->n_workers;
+	uint32_t all = UINT16_MAX + 1u - FWD_LOCAL_PORT_MIN;
+
+	return base->steering != NULL ? all : all / base->n_workers;
 }

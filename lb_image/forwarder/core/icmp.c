@@ -164,7 +164,7 @@ static void translate(
 	struct icmp_header *icmp = view->l4;
 	struct translation to;
 	struct quoted quoted;
-	uint16_t delta;
+	uint16_t delta, owner;
 	bool found;
 
 	if (!find_quoted(view, length, &quoted) || quoted.ip->src != view->ip->dst) {
@@ -177,7 +177,12 @@ static void translate(
 		found = own->local_index != FWD_NO_SLOT
 			&& translate_to_client(worker, &quoted, own->local_index, &to);
 	if (!found) {
-		packet_drop(packet, DROP_NO_FLOW);
+		// The quoted packet turned round is one of the flow's other direction, whose worker is known.
+		owner = worker_owner(
+			worker, quoted.ip->dst, quoted.ports->dst, quoted.ip->src, quoted.ports->src
+		);
+		if (!packet_hand_over(worker, packet, owner))
+			packet_drop(packet, DROP_NO_FLOW);
 		return;
 	}
 	if (!packet_forward(worker, packet, view, to.port, to.neighbour))

@@ -4,6 +4,7 @@
 
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 // Largest burst that worker_process() takes.
@@ -16,6 +17,7 @@
 enum fwd_verdict {
 	FWD_DROP,
 	FWD_TX,
+	FWD_HAND_OVER, // to the worker `owner`, who has the flow; the packet is as it came
 };
 
 struct fwd_packet {
@@ -24,6 +26,8 @@ struct fwd_packet {
 		len; // set by the shell: bytes of the frame without FCS, contiguous; by the core in an answer
 	uint8_t port_in;  // set by the shell
 	uint8_t port_out; // set by the core when verdict is FWD_TX
+	uint8_t owner;    // set by the core when verdict is FWD_HAND_OVER
+	bool handed_over; // set by the shell: another worker gave it to this one, which keeps it
 	uint8_t verdict;  // set by the core: enum fwd_verdict
 	// Set by the core: enum drop_reason. Not DROP_NONE and FWD_TX: the packet ended, the frame is now our answer to it.
 	uint8_t drop_reason;

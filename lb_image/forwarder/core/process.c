@@ -200,6 +200,20 @@ FAST_PATH bool is_reply_of_flow(const struct fwd_worker *worker, const struct pa
 		);
 }
 
+static __attribute__((noinline)) void
+stray_reply(struct fwd_worker *worker, struct fwd_packet *packet, const struct packet_view *view) {
+	const struct udp_header *ports = view->l4;
+
+	if (packet_hand_over(
+		    worker,
+		    packet,
+		    worker_owner(worker, view->ip->src, ports->src, view->ip->dst, ports->dst)
+	    ))
+		return;
+	packet_drop(packet, DROP_NO_FLOW);
+	reject_unknown_tcp(worker, packet, view);
+}
+
 FAST_PATH uint32_t process_reply(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -211,8 +225,7 @@ FAST_PATH uint32_t process_reply(
 	struct flow *flow;
 
 	if (!is_reply_of_flow(worker, view)) {
-		packet_drop(packet, DROP_NO_FLOW);
-		reject_unknown_tcp(worker, packet, view);
+		stray_reply(worker, packet, view);
 		return FLOW_NONE;
 	}
 	flow = &worker->flows.flows[view->flow];
@@ -238,12 +251,15 @@ static void process_later_fragment(
 	uint32_t now_s
 ) {
 	const struct fragment_entry *entry = fragment_find(&worker->fragments, key, now_s);
-	struct flow *flow = &worker->flows.flows[entry == NULL ? 0 : entry->flow];
+	bool known = entry != NULL && entry->flow != FLOW_NONE;
+	struct flow *flow = &worker->flows.flows[known ? entry->flow : 0];
 	bool of_client = flow->client_address == key->src && flow->vip == key->dst;
 	bool of_reply = flow->backend_address == key->src && flow->local_address == key->dst;
 	struct rewrite to = of_client ? to_backend(flow) : to_client(flow);
 
-	if (entry == NULL || flow->state == FLOW_FREE || flow->protocol != key->protocol
+	if (entry != NULL && packet_hand_over(worker, packet, entry->owner))
+		return;
+	if (!known || flow->state == FLOW_FREE || flow->protocol != key->protocol
 	    || (!of_client && !of_reply)) {
 		packet_drop(packet, DROP_FRAGMENT);
 		return;
@@ -269,10 +285,18 @@ static __attribute__((noinline)) void process_fragment(
 ) {
 	struct ipv4_header *ip = view->ip;
 	const struct fragment_key key = {ip->src, ip->dst, ip->id, ip->protocol};
+	const struct udp_header *ports = view->l4;
+	uint16_t owner;
 	uint32_t flow;
 
 	if (view->kind == VIEW_LATER_FRAGMENT) {
 		process_later_fragment(worker, packet, view, &key, now_s);
+		return;
+	}
+	// The NIC saw no ports in the later fragments, so that it sent all of them here.
+	owner = worker_owner(worker, ip->src, ports->src, ip->dst, ports->dst);
+	if (packet_hand_over(worker, packet, owner)) {
+		fragment_remember(&worker->fragments, &key, FLOW_NONE, owner, now_s);
 		return;
 	}
 	if (view->kind == VIEW_FIRST_OF_CLIENT)
@@ -280,7 +304,9 @@ static __attribute__((noinline)) void process_fragment(
 	else
 		flow = process_reply(worker, config, packet, view, now_s);
 	if (flow != FLOW_NONE)
-		rewrite_id(ip, fragment_remember(&worker->fragments, &key, flow, now_s));
+		rewrite_id(
+			ip, fragment_remember(&worker->fragments, &key, flow, worker->index, now_s)
+		);
 }
 
 static void look_up(const struct fwd_worker *worker, struct packet_view *view) {

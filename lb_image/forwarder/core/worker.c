@@ -141,31 +141,3 @@ unsigned worker_housekeeping(
 			max - made
 		);
 }
-
-uint16_t worker_owner_of(
-	const struct fwd_base *base,
-	const struct fwd_worker *any,
-	const uint8_t *frame,
-	uint16_t len
-) {
-	const struct ether_header *ether = (const struct ether_header *)frame;
-	const struct ipv4_header *ip = (const struct ipv4_header *)(ether + 1);
-	const struct own_address *own;
-	const struct udp_header *ports;
-	uint32_t port;
-
-	if (len < sizeof(*ether) + sizeof(*ip) + sizeof(*ports)
-	    || ether->type != htons(ETHER_TYPE_IPV4)
-	    || (ip->protocol != IPPROTO_TCP && ip->protocol != IPPROTO_UDP))
-		return WORKER_ANY;
-	own = own_address_find(any, ip->dst);
-	if (own == NULL || own->local_index == FWD_NO_SLOT
-	    || len < sizeof(*ether) + (ip->version_ihl & 0xf) * 4u + sizeof(*ports))
-		return WORKER_ANY;
-	ports = (const struct udp_header *)((const uint8_t *)ip + (ip->version_ihl & 0xf) * 4u);
-	port = ntohs(ports->dst);
-	if (port < FWD_LOCAL_PORT_MIN)
-		return WORKER_ANY;
-	port = (port - FWD_LOCAL_PORT_MIN) / fwd_ports_per_worker(base);
-	return port < base->n_workers ? (uint16_t)port : WORKER_ANY;
-}

@@ -101,16 +101,6 @@ unsigned worker_housekeeping(
 	unsigned max
 );
 
-#define WORKER_ANY UINT16_MAX
-
-// The worker that must handle a frame: the owner of the local port that a reply is sent to, else WORKER_ANY.
-uint16_t worker_owner_of(
-	const struct fwd_base *base,
-	const struct fwd_worker *any,
-	const uint8_t *frame,
-	uint16_t len
-);
-
 // A flow for display; addresses and ports in host byte order.
 struct fwd_flow_view {
 	uint32_t client_address, vip, local_address, backend_address;

@@ -158,6 +158,27 @@ static inline void worker_count_end(struct fwd_worker *worker, const struct flow
 	worker->counters.backends[flow->backend_slot].active_flows--;
 }
 
+// The worker that has the flow of a packet with these addresses and ports (network byte order), if it has one at all; the
+// worker itself where that cannot be told.
+uint16_t worker_owner(
+	const struct fwd_worker *worker,
+	uint32_t src,
+	uint16_t src_port,
+	uint32_t dst,
+	uint16_t dst_port
+);
+
+// True when the packet goes on to another worker. At most once: `owner` may be wrong.
+static inline bool
+packet_hand_over(const struct fwd_worker *worker, struct fwd_packet *packet, uint16_t owner) {
+	if (packet->handed_over || owner == worker->index)
+		return false;
+	packet->verdict = FWD_HAND_OVER;
+	packet->drop_reason = DROP_NONE;
+	packet->owner = (uint8_t)owner;
+	return true;
+}
+
 // Makes the flow of a client's first packet. FLOW_NONE with a drop reason when there can be none.
 uint32_t flow_create(
 	struct fwd_worker *worker,

@@ -4,6 +4,7 @@
 
 #include "eal.h"
 #include "port.h"
+#include "probe.h"
 
 #include <rte_cycles.h>
 #include <rte_eal.h>
@@ -84,6 +85,63 @@ static bool open_ports(
 	return true;
 }
 
+// One table serves all local addresses, so that replies to all of them must come in on one port.
+static bool local_addresses_share_a_port(const struct fwd_base *base) {
+	uint8_t first = fwd_base_port_of(base, base->local_addresses[0]);
+
+	for (uint16_t i = 1; i < base->n_local_addresses; i++) {
+		if (fwd_base_port_of(base, base->local_addresses[i]) != first)
+			return false;
+	}
+	return true;
+}
+
+// False only when RSS was asked for and cannot be had.
+static bool choose_steering(
+	struct dataplane *dataplane, enum base_steering wanted, const struct failure *failure
+) {
+	struct fwd_base *base = &dataplane->base;
+	uint8_t port = fwd_base_port_of(base, base->local_addresses[0]);
+	char *why = dataplane->steering_reason;
+
+	if (base->n_workers == 1)
+		snprintf(why, sizeof(dataplane->steering_reason), "there is one worker");
+	else if (wanted == BASE_STEERING_RING)
+		snprintf(why, sizeof(dataplane->steering_reason), "the base asks for the ring");
+	else if (!local_addresses_share_a_port(base))
+		snprintf(
+			why,
+			sizeof(dataplane->steering_reason),
+			"the local addresses are on different ports"
+		);
+	else if (probe_steering(
+			 dataplane->port_ids[port],
+			 base->n_workers,
+			 &dataplane->steering,
+			 why,
+			 sizeof(dataplane->steering_reason)
+		 )) {
+		base->steering = &dataplane->steering;
+		snprintf(
+			why,
+			sizeof(dataplane->steering_reason),
+			"port \"%s\" has a RETA of %u entries",
+			base->ports[port].name,
+			base->steering->reta_size
+		);
+	}
+	if (wanted != BASE_STEERING_RSS || base->steering != NULL || base->n_workers == 1)
+		return true;
+	snprintf(
+		failure->text,
+		failure->size,
+		"steering: \"rss\" cannot be had on port \"%s\": %s; \"auto\" would use the ring",
+		base->ports[port].name,
+		why
+	);
+	return false;
+}
+
 static bool make_inboxes(struct dataplane *dataplane, const struct failure *failure) {
 	for (unsigned i = 0; dataplane->base.n_workers > 1 && i < dataplane->base.n_workers; i++) {
 		char name[32];
@@ -123,17 +181,6 @@ static bool make_shared(
 	return make_inboxes(dataplane, failure);
 }
 
-// A forwarder that comes back must not begin with the local ports of the one before: backends still hold
-// connections from those.
-static void rotate_local_ports(struct flow_table *table, uint64_t seed) {
-	uint32_t count = (uint32_t)(seed % (table->n_flows / table->n_banks));
-
-	for (uint32_t bank = 0; bank < table->n_banks; bank++) {
-		for (uint32_t i = 0; i < count; i++)
-			flow_table_release(table, flow_table_take(table, bank));
-	}
-}
-
 static struct lcore_worker *make_worker(
 	struct dataplane *dataplane,
 	unsigned index,
@@ -163,7 +210,7 @@ static struct lcore_worker *make_worker(
 	worker->shared = &dataplane->shared;
 	worker->pool = dataplane->pool;
 	worker->core = worker_init(memory, &dataplane->base, dataplane->neighbours, index, seed);
-	rotate_local_ports(&worker->core->flows, seed);
+	flow_table_rotate(&worker->core->flows, seed);
 	worker->index = index;
 	worker->n_ports = dataplane->base.n_ports;
 	worker->adaptive = adaptive;
@@ -242,7 +289,9 @@ struct dataplane *dataplane_open(
 	}
 	if (eal_start(options, config, devargs, error, error_size)
 	    && make_pool(dataplane, options->mbufs, &failure)
-	    && open_ports(dataplane, devargs, &failure) && make_shared(dataplane, first, &failure)
+	    && open_ports(dataplane, devargs, &failure)
+	    && choose_steering(dataplane, config->steering, &failure)
+	    && make_shared(dataplane, first, &failure)
 	    && make_workers(
 		    dataplane, options, config->poll_mode == BASE_POLL_ADAPTIVE, &failure
 	    )) {

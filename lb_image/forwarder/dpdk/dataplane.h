@@ -12,6 +12,8 @@ struct dataplane {
 	struct fwd_base base; // with the MAC addresses of the ports
 	struct lcore_shared shared;
 	struct neighbour_table *neighbours;
+	struct steering steering;  // in use when base.steering points to it
+	char steering_reason[160]; // why it is, or is not
 	struct rte_mempool *pool;
 	uint16_t port_ids[FWD_MAX_PORTS];
 	uint16_t n_open_ports;

@@ -43,6 +43,17 @@ static void flush_all(struct lcore_worker *worker) {
 		flush(worker, &worker->tx[port]);
 }
 
+// Gives a packet to the worker that has its flow.
+static void
+hand_over(struct lcore_worker *worker, struct rte_mbuf *mbuf, const struct fwd_packet *packet) {
+	mbuf->port = packet->port_in;
+	worker->counters.handed_over++;
+	if (rte_ring_enqueue(worker->shared->inboxes[packet->owner], mbuf) == 0)
+		return;
+	worker->core->counters.drops[DROP_HANDOVER_FULL]++;
+	rte_pktmbuf_free(mbuf);
+}
+
 // Verdicts into transmit queues; all that is dropped goes back in one call.
 static void dispatch(
 	struct lcore_worker *worker,
@@ -57,7 +68,10 @@ static void dispatch(
 		struct lcore_tx *tx;
 
 		if (unlikely(packets[i].verdict != FWD_TX)) {
-			drops[n_drops++] = mbufs[i];
+			if (packets[i].verdict == FWD_HAND_OVER)
+				hand_over(worker, mbufs[i], &packets[i]);
+			else
+				drops[n_drops++] = mbufs[i];
 			continue;
 		}
 		tx = &worker->tx[packets[i].port_out];
@@ -70,41 +84,13 @@ static void dispatch(
 	flush_all(worker);
 }
 
-static void view(struct fwd_packet *packet, struct rte_mbuf *mbuf, uint16_t port) {
+static void
+view(struct fwd_packet *packet, struct rte_mbuf *mbuf, uint16_t port, bool handed_over) {
 	packet->data = rte_pktmbuf_mtod(mbuf, uint8_t *);
 	packet->len = mbuf->data_len;
 	packet->port_in = (uint8_t)port;
+	packet->handed_over = handed_over;
 	rte_prefetch0(packet->data);
-}
-
-// Gives a packet to the worker that owns its flow; true when it is no longer ours.
-static bool hand_over(struct lcore_worker *worker, struct rte_mbuf *mbuf, uint16_t port) {
-	const struct lcore_shared *shared = worker->shared;
-	uint16_t owner = worker_owner_of(
-		shared->base, worker->core, rte_pktmbuf_mtod(mbuf, uint8_t *), mbuf->data_len
-	);
-
-	if (owner == WORKER_ANY || owner == worker->index)
-		return false;
-	mbuf->port = port;
-	worker->counters.handed_over++;
-	if (rte_ring_enqueue(shared->inboxes[owner], mbuf) != 0) {
-		worker->core->counters.drops[DROP_HANDOVER_FULL]++;
-		rte_pktmbuf_free(mbuf);
-	}
-	return true;
-}
-
-// Keeps those that this worker handles itself, in order.
-static uint16_t
-keep_own(struct lcore_worker *worker, struct rte_mbuf **mbufs, uint16_t count, uint16_t port) {
-	uint16_t kept = 0;
-
-	for (uint16_t i = 0; i < count; i++) {
-		if (!hand_over(worker, mbufs[i], port))
-			mbufs[kept++] = mbufs[i];
-	}
-	return kept;
 }
 
 static unsigned
@@ -112,21 +98,18 @@ receive(struct lcore_worker *worker, uint16_t port, const struct fwd_config *con
 ) {
 	struct fwd_packet packets[LCORE_BURST];
 	struct rte_mbuf *mbufs[LCORE_BURST];
-	uint16_t received = rte_eth_rx_burst(
+	uint16_t count = rte_eth_rx_burst(
 		worker->tx[port].port_id, (uint16_t)worker->index, mbufs, LCORE_BURST
 	);
-	uint16_t count = received;
 
-	if (received == 0)
+	if (count == 0)
 		return 0;
-	worker->core->counters.rx_packets += received;
-	if (worker->shared->inboxes[0] != NULL)
-		count = keep_own(worker, mbufs, received, port);
+	worker->core->counters.rx_packets += count;
 	for (uint16_t i = 0; i < count; i++)
-		view(&packets[i], mbufs[i], port);
+		view(&packets[i], mbufs[i], port, false);
 	worker_process(worker->core, config, packets, count, now_ms);
 	dispatch(worker, mbufs, packets, count);
-	return received;
+	return count;
 }
 
 // What other workers received and this one owns.
@@ -143,7 +126,7 @@ take_inbox(struct lcore_worker *worker, const struct fwd_config *config, uint64_
 	if (count == 0)
 		return 0;
 	for (unsigned i = 0; i < count; i++)
-		view(&packets[i], mbufs[i], mbufs[i]->port);
+		view(&packets[i], mbufs[i], mbufs[i]->port, true);
 	worker_process(worker->core, config, packets, count, now_ms);
 	dispatch(worker, mbufs, packets, count);
 	return count;

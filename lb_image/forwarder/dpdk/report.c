@@ -72,6 +72,14 @@ static json_t *ports_json(const struct dataplane *dataplane) {
 	return array;
 }
 
+static json_t *steering_json(const struct dataplane *dataplane) {
+	const char *mode = dataplane->base.steering != NULL ? "rss"
+		: dataplane->base.n_workers == 1            ? "single"
+							    : "ring";
+
+	return json_pack("{s:s, s:s}", "mode", mode, "reason", dataplane->steering_reason);
+}
+
 static json_t *neighbours_json(const struct dataplane *dataplane) {
 	json_t *array = json_array();
 	struct neighbour_view view;
@@ -125,6 +133,7 @@ void report_stats(
 	json_object_set_new(reply, "listeners", counters_listeners(cores, count, config));
 	json_object_set_new(reply, "ports", ports_json(dataplane));
 	json_object_set_new(reply, "neighbours", neighbours_json(dataplane));
+	json_object_set_new(reply, "steering", steering_json(dataplane));
 }
 
 static json_t *

@@ -68,6 +68,7 @@ BASE = {
     "workers": 1,
     "poll_mode": "adaptive",
     "unknown_tcp": "reset",
+    "steering": "auto",
     "max_flows_per_worker": 1024,
     "ports": [
         {

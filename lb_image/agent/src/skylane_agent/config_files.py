@@ -18,6 +18,7 @@ def base_file(base: pb.Base) -> Json:
         "poll_mode": base.poll_mode,
         "max_flows_per_worker": base.max_flows_per_worker,
         "unknown_tcp": base.unknown_tcp,
+        "steering": base.steering,
         "ports": [_port(port) for port in base.ports],
         "local_addresses": list(base.local_addresses),
     }

@@ -222,9 +222,11 @@ void oracle_check(
 ) {
 	struct shape shape;
 
-	MUST(after->verdict == FWD_TX || after->verdict == FWD_DROP);
+	MUST(after->verdict == FWD_TX || after->verdict == FWD_DROP
+	     || after->verdict == FWD_HAND_OVER);
 	MUST(after->drop_reason < DROP_REASON_COUNT);
-	if (after->verdict == FWD_DROP) {
+	if (after->verdict != FWD_TX) {
+		MUST(after->verdict == FWD_DROP || (after->owner != 0 && !after->handed_over));
 		MUST(after->len == before->len);
 		MUST(memcmp(before->data, after->data, before->len) == 0);
 		return;

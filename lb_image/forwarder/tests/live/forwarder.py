@@ -71,6 +71,7 @@ class Forwarder:
             "--control",
             self.directory / "control.sock",
             "--no-huge",
+            "--allow-vdev",
         ]
         return [*inside(self.namespace), BINARY, *options]
 
@@ -104,8 +105,8 @@ class Forwarder:
                 raise ForwarderError(f"skylane-fwd ended: {log_tail(self.log)}")
             try:
                 return bool(self.query("status")["state"] == state)
-            except (FileNotFoundError, ConnectionRefusedError):
-                return False
+            except (FileNotFoundError, ConnectionError, json.JSONDecodeError):
+                return False  # not there yet, or ending
 
         try:
             wait_until(reached, f"state {state}", timeout_s=20)

@@ -10,6 +10,7 @@ from skylane_operator.model.load_balancer import (
     HashOn,
     PollMode,
     Scheduler,
+    Steering,
     UnknownTCP,
 )
 
@@ -37,6 +38,7 @@ class ForwarderBase(FileModel):
     poll_mode: PollMode
     max_flows_per_worker: int
     unknown_tcp: UnknownTCP
+    steering: Steering
     ports: tuple[ForwarderPort, ...]
     local_addresses: tuple[IPv4Address, ...]
 

@@ -41,6 +41,14 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
 
 
+class Steering(StrEnum):
+    """How replies come back to the worker that has their flow."""
+
+    AUTO = "auto"
+    RSS = "rss"
+    RING = "ring"
+
+
 class UnknownTCP(StrEnum):
     """What a TCP segment gets that belongs to no connection."""
 
@@ -174,6 +182,7 @@ class Dataplane(SpecModel):
     hugepages: Hugepages
     memory: BinarySize = "512Mi"
     max_flows_per_worker: Annotated[int, Field(ge=1024, le=16777216)] = 262144
+    steering: Steering = Steering.AUTO
     unknown_tcp: Annotated[UnknownTCP, Field(alias="unknownTCP")] = UnknownTCP.RESET
     networks: Annotated[tuple[Network, ...], Field(min_length=1, max_length=2)]
     local_addresses: Annotated[tuple[Address, ...], Field(min_length=1, max_length=256)]

@@ -27,6 +27,7 @@ def base_for(dataplane: Dataplane, ordinal: int) -> ForwarderBase:
             poll_mode=dataplane.effective_poll_mode,
             max_flows_per_worker=dataplane.max_flows_per_worker,
             unknown_tcp=dataplane.unknown_tcp,
+            steering=dataplane.steering,
             ports=tuple(
                 ForwarderPort(
                     name=network.name,

@@ -105,7 +105,7 @@ class Delta(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., base: _Optional[_Union[Base, _Mapping]] = ..., upserts: _Optional[_Iterable[_Union[Listener, _Mapping]]] = ..., removals: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Base(_message.Message):
-    __slots__ = ("generation", "workers", "poll_mode", "max_flows_per_worker", "ports", "local_addresses", "unknown_tcp")
+    __slots__ = ("generation", "workers", "poll_mode", "max_flows_per_worker", "ports", "local_addresses", "unknown_tcp", "steering")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     POLL_MODE_FIELD_NUMBER: _ClassVar[int]
@@ -113,6 +113,7 @@ class Base(_message.Message):
     PORTS_FIELD_NUMBER: _ClassVar[int]
     LOCAL_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_TCP_FIELD_NUMBER: _ClassVar[int]
+    STEERING_FIELD_NUMBER: _ClassVar[int]
     generation: str
     workers: int
     poll_mode: str
@@ -120,7 +121,8 @@ class Base(_message.Message):
     ports: _containers.RepeatedCompositeFieldContainer[Port]
     local_addresses: _containers.RepeatedScalarFieldContainer[str]
     unknown_tcp: str
-    def __init__(self, generation: _Optional[str] = ..., workers: _Optional[int] = ..., poll_mode: _Optional[str] = ..., max_flows_per_worker: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., local_addresses: _Optional[_Iterable[str]] = ..., unknown_tcp: _Optional[str] = ...) -> None: ...
+    steering: str
+    def __init__(self, generation: _Optional[str] = ..., workers: _Optional[int] = ..., poll_mode: _Optional[str] = ..., max_flows_per_worker: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., local_addresses: _Optional[_Iterable[str]] = ..., unknown_tcp: _Optional[str] = ..., steering: _Optional[str] = ...) -> None: ...
 
 class Port(_message.Message):
     __slots__ = ("name", "driver", "interface", "resource", "address", "gateway", "mtu")

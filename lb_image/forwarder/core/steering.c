@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+
+#include "steering.h"
+
+#define INPUT_SIZE 12
+#define SOURCE_ADDRESS 0
+#define DESTINATION_ADDRESS 4
+#define SOURCE_PORT 8
+#define DESTINATION_PORT 10
+
+// 32 bits of the key from `bit` on.
+static uint32_t window(const uint8_t *key, unsigned bit) {
+	uint64_t bits = 0;
+
+	for (unsigned i = 0; i < 5; i++)
+		bits = bits << 8 | key[bit / 8 + i];
+	return (uint32_t)(bits >> (8 - bit % 8));
+}
+
+bool steering_init(
+	struct steering *steering,
+	const uint8_t *key,
+	size_t key_size,
+	const uint16_t *reta,
+	size_t reta_size,
+	unsigned n_workers
+) {
+	if (key_size < STEERING_KEY_MIN || reta_size == 0 || reta_size > STEERING_RETA_MAX
+	    || (reta_size & (reta_size - 1)) != 0)
+		return false;
+	for (unsigned byte = 0; byte < INPUT_SIZE; byte++) {
+		for (unsigned value = 0; value < 256; value++) {
+			uint32_t part = 0;
+
+			for (unsigned bit = 0; bit < 8; bit++) {
+				if (value & 0x80u >> bit)
+					part ^= window(key, byte * 8 + bit);
+			}
+			steering->parts[byte][value] = part;
+		}
+	}
+	steering->reta_size = (uint16_t)reta_size;
+	for (size_t i = 0; i < reta_size; i++) {
+		if (reta[i] >= n_workers)
+			return false;
+		steering->reta[i] = (uint8_t)reta[i];
+	}
+	return true;
+}
+
+static uint32_t sum(const struct steering *steering, unsigned at, const void *data, unsigned size) {
+	const uint8_t *bytes = data;
+	uint32_t hash = 0;
+
+	for (unsigned i = 0; i < size; i++)
+		hash ^= steering->parts[at + i][bytes[i]];
+	return hash;
+}
+
+uint32_t steering_source(const struct steering *steering, uint32_t address, uint16_t port) {
+	return sum(steering, SOURCE_ADDRESS, &address, sizeof(address))
+		^ sum(steering, SOURCE_PORT, &port, sizeof(port));
+}
+
+uint32_t steering_destination(const struct steering *steering, uint32_t address, uint16_t port) {
+	return sum(steering, DESTINATION_ADDRESS, &address, sizeof(address))
+		^ sum(steering, DESTINATION_PORT, &port, sizeof(port));
+}
