@@ -17,8 +17,8 @@
 
 // Of the port that replies come in on. Written by the shell before the workers start.
 struct steering {
-	uint32_t parts[12][256]; // of the hash, by byte of the input and its value
-	uint16_t reta_size;      // power of two
+	uint32_t parts[12][256];         // of the hash, by byte of the input and its value
+	uint16_t reta_size;              // power of two
 	uint8_t reta[STEERING_RETA_MAX]; // worker by entry
 };
 

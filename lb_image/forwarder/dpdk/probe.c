@@ -27,7 +27,10 @@ static bool is_toeplitz(const struct rte_eth_rss_conf *conf) {
 }
 
 static bool read_key(
-	uint16_t port_id, uint8_t key[STEERING_KEY_MAX], uint8_t *size, const struct failure *failure
+	uint16_t port_id,
+	uint8_t key[STEERING_KEY_MAX],
+	uint8_t *size,
+	const struct failure *failure
 ) {
 	struct rte_eth_rss_conf conf = {.rss_key = key, .rss_key_len = *size};
 	int result = rte_eth_dev_rss_hash_conf_get(port_id, &conf);

@@ -9,20 +9,56 @@ import signal
 import sys
 import tempfile
 import time
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
 
+from bench.connections import CONNECTIONS, SEGMENTS, connection_captures, write_connections_config
 from bench.hugepages import HugepagesMissingError, free_hugepages
 from bench.measure import Row, Start, Window, mbufs_for, memory_for, named, rounds, row
 from bench.process import BenchError
-from bench.scenario import captures, write_config
+from bench.scenario import ONE_SERVICE, Captures, Services, captures, write_config
 from bench.subjects import port_devices, running_forwarder, running_testpmd
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 CASE = "fullnat-udp4"
+CONNECTIONS_CASE = "tcp4-connections"
+MANY_SERVICES = Services(1_000, 100)
 FLOWS = (1, 1_024, 60_000, 1_000_000)
 QUICK_FLOWS = (1, 1_024)
+
+
+@dataclass(frozen=True)
+class Case:
+    """One row of the table."""
+
+    name: str
+    flows: int
+    services: Services = ONE_SERVICE
+    connections: bool = False
+
+    def captures(self, pcap_shell: Path | None, work: Path) -> Captures:
+        """Write the input files."""
+        if self.connections and pcap_shell is not None:
+            return connection_captures(pcap_shell, work)
+        return captures(pcap_shell, self.flows, work, self.services)
+
+    def config(self, folder: Path, devices: tuple[str, ...]) -> Path:
+        """Write the configuration folder."""
+        if self.connections:
+            return write_connections_config(folder, devices[0])
+        return write_config(folder, self.flows, devices, self.services)
+
+
+def cases(flows: list[int] | None, *, few: bool) -> list[Case]:
+    """Return the rows to measure: the UDP case with these flows, or all cases."""
+    if flows is not None or few:
+        return [Case(CASE, count) for count in flows or QUICK_FLOWS]
+    return [
+        *(Case(CASE, count) for count in FLOWS),
+        Case(f"{CASE}-1000x100", 60_000, MANY_SERVICES),
+        Case(CONNECTIONS_CASE, CONNECTIONS, connections=True),
+    ]
 
 
 def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -40,36 +76,41 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
         help="check the harness: testpmd macswap stands for the forwarder",
     )
     options = parser.parse_args(arguments)
-    options.flows = options.flows or list(QUICK_FLOWS if options.quick else FLOWS)
+    options.cases = cases(options.flows, few=options.quick or options.baseline_only)
     options.rounds = options.rounds or (1 if options.quick else 5)
     return options
 
 
-def measured_row(options: argparse.Namespace, flows: int, work: Path) -> Row:
-    """Measure one number of flows."""
+def measured_row(options: argparse.Namespace, case: Case, work: Path) -> Row:
+    """Measure one case."""
     window = Window(0.2, 0.3) if options.quick else Window(0.5, 1.0)
-    files = captures(None if options.baseline_only else options.pcap_shell, flows, work)
+    files = case.captures(None if options.baseline_only else options.pcap_shell, work)
     mbufs = mbufs_for(files.frames)
-    config = write_config(work / "config", flows, port_devices(files.paths))
+    config = case.config(work / "config", port_devices(files.paths))
     subjects: dict[str, Start] = {"testpmd io": lambda: running_testpmd(files.paths, mbufs, work)}
     if options.baseline_only:
         subjects["testpmd macswap"] = lambda: running_testpmd(files.paths, mbufs, work, mode="macswap")
     else:
         subjects["skylane-fwd"] = lambda: running_forwarder(options.forwarder, config, mbufs, work)
-    with free_hugepages(memory_for(files.frames, flows)):
+    with free_hugepages(memory_for(files.frames, case.flows)):
         baseline, measured = rounds(subjects, options.rounds, window, files.frames).values()
     for path in files.paths:
         path.unlink()
-    return row("macswap" if options.baseline_only else CASE, flows, measured, baseline)
+    return row("macswap" if options.baseline_only else case.name, case.flows, measured, baseline)
 
 
 def table(rows: list[Row]) -> str:
     """Return the rows as the table that people read."""
-    lines = [f"{'case':14} {'flows':>9} {'ns min':>8} {'ns median':>10} {'testpmd io':>11} {'ratio':>6}"]
+    lines = [f"{'case':22} {'flows':>9} {'ns min':>8} {'ns median':>10} {'testpmd io':>11} {'ratio':>6}"]
     lines += [
-        f"{row.case:14} {row.flows:>9,} {row.ns_min:>8.1f} {row.ns_median:>10.1f} "
+        f"{row.case:22} {row.flows:>9,} {row.ns_min:>8.1f} {row.ns_median:>10.1f} "
         f"{row.baseline_ns_min:>11.1f} {row.ns_min / row.baseline_ns_min:>6.2f}"
         for row in rows
+    ]
+    lines += [
+        f"{row.case}: {1e9 / (len(SEGMENTS) * row.ns_min):,.0f} connections a second"
+        for row in rows
+        if row.case == CONNECTIONS_CASE
     ]
     return "\n".join(lines)
 
@@ -85,15 +126,18 @@ def main() -> int:
     signal.signal(signal.SIGTERM, on_terminate)
     rows = []
     with tempfile.TemporaryDirectory(prefix="skylane-bench-") as work:
-        for flows in options.flows:
+        for case in options.cases:
             began = time.monotonic()
             try:
-                with named(f"{CASE}, {flows} flows"):
-                    rows.append(measured_row(options, flows, Path(work)))
+                with named(f"{case.name}, {case.flows} flows"):
+                    rows.append(measured_row(options, case, Path(work)))
             except (BenchError, HugepagesMissingError) as error:
                 print(f"bench: {error}", file=sys.stderr)
                 return 1
-            print(f"{flows:,} flows measured in {time.monotonic() - began:.0f} s", file=sys.stderr)
+            print(
+                f"{case.name}, {case.flows:,} flows: measured in {time.monotonic() - began:.0f} s",
+                file=sys.stderr,
+            )
     print(table(rows))
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")

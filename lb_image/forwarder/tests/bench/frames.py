@@ -13,6 +13,7 @@ from typing import NamedTuple
 FILE_HEADER = struct.pack("<IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, 1)
 RECORD_HEADER = struct.Struct("<IIII")
 ADDRESSES_AND_PORTS = struct.Struct(">IIHH")
+TCP_SEGMENT = struct.Struct(">6s6sHBBHHHBBHIIHHIIBBHHH")
 ADDRESSES_OFFSET = 26  # IPv4 source address in an untagged Ethernet frame
 FRAME_LENGTH = 60
 MICROSECONDS = 1_000_000
@@ -33,11 +34,15 @@ class Link:
     destination: bytes
 
 
-def client_flows(count: int, listener: Endpoint) -> Iterator[tuple[Endpoint, Endpoint]]:
-    """Yield `count` distinct (client, listener) pairs: 64 flows for each client of 100.64.0.0/10."""
+def client_flows(count: int, listener: Endpoint, services: int = 1) -> Iterator[tuple[Endpoint, Endpoint]]:
+    """Yield `count` distinct (client, listener) pairs: 64 flows for each client of 100.64.0.0/10.
+
+    They go round over `services` listeners at consecutive ports.
+    """
     base = int(IPv4Address("100.64.0.1"))
     for index in range(count):
-        yield Endpoint(base + index // 64, 20_000 + index % 64 * 7), listener
+        client = Endpoint(base + index // 64, 20_000 + index % 64 * 7)
+        yield client, Endpoint(listener.address, listener.port + index % services)
 
 
 def folded(total: int) -> int:
@@ -64,6 +69,19 @@ def udp_frames(flows: Iterable[tuple[Endpoint, Endpoint]], link: Link) -> Iterat
             source.address, destination.address,
             source.port, destination.port, udp_length, udp_checksum,
         ) + payload  # fmt: skip
+
+
+def tcp_frame(source: Endpoint, destination: Endpoint, flags: int, link: Link) -> bytes:
+    """Return a 60-byte frame with a TCP segment without data: TTL 64, both checksums right."""
+    addresses = (source.address >> 16) + (source.address & 0xFFFF)
+    addresses += (destination.address >> 16) + (destination.address & 0xFFFF)
+    tcp_sum = socket.IPPROTO_TCP + 20 + addresses + source.port + destination.port + (0x5000 | flags) + 0xFFFF
+    return TCP_SEGMENT.pack(
+        link.destination, link.source, 0x0800,
+        0x45, 0, 40, 0, 0x4000, 64, socket.IPPROTO_TCP, folded(0x4500 + 40 + 0x4000 + 0x4006 + addresses),
+        source.address, destination.address,
+        source.port, destination.port, 0, 0, 0x50, flags, 0xFFFF, folded(tcp_sum), 0,
+    ).ljust(FRAME_LENGTH, b"\0")  # fmt: skip
 
 
 def arp_reply(sender: IPv4Address, target: IPv4Address, link: Link) -> bytes:
@@ -101,9 +119,9 @@ def read_pcap(path: Path) -> Iterator[bytes]:
             yield frame
 
 
-def udp_flow(frame: bytes) -> tuple[Endpoint, Endpoint] | None:
-    """Return the (source, destination) of an IPv4 UDP frame without options, None for any other frame."""
-    if frame[12:15] != b"\x08\x00\x45" or frame[23] != socket.IPPROTO_UDP:
+def flow_of(frame: bytes) -> tuple[Endpoint, Endpoint] | None:
+    """Return the (source, destination) of an IPv4 TCP or UDP frame without options, None for any other frame."""
+    if frame[12:15] != b"\x08\x00\x45" or frame[23] not in (socket.IPPROTO_TCP, socket.IPPROTO_UDP):
         return None
     source, destination, source_port, destination_port = ADDRESSES_AND_PORTS.unpack_from(
         frame, ADDRESSES_OFFSET
@@ -112,10 +130,10 @@ def udp_flow(frame: bytes) -> tuple[Endpoint, Endpoint] | None:
 
 
 def replies_to(frames: Iterable[bytes]) -> Iterator[tuple[Endpoint, Endpoint]]:
-    """Yield the reverse of each UDP flow among the frames, in order of first appearance, each once."""
+    """Yield the reverse of each flow among the frames, in order of first appearance, each once."""
     seen: dict[tuple[Endpoint, Endpoint], None] = {}
     for frame in frames:
-        flow = udp_flow(frame)
+        flow = flow_of(frame)
         if flow is not None and flow not in seen:
             seen[flow] = None
             yield flow[1], flow[0]

@@ -1,4 +1,4 @@
-"""The measured case: one UDP listener, three backends, N flows, and the captures of both directions.
+"""The measured cases of both directions: UDP listeners, their backends, N flows, and the captures.
 
 The replies are aimed at the SNAT ports that the forwarder will choose. The choice depends only on the order
 of the first packets, so the pcap shell (the same core) translates the client frames once and its output is
@@ -7,6 +7,7 @@ turned round.
 
 import itertools
 import json
+import shutil
 import subprocess
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Interface
@@ -67,11 +68,29 @@ INTERNAL = Port("internal", 1, IPv4Interface("10.78.0.11/16"), IPv4Address("10.7
 
 @dataclass(frozen=True)
 class Captures:
-    """Input files of both ports; `frames` counts both, ARP included."""
+    """An input file for each port; `frames` counts all, ARP included."""
 
     flows: int
-    paths: tuple[Path, Path]
+    paths: tuple[Path, ...]
     frames: int
+
+
+@dataclass(frozen=True)
+class Services:
+    """So many listeners, at consecutive ports of the VIP, each with so many backends of its own."""
+
+    count: int = 1
+    backends: int = len(BACKENDS)
+
+    def addresses(self, number: int) -> list[str]:
+        """Backends of one listener."""
+        if self.count == 1 and self.backends == len(BACKENDS):
+            return [str(address) for address in BACKENDS]
+        first = IPv4Address("10.100.0.1") + number * self.backends
+        return [str(first + index) for index in range(self.backends)]
+
+
+ONE_SERVICE = Services()
 
 
 def local_addresses(flows: int) -> list[str]:
@@ -80,7 +99,7 @@ def local_addresses(flows: int) -> list[str]:
     return [str(IPv4Address("10.78.1.1") + index) for index in range(count)]
 
 
-def base_json(flows: int, devices: tuple[str, str]) -> dict[str, Any]:
+def base_json(flows: int, devices: tuple[str, ...]) -> dict[str, Any]:
     """Return the base configuration for one busy worker."""
     return {
         "version": 1,
@@ -97,60 +116,82 @@ def base_json(flows: int, devices: tuple[str, str]) -> dict[str, Any]:
                 "gateway": str(port.gateway),
                 "mtu": 1500,
             }
-            for port, device in zip((EXTERNAL, INTERNAL), devices, strict=True)
+            for port, device in zip((EXTERNAL, INTERNAL), devices, strict=False)
         ],
         "local_addresses": local_addresses(flows),
     }
 
 
-def listener_json() -> dict[str, Any]:
-    """Return the one listener."""
+def listener_json(services: Services, number: int, protocol: str = "udp") -> dict[str, Any]:
+    """Return one listener."""
     return {
         "version": 1,
-        "name": "bench",
+        "name": f"bench-{number}",
         "generation": "00000000000000b1",
         "vip": str(VIP),
-        "port": VIP_PORT,
-        "protocol": "udp",
+        "port": VIP_PORT + number,
+        "protocol": protocol,
         "scheduler": "wrr",
         "arp": True,
         "timeouts": {"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 180},
-        "backends": [{"address": str(address), "port": 8080, "weight": 1} for address in BACKENDS],
+        "backends": [{"address": a, "port": 8080, "weight": 1} for a in services.addresses(number)],
     }
 
 
-def write_config(folder: Path, flows: int, devices: tuple[str, str]) -> Path:
-    """Write the configuration folder and return it."""
-    (folder / "listeners").mkdir(parents=True, exist_ok=True)
-    (folder / "base.json").write_text(json.dumps(base_json(flows, devices), indent=1))
-    (folder / "listeners" / "bench.json").write_text(json.dumps(listener_json(), indent=1))
+def write_files(folder: Path, base: dict[str, Any], listeners: list[dict[str, Any]]) -> Path:
+    """Write a configuration folder and return it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    (folder / "listeners").mkdir(parents=True)
+    (folder / "base.json").write_text(json.dumps(base, indent=1))
+    for listener in listeners:
+        (folder / "listeners" / f"{listener['name']}.json").write_text(json.dumps(listener, indent=1))
     return folder
 
 
-def client_frames(flows: int, link: Link) -> list[bytes]:
+def write_config(
+    folder: Path, flows: int, devices: tuple[str, ...], services: Services = ONE_SERVICE
+) -> Path:
+    """Write the configuration folder of the UDP cases and return it."""
+    listeners = [listener_json(services, number) for number in range(services.count)]
+    return write_files(folder, base_json(flows, devices), listeners)
+
+
+def client_frames(flows: int, link: Link, services: Services = ONE_SERVICE) -> list[bytes]:
     """Return one frame a flow, as the clients send them."""
-    return list(udp_frames(client_flows(flows, Endpoint(int(VIP), VIP_PORT)), link))
+    return list(udp_frames(client_flows(flows, Endpoint(int(VIP), VIP_PORT), services.count), link))
 
 
-def reply_flows(pcap_shell: Path, flows: int, work: Path) -> list[tuple[Endpoint, Endpoint]]:
+def translated(pcap_shell: Path, config: Path, inputs: dict[str, list[bytes]], work: Path) -> dict[str, Path]:
+    """Run frames through the pcap shell; return what each port sent, as files. The first frame comes at second 1.
+
+    Raises:
+        BenchError: the pcap shell fails.
+    """
+    command, outputs = [str(pcap_shell), "--config-dir", str(config)], {}
+    for name, frames in inputs.items():
+        sent, outputs[name] = work / f"in-{name}.pcap", work / f"out-{name}.pcap"
+        # What comes in on the internal port, the answer to ARP, comes before the clients.
+        start_us = MICROSECONDS * (2 if name == EXTERNAL.name else 1)
+        write_pcap(sent, frames, times_us=itertools.count(start_us))
+        command += ["--port", f"{name}={sent}:{outputs[name]}"]
+    run = subprocess.run(command, capture_output=True, text=True, timeout=PCAP_SHELL_TIMEOUT_S, check=False)
+    if run.returncode:
+        raise BenchError(f"{command} ended with {run.returncode}: {run.stderr[-2000:]}")
+    return outputs
+
+
+def reply_flows(
+    pcap_shell: Path, flows: int, work: Path, services: Services = ONE_SERVICE
+) -> list[tuple[Endpoint, Endpoint]]:
     """Return what the backends answer to the first packet of each flow, in the same order.
 
     Raises:
         BenchError: the pcap shell fails, or does not translate every flow.
     """
-    config = write_config(work / "config-pcap", flows, ("net_null0", "net_null1"))
-    sent, arp, output = work / "clients.pcap", work / "arp.pcap", work / "translated.pcap"
+    config = write_config(work / "config-pcap", flows, ("net_null0", "net_null1"), services)
     external, internal = pcap_shell_link(EXTERNAL), pcap_shell_link(INTERNAL)
-    write_pcap(sent, client_frames(flows, external), times_us=itertools.count(2 * MICROSECONDS))
-    write_pcap(arp, [INTERNAL.arp(internal)], times_us=[MICROSECONDS])
-    command = [
-        str(pcap_shell), "--config-dir", str(config),
-        "--port", f"external={sent}:/dev/null", "--port", f"internal={arp}:{output}",
-    ]  # fmt: skip
-    run = subprocess.run(command, capture_output=True, text=True, timeout=PCAP_SHELL_TIMEOUT_S, check=False)
-    if run.returncode:
-        raise BenchError(f"{command} ended with {run.returncode}: {run.stderr[-2000:]}")
-    replies = list(replies_to(read_pcap(output)))
+    inputs = {"external": client_frames(flows, external, services), "internal": [INTERNAL.arp(internal)]}
+    replies = list(replies_to(read_pcap(translated(pcap_shell, config, inputs, work)["internal"])))
     if len(replies) != flows:
         raise BenchError(f"{flows} flows were sent, {len(replies)} came out of the pcap shell")
     return replies
@@ -167,15 +208,15 @@ def mirrored(flows: int) -> list[tuple[Endpoint, Endpoint]]:
     return [(there, here) for here, there in pairs]
 
 
-def captures(pcap_shell: Path | None, flows: int, work: Path) -> Captures:
+def captures(pcap_shell: Path | None, flows: int, work: Path, services: Services = ONE_SERVICE) -> Captures:
     """Write the input of both ports; without a pcap shell only testpmd can use it.
 
     Raises:
         BenchError: the forwarder did not translate every flow.
     """
     external, internal = net_pcap_link(EXTERNAL), net_pcap_link(INTERNAL)
-    back = reply_flows(pcap_shell, flows, work) if pcap_shell else mirrored(flows)
-    sent, replies = client_frames(flows, external), list(udp_frames(back, internal))
+    back = reply_flows(pcap_shell, flows, work, services) if pcap_shell else mirrored(flows)
+    sent, replies = client_frames(flows, external, services), list(udp_frames(back, internal))
     paths = (work / f"external-{flows}.pcap", work / f"internal-{flows}.pcap")
     count = write_pcap(paths[0], laps(sent, EXTERNAL.arp(external)))
     count += write_pcap(paths[1], laps(replies, INTERNAL.arp(internal)))

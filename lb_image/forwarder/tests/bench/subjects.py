@@ -35,12 +35,9 @@ class Subject:
     counters: Callable[[], Counters]
 
 
-def port_devices(captures: tuple[Path, Path]) -> tuple[str, str]:
-    """Return the vdev arguments of the external and the internal port: endless receive, transmit dropped."""
-    return (
-        f"net_pcap0,rx_pcap={captures[0]},infinite_rx=1",
-        f"net_pcap1,rx_pcap={captures[1]},infinite_rx=1",
-    )
+def port_devices(captures: tuple[Path, ...]) -> tuple[str, ...]:
+    """Return the vdev arguments of the ports: endless receive, transmit dropped."""
+    return tuple(f"net_pcap{n},rx_pcap={path},infinite_rx=1" for n, path in enumerate(captures))
 
 
 def telemetry(path: Path, command: str) -> dict[str, Any] | None:
@@ -57,10 +54,10 @@ def telemetry(path: Path, command: str) -> dict[str, Any] | None:
         return reply
 
 
-def testpmd_counters(path: Path) -> Counters | None:
-    """Return the sum over both ports; None before they run."""
+def testpmd_counters(path: Path, ports: int) -> Counters | None:
+    """Return the sum over the ports; None before they run."""
     received = forwarded = 0
-    for port in (0, 1):
+    for port in range(ports):
         reply = telemetry(path, f"/ethdev/stats,{port}")
         if reply is None or not isinstance(reply.get("/ethdev/stats"), dict):
             return None
@@ -71,20 +68,19 @@ def testpmd_counters(path: Path) -> Counters | None:
 
 @contextmanager
 def running_testpmd(
-    captures: tuple[Path, Path], mbufs: int, work: Path, mode: str = "io"
+    captures: tuple[Path, ...], mbufs: int, work: Path, mode: str = "io"
 ) -> Iterator[Subject]:
-    """Run `dpdk-testpmd` with one worker that moves packets between the two ports."""
+    """Run `dpdk-testpmd` with one worker that moves packets between two ports, or from one port back to it."""
     prefix = f"skylane-bench-{os.getpid()}"
     runtime = Path(os.environ.get("RUNTIME_DIRECTORY") or "/var/run") / "dpdk" / prefix
-    external, internal = port_devices(captures)
     command = [
         "dpdk-testpmd", "--in-memory", "--iova-mode=va", "--no-pci", f"--file-prefix={prefix}",
-        f"--lcores={LCORES}", f"--vdev={external}", f"--vdev={internal}", "--",
+        f"--lcores={LCORES}", *(f"--vdev={device}" for device in port_devices(captures)), "--",
         f"--forward-mode={mode}", "--burst=32", "--nb-cores=1", f"--total-num-mbufs={mbufs}", "--auto-start",
     ]  # fmt: skip
     log = work / "testpmd.log"
     with running(command, log) as process:
-        yield started(process, log, lambda: testpmd_counters(runtime / "dpdk_telemetry.v2"))
+        yield started(process, log, lambda: testpmd_counters(runtime / "dpdk_telemetry.v2", len(captures)))
 
 
 def control_request(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
