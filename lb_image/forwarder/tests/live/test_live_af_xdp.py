@@ -4,13 +4,15 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from live.client import requests
+from live.client import ask, requests
 from live.forwarder import Forwarder, base, listener, running_forwarder
 from live.network import SERVERS, Network
+from live.servers import UDP_PORT
 
 from lib.net import run_in
 from lib.proc import CommandError, run
 
+DATAGRAM_BYTES = 6000  # five fragments
 PORT = base()["ports"][0] | {"driver": "af_xdp"}
 
 
@@ -24,6 +26,19 @@ def test_requests_pass_through_af_xdp(network: Network, tmp_path: Path) -> None:
     set_queues(network, 1)
     with running_forwarder(tmp_path, network.forwarder, base(ports=[PORT]), listener("web", SERVERS)):
         assert requests(network.client, 30) == Counter(dict.fromkeys(SERVERS, 10))
+
+
+def test_large_datagrams_pass_in_fragments(network: Network, tmp_path: Path) -> None:
+    """Not by af_packet: there the kernel puts datagrams together again before the forwarder sees them."""
+    set_queues(network, 1)
+    text = b"0123456789" * (DATAGRAM_BYTES // 10)
+    dns = listener("dns", SERVERS, port=53, backend_port=UDP_PORT, protocol="udp")
+    with running_forwarder(tmp_path, network.forwarder, base(ports=[PORT]), dns) as forwarder:
+        name, _, echoed = ask(network.client, 53, text).partition(b" ")
+        drops = forwarder.query("stats")["drops"]
+    assert name.decode() in SERVERS
+    assert echoed == text
+    assert drops["fragment"] == 0
 
 
 def test_a_queue_that_no_worker_reads_is_refused(network: Network, tmp_path: Path) -> None:
