@@ -20,7 +20,7 @@ uint16_t worker_next_hop(
 		*reason = DROP_NO_ROUTE;
 		return worker->gateways[port];
 	}
-	index = neighbour_get(worker->neighbours, port, address);
+	index = neighbour_get(worker->neighbours, port, address, worker->now_s);
 	*reason = DROP_NEIGHBOUR_TABLE_FULL;
 	return index;
 }

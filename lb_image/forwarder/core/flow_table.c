@@ -274,18 +274,20 @@ void flow_table_delete(struct flow_table *table, uint32_t index) {
 	flow_table_release(table, index);
 }
 
-void flow_table_sweep(
+bool flow_table_sweep(
 	struct flow_table *table,
 	uint32_t count,
 	bool (*ends)(void *context, const struct flow *flow),
 	void *context
 ) {
-	for (; count > 0 && table->n_flows > 0; count--) {
+	for (; count > 0 && table->sweep_cursor < table->n_flows; count--, table->sweep_cursor++) {
 		const struct flow *flow = &table->flows[table->sweep_cursor];
 
 		if (flow->state != FLOW_FREE && ends(context, flow))
 			flow_table_delete(table, table->sweep_cursor);
-		if (++table->sweep_cursor == table->n_flows)
-			table->sweep_cursor = 0;
 	}
+	if (table->sweep_cursor < table->n_flows)
+		return false;
+	table->sweep_cursor = 0;
+	return true;
 }

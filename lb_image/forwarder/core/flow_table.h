@@ -205,8 +205,9 @@ void flow_table_release(struct flow_table *table, uint32_t index);
 // Ends a flow.
 void flow_table_delete(struct flow_table *table, uint32_t index);
 
-// Looks at `count` places from where the last call stopped, and deletes each flow that `ends` says true of.
-void flow_table_sweep(
+// Looks at `count` places from where the last call stopped, but not beyond the last one, and deletes each flow that `ends` says
+// true of. True at the end of the table: the next call begins anew.
+bool flow_table_sweep(
 	struct flow_table *table,
 	uint32_t count,
 	bool (*ends)(void *context, const struct flow *flow),

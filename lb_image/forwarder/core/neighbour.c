@@ -17,29 +17,92 @@ static uint16_t home_of(uint64_t key) {
 	return (uint16_t)((key * 0x9e3779b97f4a7c15u) >> 52) % NEIGHBOUR_MAX;
 }
 
-// Index of the key, or of the empty entry where it belongs; NEIGHBOUR_NONE when the table is full without it.
+// Index of the key, or of the first entry where it may be put; NEIGHBOUR_NONE when there is neither. `*found` is what is there.
 static uint16_t probe(struct neighbour_table *table, uint64_t key, uint64_t *found) {
-	uint16_t i = home_of(key);
+	uint16_t i = home_of(key), place = NEIGHBOUR_NONE;
+	uint64_t at_place = 0;
 
 	for (unsigned n = 0; n < NEIGHBOUR_MAX; n++, i = (i + 1) % NEIGHBOUR_MAX) {
 		*found = atomic_load_explicit(&table->entries[i].key, memory_order_relaxed);
-		if (*found == key || *found == 0)
+		if (*found == key)
 			return i;
+		if (place == NEIGHBOUR_NONE && (*found == 0 || *found == NEIGHBOUR_FREED)) {
+			place = i;
+			at_place = *found;
+		}
+		// Behind an entry that was never used lies nothing; behind one that was freed there may be.
+		if (*found == 0)
+			break;
 	}
-	return NEIGHBOUR_NONE;
+	*found = at_place;
+	return place;
 }
 
-uint16_t neighbour_get(struct neighbour_table *table, uint8_t port, uint32_t address) {
+// The use is told before the key is looked at again: either neighbour_collect() sees the use, or this sees that it is freed.
+uint16_t
+neighbour_get(struct neighbour_table *table, uint8_t port, uint32_t address, uint32_t now_s) {
 	uint64_t key = key_of(port, address), found;
 	uint16_t i;
 
-	while ((i = probe(table, key, &found)) != NEIGHBOUR_NONE && found != key) {
-		uint64_t empty = 0;
+	while ((i = probe(table, key, &found)) != NEIGHBOUR_NONE) {
+		struct neighbour *entry = &table->entries[i];
 
-		if (atomic_compare_exchange_strong(&table->entries[i].key, &empty, key))
-			break;
+		if (found == key
+		    && atomic_load_explicit(&entry->used_s, memory_order_relaxed) == now_s)
+			return i;
+		atomic_store(&entry->used_s, now_s);
+		if (found == key && atomic_load(&entry->key) == key)
+			return i;
+		if (found != key && atomic_compare_exchange_strong(&entry->key, &found, key))
+			return i;
 	}
 	return i;
+}
+
+void neighbour_hold(
+	struct neighbour_table *table,
+	unsigned worker,
+	const uint64_t bits[NEIGHBOUR_MAX / 64],
+	uint32_t began_s
+) {
+	struct neighbour_hold *hold = &table->holds[worker];
+
+	for (unsigned i = 0; i < NEIGHBOUR_MAX / 64; i++)
+		atomic_store_explicit(&hold->bits[i], bits[i], memory_order_relaxed);
+	atomic_store_explicit(&hold->since_s, began_s, memory_order_release);
+}
+
+// A flow that was made after a worker began to look may have been missed, but then the entry was looked up after that.
+static bool
+is_held(struct neighbour_table *table, unsigned n_workers, unsigned index, uint32_t used_s) {
+	for (unsigned worker = 0; worker < n_workers; worker++) {
+		struct neighbour_hold *hold = &table->holds[worker];
+		uint32_t since_s = atomic_load_explicit(&hold->since_s, memory_order_acquire);
+		uint64_t bits = atomic_load_explicit(&hold->bits[index / 64], memory_order_relaxed);
+
+		if (since_s <= used_s || (bits >> index % 64 & 1))
+			return true;
+	}
+	return false;
+}
+
+void neighbour_collect(struct neighbour_table *table, unsigned n_workers, uint32_t now_s) {
+	for (unsigned i = 0; i < NEIGHBOUR_MAX; i++) {
+		struct neighbour *entry = &table->entries[i];
+		uint64_t key = atomic_load_explicit(&entry->key, memory_order_relaxed);
+		uint32_t used_s = atomic_load_explicit(&entry->used_s, memory_order_relaxed);
+
+		if (!(key & USABLE) || (int32_t)(now_s - used_s) < NEIGHBOUR_KEEP_S
+		    || is_held(table, n_workers, i, used_s))
+			continue;
+		atomic_store(&entry->key, NEIGHBOUR_FREED);
+		if (atomic_load(&entry->used_s) != used_s) {
+			atomic_store(&entry->key, key);
+			continue;
+		}
+		atomic_store_explicit(&entry->mac, 0, memory_order_relaxed);
+		atomic_store_explicit(&entry->asked_s, 0, memory_order_relaxed);
+	}
 }
 
 bool neighbour_learn(
@@ -95,7 +158,7 @@ unsigned neighbour_refresh(
 		uint64_t key = atomic_load_explicit(&entry->key, memory_order_relaxed);
 		uint8_t port = (uint8_t)((key & ~USABLE) >> 32);
 
-		if (key == 0 || !is_due(entry, now_s))
+		if (!(key & USABLE) || !is_due(entry, now_s))
 			continue;
 		arp_request_make(
 			&base->ports[port], base->ports[port].address, (uint32_t)key, &out[made]
@@ -112,7 +175,7 @@ bool neighbour_read(
 	uint64_t key = atomic_load_explicit(&entry->key, memory_order_relaxed);
 	uint64_t mac = atomic_load_explicit(&entry->mac, memory_order_relaxed);
 
-	if (key == 0)
+	if (!(key & USABLE))
 		return false;
 	out->address = (uint32_t)key;
 	out->port = (uint8_t)((key & ~USABLE) >> 32);

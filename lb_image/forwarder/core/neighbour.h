@@ -17,23 +17,49 @@
 #define NEIGHBOUR_CONFIRM_S 30 // a known MAC is asked for again after this long
 #define NEIGHBOUR_FORGET_S 36  // and given up after this long without an answer
 #define NEIGHBOUR_RETRY_S 1    // an unknown one is asked for this often
+#define NEIGHBOUR_KEEP_S \
+	120 // an entry that no flow needs is kept this long after it was last looked up
 
 struct neighbour {
-	// Written once by whichever worker adds the entry (compare and swap): port << 32 | address, bit 63 set.
+	// Written by whichever worker adds the entry (compare and swap): port << 32 | address, bit 63 set. 0: never used;
+	// NEIGHBOUR_FREED: by worker 0, when nobody needs it.
 	_Atomic uint64_t key;
 	// Written by the worker that sees an ARP packet, and by worker 0 when it gives the entry up: bit 63 set when the MAC in
 	// the low 48 bits (as it lies in memory) is usable.
 	_Atomic uint64_t mac;
 	_Atomic uint32_t confirmed_s; // written with mac
 	_Atomic uint32_t asked_s;     // written by worker 0 only
+	_Atomic uint32_t used_s;      // last looked up; written by whichever worker does
+};
+
+#define NEIGHBOUR_FREED 1u
+
+// Which entries the flows of a worker need, as its last look at all its flows found. Written by that worker.
+struct neighbour_hold {
+	_Atomic uint64_t bits[NEIGHBOUR_MAX / 64];
+	_Atomic uint32_t since_s; // when that look began; 0: never
 };
 
 struct neighbour_table {
 	struct neighbour entries[NEIGHBOUR_MAX];
+	struct neighbour_hold holds[FWD_MAX_WORKERS];
 };
 
-// Finds or adds; NEIGHBOUR_NONE when the table is full.
-uint16_t neighbour_get(struct neighbour_table *table, uint8_t port, uint32_t address);
+// Finds or adds; NEIGHBOUR_NONE when the table is full. The entry is the caller's for NEIGHBOUR_KEEP_S, and for as long as its
+// worker says so in neighbour_hold().
+uint16_t
+neighbour_get(struct neighbour_table *table, uint8_t port, uint32_t address, uint32_t now_s);
+
+// Says which entries a worker's flows need; `began_s` is when it began to look, before the first flow.
+void neighbour_hold(
+	struct neighbour_table *table,
+	unsigned worker,
+	const uint64_t bits[NEIGHBOUR_MAX / 64],
+	uint32_t began_s
+);
+
+// By worker 0: frees what nobody has needed for NEIGHBOUR_KEEP_S.
+void neighbour_collect(struct neighbour_table *table, unsigned n_workers, uint32_t now_s);
 
 // Takes what an ARP packet says of its sender, if anyone asked. True when it was an entry.
 bool neighbour_learn(

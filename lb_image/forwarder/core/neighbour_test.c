@@ -32,7 +32,7 @@ static void unknown_is_asked_for_once_a_second(void **state) {
 	const struct arp_header *arp = (const struct arp_header *)(out[0].data + 14);
 
 	(void)state;
-	neighbour_get(table, 1, 0x0a4e0099);
+	neighbour_get(table, 1, 0x0a4e0099, 1);
 	assert_int_equal(requests_at(50, out, 4), 1);
 	assert_int_equal(out[0].port_out, 1);
 	assert_int_equal(out[0].len, FWD_EMIT_SIZE);
@@ -45,7 +45,7 @@ static void unknown_is_asked_for_once_a_second(void **state) {
 
 static void known_is_confirmed_then_forgotten(void **state) {
 	struct fwd_emit out[4];
-	uint16_t i = neighbour_get(table, 0, 7);
+	uint16_t i = neighbour_get(table, 0, 7, 1);
 
 	(void)state;
 	assert_true(neighbour_learn(table, 0, 7, mac_a, 100));
@@ -60,7 +60,7 @@ static void known_is_confirmed_then_forgotten(void **state) {
 
 static void changed_mac_is_followed(void **state) {
 	struct neighbour_view view;
-	uint16_t i = neighbour_get(table, 0, 7);
+	uint16_t i = neighbour_get(table, 0, 7, 1);
 
 	(void)state;
 	assert_true(neighbour_learn(table, 0, 7, mac_a, 1));
@@ -69,33 +69,102 @@ static void changed_mac_is_followed(void **state) {
 	assert_memory_equal(view.mac, mac_b, 6);
 	assert_true(view.resolved);
 	assert_int_equal(view.address, 7);
-	assert_int_equal(neighbour_get(table, 0, 7), i);
+	assert_int_equal(neighbour_get(table, 0, 7, 1), i);
 }
 
 static void strangers_are_not_learned(void **state) {
 	(void)state;
 	assert_false(neighbour_learn(table, 0, 8, mac_a, 1));
-	neighbour_get(table, 0, 8);
+	neighbour_get(table, 0, 8, 1);
 	assert_false(neighbour_learn(table, 1, 8, mac_a, 1)); // another port
 	assert_true(neighbour_learn(table, 0, 8, mac_a, 1));
 }
 
 static void full_table_says_so_and_keeps_what_it_has(void **state) {
-	uint16_t first = neighbour_get(table, 0, 1);
+	uint16_t first = neighbour_get(table, 0, 1, 1);
 
 	(void)state;
 	for (uint32_t address = 2; address <= NEIGHBOUR_MAX; address++)
-		assert_int_not_equal(neighbour_get(table, 0, address), NEIGHBOUR_NONE);
-	assert_int_equal(neighbour_get(table, 0, NEIGHBOUR_MAX + 1), NEIGHBOUR_NONE);
+		assert_int_not_equal(neighbour_get(table, 0, address, 1), NEIGHBOUR_NONE);
+	assert_int_equal(neighbour_get(table, 0, NEIGHBOUR_MAX + 1, 1), NEIGHBOUR_NONE);
 	assert_false(neighbour_learn(table, 0, NEIGHBOUR_MAX + 1, mac_a, 1));
-	assert_int_equal(neighbour_get(table, 0, 1), first);
+	assert_int_equal(neighbour_get(table, 0, 1, 1), first);
 	assert_true(neighbour_learn(table, 0, NEIGHBOUR_MAX, mac_a, 1));
+}
+
+static void hold(unsigned worker, uint16_t index, uint32_t began_s) {
+	uint64_t bits[NEIGHBOUR_MAX / 64] = {0};
+
+	if (index != NEIGHBOUR_NONE)
+		bits[index / 64] = 1ull << index % 64;
+	neighbour_hold(table, worker, bits, began_s);
+}
+
+static bool is_there(uint32_t address) {
+	struct neighbour_view view;
+
+	for (uint16_t i = 0; i < NEIGHBOUR_MAX; i++) {
+		if (neighbour_read(table, i, &view) && view.address == address)
+			return true;
+	}
+	return false;
+}
+
+static void what_nobody_needs_is_freed(void **state) {
+	const uint32_t old_s = 1 + NEIGHBOUR_KEEP_S;
+	uint16_t needed = neighbour_get(table, 0, 7, 1);
+
+	(void)state;
+	neighbour_get(table, 0, 8, 1);
+	neighbour_get(table, 0, 9, 2);
+	hold(0, needed, old_s);
+	hold(1, NEIGHBOUR_NONE, old_s);
+	neighbour_collect(table, 2, old_s);
+	assert_true(is_there(7));
+	assert_false(is_there(8));
+	assert_true(is_there(9)); // looked up a second later
+	assert_int_equal(neighbour_get(table, 0, 7, old_s), needed);
+}
+
+// A worker that has not looked at all its flows since the entry was used may have a flow that needs it.
+static void a_worker_that_has_not_looked_keeps_all(void **state) {
+	(void)state;
+	neighbour_get(table, 0, 7, 100);
+	hold(0, NEIGHBOUR_NONE, 500);
+	neighbour_collect(table, 2, 500);
+	assert_true(is_there(7));
+	hold(1, NEIGHBOUR_NONE, 100);
+	neighbour_collect(table, 2, 500);
+	assert_true(is_there(7));
+	hold(1, NEIGHBOUR_NONE, 101);
+	neighbour_collect(table, 2, 500);
+	assert_false(is_there(7));
+}
+
+// A flood of addresses goes away again, and what lies behind freed entries is still found.
+static void a_full_table_empties(void **state) {
+	uint16_t last = NEIGHBOUR_NONE;
+
+	(void)state;
+	for (uint32_t address = 1; address <= NEIGHBOUR_MAX; address++)
+		last = neighbour_get(table, 0, address, 1);
+	assert_int_equal(neighbour_get(table, 0, 99999, 1), NEIGHBOUR_NONE);
+	hold(0, last, 500);
+	neighbour_collect(table, 1, 500);
+	assert_true(is_there(NEIGHBOUR_MAX));
+	assert_int_equal(neighbour_get(table, 0, NEIGHBOUR_MAX, 500), last);
+	for (uint32_t address = 10000; address < 10000 + NEIGHBOUR_MAX - 1; address++)
+		assert_int_not_equal(neighbour_get(table, 0, address, 500), NEIGHBOUR_NONE);
+	assert_int_equal(neighbour_get(table, 0, 99999, 500), NEIGHBOUR_NONE);
 }
 
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
 		TEST(unknown_is_asked_for_once_a_second),
+		TEST(what_nobody_needs_is_freed),
+		TEST(a_worker_that_has_not_looked_keeps_all),
+		TEST(a_full_table_empties),
 		TEST(known_is_confirmed_then_forgotten),
 		TEST(changed_mac_is_followed),
 		TEST(strangers_are_not_learned),

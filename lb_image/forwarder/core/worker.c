@@ -61,8 +61,8 @@ struct fwd_worker *worker_init(
 		uint32_t gateway = base->ports[i].gateway;
 
 		add_own_address(worker, base->ports[i].address, FWD_NO_SLOT, i);
-		worker->gateways[i] =
-			gateway ? neighbour_get(neighbours, i, gateway) : NEIGHBOUR_NONE;
+		worker->gateways[i] = gateway ? neighbour_get(neighbours, i, gateway, UINT32_MAX)
+					      : NEIGHBOUR_NONE;
 	}
 	announce_init(&worker->announce, base);
 	worker->fragments.next_id = (uint16_t)seed;
@@ -83,20 +83,41 @@ static bool is_orphan(const struct fwd_config *config, const struct flow *flow) 
 		&& !fwd_config_has_backend(config, flow->backend_slot);
 }
 
+static void need_neighbour(struct fwd_worker *worker, uint16_t index) {
+	worker->needed[index / 64] |= 1ull << index % 64;
+}
+
 static bool flow_ends(void *context, const struct flow *flow) {
 	const struct sweep *sweep = context;
 	bool idle = sweep->now_s - flow->last_seen_s >= flow->idle_timeout_s;
 
-	if (!idle && !is_orphan(sweep->config, flow))
-		return false;
-	worker_count_end(sweep->worker, flow);
-	return true;
+	if (idle || is_orphan(sweep->config, flow)) {
+		worker_count_end(sweep->worker, flow);
+		return true;
+	}
+	need_neighbour(sweep->worker, flow->client_neighbour);
+	need_neighbour(sweep->worker, flow->backend_neighbour);
+	return false;
+}
+
+// A part of the look at all flows; at its end what they need is told.
+static void
+sweep_flows(struct fwd_worker *worker, const struct fwd_config *config, uint32_t now_s) {
+	struct sweep sweep = {worker, config, now_s};
+
+	if (worker->flows.sweep_cursor == 0)
+		worker->sweep_began_s = now_s;
+	if (!flow_table_sweep(&worker->flows, worker->sweep_step, flow_ends, &sweep))
+		return;
+	neighbour_hold(worker->neighbours, worker->index, worker->needed, worker->sweep_began_s);
+	memset(worker->needed, 0, sizeof(worker->needed));
+	if (worker->index == 0)
+		neighbour_collect(worker->neighbours, worker->base->n_workers, now_s);
 }
 
 // Asks for the MACs of on-link backends before the first packet needs them.
-static void resolve_backends(struct fwd_worker *worker, const struct fwd_config *config) {
-	enum drop_reason ignored;
-
+static void
+resolve_backends(struct fwd_worker *worker, const struct fwd_config *config, uint32_t now_s) {
 	for (unsigned n = 0; n < PREFETCH_STEP; n++) {
 		const struct fwd_listener *listener = config->listeners[worker->prefetch_slot];
 
@@ -106,9 +127,17 @@ static void resolve_backends(struct fwd_worker *worker, const struct fwd_config 
 				uint32_t address = listener->backends[i].address;
 
 				if (fwd_port_on_link(&worker->base->ports[port], address))
-					worker_next_hop(worker, port, address, &ignored);
+					neighbour_get(worker->neighbours, port, address, now_s);
 			}
 		}
+	}
+}
+
+// They are needed for as long as the process lives.
+static void keep_gateways(struct fwd_worker *worker, uint32_t now_s) {
+	for (uint8_t i = 0; i < worker->base->n_ports; i++) {
+		if (worker->base->ports[i].gateway != 0)
+			neighbour_get(worker->neighbours, i, worker->base->ports[i].gateway, now_s);
 	}
 }
 
@@ -120,13 +149,13 @@ unsigned worker_housekeeping(
 	unsigned max
 ) {
 	uint32_t now_s = (uint32_t)(now_ms / 1000);
-	struct sweep sweep = {worker, config, now_s};
 	unsigned made;
 
-	flow_table_sweep(&worker->flows, worker->sweep_step, flow_ends, &sweep);
+	sweep_flows(worker, config, now_s);
 	if (worker->index != 0)
 		return 0;
-	resolve_backends(worker, config);
+	keep_gateways(worker, now_s);
+	resolve_backends(worker, config, now_s);
 	made = announce_run(
 		&worker->announce, worker->base, config, now_s, ANNOUNCE_STEP, out, max
 	);

@@ -147,7 +147,7 @@ static void full_neighbour_table_refuses_new_next_hops(void **state) {
 	(void)state;
 	fixture_start(&f, 1024, IPPROTO_UDP);
 	for (uint32_t host = 0; host < NEIGHBOUR_MAX; host++)
-		neighbour_get(f.neighbours, 1, 0x0a4e1000 + host);
+		neighbour_get(f.neighbours, 1, 0x0a4e1000 + host, FIXTURE_NOW_S);
 	f.listener->backends[0].address = 0x0a4e3001; // on the link
 	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
 	assert_int_equal(drops(DROP_NEIGHBOUR_TABLE_FULL), 1);

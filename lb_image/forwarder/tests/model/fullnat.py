@@ -20,7 +20,7 @@ from model.state import Flow, Json, Neighbour, Port
 from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
-CONFIRM_S, FORGET_S = 30, 36
+CONFIRM_S, FORGET_S, KEEP_S = 30, 36, 120
 ANNOUNCEMENTS = 3
 FRAGMENT_FORGET_S = 30
 FIRST_FRAGMENT_ID = 0x5EED  # the pcap shell's seed
@@ -94,7 +94,9 @@ class Model:
             for backend in listener["backends"]:
                 self.watch(ip(backend["address"]))
         asked = [request for port, address in self.neighbours if (request := self.ask(port, address))]
-        return self.announce() + asked
+        sent = self.announce() + asked
+        self.forget_neighbours()
+        return sent
 
     def is_orphan(self, flow: Flow) -> bool:
         listener = self.listener_of(flow)
@@ -122,10 +124,23 @@ class Model:
             entry[2] -= 1
         return [(port, self.request(port, address, address)) for port, address, _ in due]
 
+    def forget_neighbours(self) -> None:
+        """Those that no flow needs, some time after they were last looked up; gateways stay."""
+        kept = {(p.index, p.gateway) for p in self.ports}.union(*(flow.hops for flow in self.flows.values()))
+        for key, entry in list(self.neighbours.items()):
+            if key not in kept and self.now_s - entry.used_s >= KEEP_S:
+                del self.neighbours[key]
+
     def watch(self, address: int) -> None:
         for port in self.ports:
             if port.on_link(address):
-                self.neighbours.setdefault((port.index, address), Neighbour())
+                self.look_up(port, address)
+
+    def look_up(self, port: Port, address: int) -> tuple[int, int]:
+        """The next hop, noted as used."""
+        key = self.next_hop(port, address)
+        self.neighbours[key].used_s = self.now_s
+        return key
 
     def ask(self, index: int, address: int) -> tuple[int, bytes] | None:
         entry, port = self.neighbours[index, address], self.ports[index]
@@ -299,8 +314,8 @@ class Model:
         )  # fmt: skip
         self.free.popleft()
         try:
-            client_hop = self.next_hop(self.ports[0], key[0])
-            self.next_hop(self.local_port(flow.local[0]), flow.backend[0])
+            client_hop = self.look_up(self.ports[0], key[0])
+            flow.hops = {client_hop, self.look_up(self.local_port(flow.local[0]), flow.backend[0])}
         except MalformedError:
             self.free.append(flow.local)
             raise

@@ -30,6 +30,7 @@ class Port:
 class Neighbour:
     mac: bytes | None = None
     confirmed_s: int = 0
+    used_s: int = 0
 
 
 @dataclass
@@ -48,6 +49,7 @@ class Flow:
     phase: str
     ends: set[str] = field(default_factory=set)
     timeout_s: int = 0
+    hops: set[tuple[int, int]] = field(default_factory=set)
 
     def closed(self) -> bool:
         return self.phase == "reset" or self.ends == {"client", "backend"}

@@ -1,4 +1,4 @@
-"""Cases about ICMP errors that pass through, and about what the forwarder answers to packets that it drops."""
+"""Cases about ICMP errors that pass through, what the forwarder answers to packets that it drops, and next hops."""
 
 from __future__ import annotations
 
@@ -102,6 +102,15 @@ def icmp_errors_are_limited() -> Case:
     return case(icmp_errors_are_limited.__doc__, script.at(2).udp(ttl=1), dns())
 
 
+def neighbour_forgotten() -> Case:
+    """A client on the link is asked for while its flow lives and two minutes more, then its place is free again."""
+    script = up().tcp("S", src="10.77.0.50").gateway("02:bb:00:00:00:05", "10.77.0.50")
+    for at_s in (20, 40, 59, 61, 100, 119, 121, 150, 200):
+        script.at(at_s).gateway()
+    return case(neighbour_forgotten.__doc__, script.tcp("S", sport=4001, src="10.77.0.50"))
+
+
+FORGET = [neighbour_forgotten]
 ANSWERS = [
     icmp_error_about_the_client, icmp_error_about_the_backend, icmp_error_that_fits_no_flow, unknown_tcp_is_reset,
     unknown_tcp_is_dropped, icmp_errors_are_limited,
