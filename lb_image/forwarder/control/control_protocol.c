@@ -96,6 +96,17 @@ static json_t *command_flows(const struct control_operations *operations, json_t
 	return operations->flows(operations->context, (size_t)count, json_string_value(listener));
 }
 
+static json_t *command_backends(const struct control_operations *operations, json_t *request) {
+	json_t *listener = json_object_get(request, "listener");
+	json_t *refusal = unknown_member(request, "listener", "");
+
+	if (refusal != NULL)
+		return refusal;
+	if (!json_is_string(listener))
+		return control_refusal("listener", "must be the name of a listener");
+	return operations->backends(operations->context, json_string_value(listener));
+}
+
 static const struct {
 	const char *name;
 	json_t *(*run)(const struct control_operations *operations, json_t *request);
@@ -104,6 +115,7 @@ static const struct {
 	{"load", command_load},
 	{"stats", command_stats},
 	{"flows", command_flows},
+	{"backends", command_backends},
 };
 
 static json_t *reply_to(const struct control_operations *operations, json_t *request) {

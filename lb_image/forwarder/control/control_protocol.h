@@ -14,6 +14,8 @@ struct control_operations {
 	json_t *(*stats)(void *context);
 	// At most `limit` flows, of one listener when `listener` is not NULL.
 	json_t *(*flows)(void *context, size_t limit, const char *listener);
+	// Of the listener of this name.
+	json_t *(*backends)(void *context, const char *listener);
 	void *context;
 };
 

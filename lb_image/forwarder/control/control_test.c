@@ -57,12 +57,20 @@ static json_t *test_flows(void *context, size_t limit, const char *listener) {
 	return json_pack("{s:b}", "ok", 1);
 }
 
+static json_t *test_backends(void *context, const char *listener) {
+	struct fixture *f = context;
+
+	snprintf(f->name, sizeof(f->name), "%s", listener);
+	return json_pack("{s:b}", "ok", 1);
+}
+
 static struct control_operations operations_of(struct fixture *f) {
 	return (struct control_operations){
 		.status = test_status,
 		.load = test_load,
 		.stats = test_status,
 		.flows = test_flows,
+		.backends = test_backends,
 		.context = f,
 	};
 }
@@ -144,6 +152,8 @@ static void test_commands(void **state) {
 		{"{\"command\":\"load\",\"listeners\":[1]}\n", "must be a list of names"},
 		{"{\"command\":\"flows\",\"limit\":0}\n", "from 1 to 10000"},
 		{"{\"command\":\"flows\",\"listener\":5}\n", "name of a listener"},
+		{"{\"command\":\"backends\",\"listener\":\"web\"}\n", "{\"ok\":true}\n"},
+		{"{\"command\":\"backends\"}\n", "name of a listener"},
 		{"[]\n", "must name a command"},
 		{"{\"command\":\n", "not JSON"},
 		{"\n", "not JSON"},

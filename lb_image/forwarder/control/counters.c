@@ -2,6 +2,8 @@
 
 #include "counters.h"
 
+#include <arpa/inet.h>
+
 static uint64_t read_counter(const uint64_t *counter) {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
@@ -75,4 +77,41 @@ json_t *counters_listeners(
 			);
 	}
 	return listeners;
+}
+
+static json_t *
+backend_json(struct fwd_worker *const *workers, unsigned count, const struct fwd_backend *backend) {
+	struct in_addr address = {htonl(backend->address)};
+	uint64_t connections = 0, active = 0;
+	char text[INET_ADDRSTRLEN];
+
+	for (unsigned w = 0; w < count; w++) {
+		const struct backend_counters *from = &workers[w]->counters.backends[backend->slot];
+
+		connections += read_counter(&from->connections);
+		active += read_counter(&from->active_flows);
+	}
+	return json_pack(
+		"{s:s, s:i, s:i, s:I, s:I}",
+		"address",
+		inet_ntop(AF_INET, &address, text, sizeof(text)),
+		"port",
+		backend->port,
+		"weight",
+		backend->weight,
+		"connections",
+		(json_int_t)connections,
+		"active_flows",
+		(json_int_t)active
+	);
+}
+
+json_t *counters_backends(
+	struct fwd_worker *const *workers, unsigned count, const struct fwd_listener *listener
+) {
+	json_t *array = json_array();
+
+	for (uint32_t i = 0; i < listener->n_backends; i++)
+		json_array_append_new(array, backend_json(workers, count, &listener->backends[i]));
+	return array;
 }

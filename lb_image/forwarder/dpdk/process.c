@@ -231,6 +231,18 @@ static json_t *on_flows(void *context, size_t limit, const char *listener) {
 	);
 }
 
+static json_t *on_backends(void *context, const char *listener) {
+	struct process *process = context;
+	json_t *backends;
+
+	if (process->dataplane == NULL)
+		return control_refusal("", "waiting for " BASE_FILE);
+	backends = report_backends(process->dataplane, process->running, listener);
+	if (backends == NULL)
+		return control_refusal("listener", "there is no listener \"%.63s\"", listener);
+	return json_pack("{s:b, s:o}", "ok", 1, "backends", backends);
+}
+
 // A base.json that is there but bad is told once; the next try is a `load` or a restart.
 static void start_when_ready(struct process *process, bool *tried) {
 	struct config_errors errors = {0};
@@ -250,6 +262,7 @@ int process_run(const struct options *options) {
 		.load = on_load,
 		.stats = on_stats,
 		.flows = on_flows,
+		.backends = on_backends,
 		.context = &process,
 	};
 	struct control_server *server = control_server_open(options->control_path, &operations);

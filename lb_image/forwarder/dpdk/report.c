@@ -136,6 +136,22 @@ void report_stats(
 	json_object_set_new(reply, "steering", steering_json(dataplane));
 }
 
+json_t *report_backends(
+	const struct dataplane *dataplane, const struct fwd_config *config, const char *listener
+) {
+	struct fwd_worker *cores[FWD_MAX_WORKERS];
+
+	for (unsigned i = 0; i < dataplane->base.n_workers; i++)
+		cores[i] = dataplane->workers[i]->core;
+	for (unsigned slot = 0; slot < FWD_MAX_LISTENERS; slot++) {
+		const struct fwd_listener *found = config->listeners[slot];
+
+		if (found != NULL && strcmp(found->name, listener) == 0)
+			return counters_backends(cores, dataplane->base.n_workers, found);
+	}
+	return NULL;
+}
+
 static json_t *
 flow_json(const struct fwd_flow_view *flow, const struct fwd_config *config, unsigned worker) {
 	const struct fwd_listener *listener =

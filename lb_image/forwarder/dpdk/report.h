@@ -14,6 +14,11 @@ void report_stats(
 	const struct dataplane *dataplane, const struct fwd_config *config, json_t *reply
 );
 
+// Backends of a listener, or NULL when no listener has this name.
+json_t *report_backends(
+	const struct dataplane *dataplane, const struct fwd_config *config, const char *listener
+);
+
 // At most `limit` flows, of one listener when `listener` is not NULL.
 json_t *report_flows(
 	const struct dataplane *dataplane,

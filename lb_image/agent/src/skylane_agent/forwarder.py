@@ -88,6 +88,7 @@ class Stats(_Reply):
 
     workers: list[WorkerStats]
     drops: dict[str, NonNegativeInt]
+    answers: dict[str, NonNegativeInt] = {}
     listeners: dict[str, ListenerStats]
     neighbours: list[Neighbour] = []
 

@@ -46,6 +46,12 @@ def _forwarder(stats: Stats) -> Iterator[str]:
         [({"reason": reason}, count) for reason, count in sorted(stats.drops.items())],
     )
     yield _family(
+        "skylane_forwarder_answers_total",
+        "counter",
+        "Frames sent in answer to dropped packets: TCP resets and ICMP errors.",
+        [({"kind": kind}, count) for kind, count in sorted(stats.answers.items())],
+    )
+    yield _family(
         "skylane_worker_packets_total",
         "counter",
         "Packets of a worker.",

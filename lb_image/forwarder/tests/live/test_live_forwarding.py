@@ -75,3 +75,13 @@ def test_two_workers_share_the_flows(network: Network, tmp_path: Path) -> None:
         assert requests(network.client, 40).total() == 40
         workers = forwarder.query("stats")["workers"]
     assert all(worker["rx_packets"] > 0 for worker in workers), workers
+
+
+def test_backends_are_counted(network: Network, forwarder: Forwarder) -> None:
+    assert requests(network.client, 6).total() == 6
+    backends = forwarder.query("backends", listener="web")["backends"]
+    assert [(one["address"], one["connections"], one["weight"]) for one in backends] == [
+        (server, 2, 1) for server in SERVERS
+    ]
+    refused = forwarder.query("backends", listener="nobody")
+    assert refused["errors"][0]["message"] == 'there is no listener "nobody"'
