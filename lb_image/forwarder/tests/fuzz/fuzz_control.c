@@ -46,6 +46,12 @@ static json_t *reply_flows(void *context, size_t limit, const char *listener) {
 	);
 }
 
+static json_t *reply_backends(void *context, const char *listener) {
+	(void)context;
+	MUST(listener != NULL);
+	return json_pack("{s:b}", "ok", 1);
+}
+
 static void close_server(void) {
 	control_server_close(server);
 	rmdir(directory);
@@ -57,6 +63,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 		.load = reply_load,
 		.stats = reply_ok,
 		.flows = reply_flows,
+		.backends = reply_backends,
 	};
 
 	(void)argc;

@@ -22,6 +22,7 @@ COMMANDS = (
     {"command": "load", "listeners": ["web", "dns"]},
     {"command": "flows", "limit": 10, "listener": "web"},
     {"command": "flows"},
+    {"command": "backends", "listener": "web"},
     {"command": "unknown"},
     {"command": "load", "listeners": "web"},
 )
