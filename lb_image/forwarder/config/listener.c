@@ -235,16 +235,20 @@ static bool read_fields(
 	return ok;
 }
 
-// One block, so that one free() ends it: the listener, its backends, and what the hashing schedulers remember. The pages of the
-// last are taken when they are first written to.
-static struct fwd_listener *allocate(size_t n_backends) {
-	size_t size = sizeof(struct fwd_listener) + n_backends * sizeof(struct fwd_backend);
-	struct fwd_listener *listener =
-		calloc(1, size + FWD_HASH_PLACES * sizeof(listener->hash_places[0]));
+// What the hashing schedulers remember lies behind the backends, so that one free() ends all. NULL without memory; the
+// listener is then freed.
+static struct fwd_listener *add_hash_places(struct fwd_listener *listener) {
+	size_t size = sizeof(*listener) + listener->n_backends * sizeof(listener->backends[0]);
+	struct fwd_listener *larger =
+		realloc(listener, size + FWD_HASH_PLACES * sizeof(listener->hash_places[0]));
 
-	if (listener != NULL)
-		listener->hash_places = (_Atomic uint16_t *)((char *)listener + size);
-	return listener;
+	if (larger == NULL) {
+		free(listener);
+		return NULL;
+	}
+	memset((char *)larger + size, 0, FWD_HASH_PLACES * sizeof(larger->hash_places[0]));
+	larger->hash_places = (_Atomic uint16_t *)((char *)larger + size);
+	return larger;
 }
 
 static struct fwd_listener *
@@ -252,21 +256,25 @@ read_root(const struct json_node *root, const char *name, const struct fwd_base 
 	struct json_node backends;
 	bool ok = json_read_array(root, "backends", 0, FWD_MAX_BACKENDS, &backends);
 	size_t count = ok ? json_array_size(backends.value) : 0;
-	struct fwd_listener *listener = allocate(count);
+	struct fwd_listener *listener;
 
-	if (listener == NULL) {
-		json_node_error(root, "no memory for the listener");
-		return NULL;
-	}
-	ok &= read_fields(root, name, base, listener);
-	if (count > 0)
-		ok &= read_backends(&backends, base, listener);
-	if (ok) {
+	listener = calloc(1, sizeof(*listener) + count * sizeof(listener->backends[0]));
+	if (listener != NULL) {
+		ok &= read_fields(root, name, base, listener);
+		if (count > 0)
+			ok &= read_backends(&backends, base, listener);
+		if (!ok) {
+			free(listener);
+			return NULL;
+		}
 		fwd_listener_measure(listener);
-		return listener;
+		if (listener->scheduler == FWD_SCHEDULER_SH
+		    || listener->scheduler == FWD_SCHEDULER_MH)
+			listener = add_hash_places(listener);
 	}
-	free(listener);
-	return NULL;
+	if (listener == NULL)
+		json_node_error(root, "no memory for the listener");
+	return listener;
 }
 
 struct fwd_listener *listener_read(

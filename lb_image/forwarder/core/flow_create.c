@@ -141,6 +141,10 @@ uint32_t flow_create(
 
 	if (listener == NULL)
 		return FLOW_NONE;
+	// What goes no further begins nothing: a traceroute is no connection.
+	*reason = DROP_TTL_EXCEEDED;
+	if (view->ip->ttl <= 1)
+		return FLOW_NONE;
 	*reason = DROP_FLOW_TABLE_FULL;
 	if (table->active >= table->max_flows)
 		return FLOW_NONE;

@@ -90,8 +90,8 @@ struct fwd_listener {
 	bool hash_connection; // sh, mh: by addresses and ports, else by the client's address
 	bool reset_removed; // flows of a backend that is removed end at once, else when they are idle
 	struct fwd_timeouts timeouts;
-	// sh, mh: index of the backend + 1 by place, 0: not looked up yet. FWD_HASH_PLACES entries. The only part that
-	// workers write: whoever looks up first, and all find the same.
+	// sh, mh: index of the backend + 1 by place, 0: not looked up yet. FWD_HASH_PLACES entries, NULL for other schedulers. The
+	// only part that workers write: whoever looks up first, and all find the same.
 	_Atomic uint16_t *hash_places;
 	uint16_t index;      // own slot in fwd_config, the same in every generation of this name
 	uint16_t weight_max; // by fwd_listener_measure()

@@ -119,6 +119,8 @@ FAST_PATH uint32_t find_or_create(
 			packet_drop(packet, reason);
 			if (reason == DROP_NO_FLOW)
 				reject_unknown_tcp(worker, packet, view);
+			else if (reason == DROP_TTL_EXCEEDED)
+				reject_ttl(worker, packet, view);
 		}
 	}
 	return index;

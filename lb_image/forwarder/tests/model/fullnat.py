@@ -301,6 +301,8 @@ class Model:
             raise MalformedError("no_listener" if known else "not_ours")
         if datagram.protocol == TCP and datagram.flags & (SYN | ACK | FIN | RST) != SYN:
             raise MalformedError("no_flow")
+        if datagram.ttl <= 1:
+            raise MalformedError("ttl_exceeded")
         if len(self.flows) >= self.max_flows:
             raise MalformedError("flow_table_full")
         backend = self.schedulers[listener["name"]].pick(listener, self.backends[listener["name"]], key)
