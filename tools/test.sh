@@ -40,7 +40,7 @@ for folder in fwd fwd-clang fwd-asan; do
 done
 run pytest-pure "unit and golden tests" pytest -m "not apiserver and not cluster" operator lb_image/agent lb_image/api crds charts
 run pytest-packets "packet cases and random runs against the model" pytest lb_image/forwarder/tests/packets
-run fuzz "fuzzing: packets, configuration, control socket, 20 s each" uv run --frozen --directory lb_image/forwarder/tests python -m fuzz
+run fuzz "fuzzing: packets, configuration, control socket, 60 s each" uv run --frozen --directory lb_image/forwarder/tests python -m fuzz
 run callgrind "instructions per packet" uv run --frozen --directory lb_image/forwarder/tests python -m bench.callgrind
 run pytest-live "forwarder on veth, bench harness" pytest lb_image/forwarder/tests/live lb_image/forwarder/tests/bench
 run pytest-apiserver "operator and CRD against a real API server" pytest -m apiserver operator crds

@@ -79,7 +79,7 @@ def merge(target: str) -> bool:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m fuzz", description=__doc__)
-    parser.add_argument("--seconds", type=int, default=20, help="for each target")
+    parser.add_argument("--seconds", type=int, default=60, help="for each target")
     parser.add_argument("--merge", action="store_true", help="add what was found to the kept corpus")
     parser.add_argument("targets", nargs="*", default=list(SEEDS), metavar="TARGET", help=", ".join(SEEDS))
     options = parser.parse_args()
