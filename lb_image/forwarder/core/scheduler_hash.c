@@ -3,8 +3,8 @@
 // sh and mh: weighted rendezvous hashing over a fixed number of places. A client's hash names a place; a place belongs to the
 // backend with the best draw for it. A backend that goes takes only its own places with it, one that comes takes only its
 // share, and nothing depends on the order of backends or on what was before.
-// Sources: Thaler and Ravishankar, "Using name-based mappings to increase hit rates" (1998), and for weights RFC draft
-// draft-ietf-bess-weighted-hrw, section 4. Why not Maglev's own table: docs/design/hashing.md.
+// Sources: Thaler and Ravishankar, "Using name-based mappings to increase hit rates" (1998), and for weights the
+// exponential race: the smallest of independent exponential draws falls to each in proportion to its rate. Why not Maglev's own table: docs/design/hashing.md.
 
 #include "scheduler.h"
 
