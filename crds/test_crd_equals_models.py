@@ -2,13 +2,21 @@
 
 from pathlib import Path
 
+import pytest
 import yaml
 from pydantic import TypeAdapter
 
 from skylane_operator.model.load_balancer import LoadBalancerSpec, LoadBalancerStatus
+from skylane_operator.model.virtual_ip_pool import VirtualIPPoolSpec, VirtualIPPoolStatus
 
-CRD = yaml.safe_load((Path(__file__).parent / "loadbalancer.yaml").read_text())
-SCHEMA = CRD["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+
+def schema_in(file):
+    crd = yaml.safe_load((Path(__file__).parent / file).read_text())
+    return crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["properties"]
+
+
+SCHEMA = schema_in("loadbalancer.yaml")
+POOL_SCHEMA = schema_in("virtualippool.yaml")
 
 # What only one of the two languages can say, or says for its readers.
 PROSE = {"description", "title"}
@@ -56,12 +64,18 @@ def _resolved(schema, definitions):
     return schema
 
 
-def test_spec():
-    assert normal(SCHEMA["spec"], {}) == schema_of_model(LoadBalancerSpec)
-
-
-def test_status():
-    assert normal(SCHEMA["status"], {}) == schema_of_model(LoadBalancerStatus)
+@pytest.mark.parametrize(
+    ("part", "model"),
+    [
+        (SCHEMA["spec"], LoadBalancerSpec),
+        (SCHEMA["status"], LoadBalancerStatus),
+        (POOL_SCHEMA["spec"], VirtualIPPoolSpec),
+        (POOL_SCHEMA["status"], VirtualIPPoolStatus),
+    ],
+    ids=lambda part: getattr(part, "__name__", ""),
+)
+def test_schema(part, model):
+    assert normal(part, {}) == schema_of_model(model)
 
 
 def test_defaults_of_objects_and_lists_are_those_of_the_models():
@@ -102,8 +116,8 @@ def with_defaults(schema, value):
 
 
 def test_every_field_is_described():
-    missing = list(undescribed(SCHEMA["spec"], "spec")) + list(undescribed(SCHEMA["status"], "status"))
-    assert missing == []
+    schemas = [schema[part] for schema in (SCHEMA, POOL_SCHEMA) for part in ("spec", "status")]
+    assert [path for schema in schemas for path in undescribed(schema, "")] == []
 
 
 def undescribed(schema, path):

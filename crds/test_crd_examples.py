@@ -16,10 +16,9 @@ pytestmark = pytest.mark.apiserver
 
 @pytest.fixture(scope="module")
 def with_crd(api_server):
-    api_server.kubectl("apply", "--filename", str(CRDS / "loadbalancer.yaml"))
-    api_server.kubectl(
-        "wait", "--for=condition=Established", "--timeout=30s", "crd/loadbalancers.skylane.dev"
-    )
+    for file in sorted(CRDS.glob("*.yaml")):
+        api_server.kubectl("apply", "--filename", str(file))
+    api_server.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
     return api_server
 
 

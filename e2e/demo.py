@@ -99,6 +99,11 @@ def demo() -> None:
         answers = steps.send_requests()
     print_counts(answers)
     print_state(cluster)
+    with logged_step(
+        "service", f"Service {steps.service_name()} of type LoadBalancer has an address and answers"
+    ):
+        answers = steps.send_requests(steps.REQUESTS // 3, steps.wait_for_service(cluster))
+    print_counts(answers)
     with logged_step("scale", "backends scaled down by one and back while requests go on"):
         answers = steps.scale_under_load(cluster)
     print_counts(answers)

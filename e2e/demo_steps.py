@@ -17,7 +17,7 @@ from lib.traffic import Answers, Client, Plan, requests_from
 
 EXAMPLE = REPOSITORY / "crds" / "examples" / "valid" / "demo.yaml"
 CHART = REPOSITORY / "charts" / "skylane"
-CRD = REPOSITORY / "crds" / "loadbalancer.yaml"
+CRDS = sorted((REPOSITORY / "crds").glob("*.yaml"))
 RELEASE, OPERATOR_NAMESPACE = "skylane", "skylane-system"
 KIND = "loadbalancer"
 REQUESTS = 300
@@ -70,8 +70,11 @@ def install_chart(cluster: Cluster, *settings: str) -> None:
 
     The images are named by their content, so that a changed build replaces the pods of the one before.
     """
-    cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", CRD)
-    cluster.kubectl("wait", "--for=condition=Established", f"crd/{CRD.stem}s.skylane.dev", "--timeout=30s")
+    for crd in CRDS:
+        cluster.kubectl("apply", "--server-side", "--force-conflicts", "-f", crd)
+        cluster.kubectl(
+            "wait", "--for=condition=Established", f"crd/{crd.stem}s.skylane.dev", "--timeout=30s"
+        )
     words: list[str | Path] = [
         "upgrade",
         RELEASE,
@@ -113,6 +116,34 @@ def url() -> str:
     return f"http://{listener['vip']}:{listener['port']}/"
 
 
+def service_name() -> str:
+    """The example's Service of type LoadBalancer."""
+    return next(name_of(one) for one in example() if one.get("spec", {}).get("type") == "LoadBalancer")
+
+
+def wait_for_service(cluster: Cluster) -> str:
+    """Wait until every pod serves the Service of type LoadBalancer, route its address to them; its URL."""
+    name, condition = service_name(), "skylane.dev/Programmed"
+
+    def programmed() -> bool:
+        status = cluster.read("service", name)["status"]
+        return any(
+            one["type"] == condition and one["status"] == "True" for one in status.get("conditions", ())
+        )
+
+    wait_until(programmed, f"Service {name} to be {condition}", READY_TIMEOUT_S, interval_s=0.2)
+    address = cluster.read("service", name)["status"]["loadBalancer"]["ingress"][0]["ip"]
+    network.set_vip_route(address, next_hops())
+    return f"http://{address}/"
+
+
+def next_hops() -> list[str]:
+    """Addresses of the load balancer's pods."""
+    spec = load_balancer()["spec"]
+    addresses = spec["dataplane"]["networks"][0]["addresses"][: spec["replicas"]]
+    return [address.partition("/")[0] for address in addresses]
+
+
 def apply_example(cluster: Cluster) -> None:
     cluster.kubectl("apply", "-f", EXAMPLE)
     cluster.kubectl("rollout", "status", f"deployment/{deployment_name()}", "--timeout=60s", timeout_s=70)
@@ -128,10 +159,8 @@ def wait_for_load_balancer(cluster: Cluster) -> None:
         interval_s=0.3,
     )
     cluster.wait_ready(KIND, name, READY_TIMEOUT_S)
-    addresses = spec["dataplane"]["networks"][0]["addresses"][: spec["replicas"]]
-    next_hops = [address.partition("/")[0] for address in addresses]
     for vip in {listener["vip"] for listener in spec["listeners"]}:
-        network.set_vip_route(vip, next_hops)
+        network.set_vip_route(vip, next_hops())
 
 
 def pods_of(cluster: Cluster, name: str) -> list[dict[str, Any]]:
@@ -154,14 +183,14 @@ def nic_shape(cluster: Cluster) -> str:
     return f"k8s.v1.cni.cncf.io/networks: {annotation}\n{resource}: {limits[resource]}"
 
 
-def send_requests(count: int = REQUESTS) -> Answers:
-    """``count`` requests from the client outside the cluster to the VIP.
+def send_requests(count: int = REQUESTS, target: str = "") -> Answers:
+    """``count`` requests from the client outside the cluster to the VIP, or to another URL.
 
     Raises:
         DemoError: one failed.
 
     """
-    answers = requests_from(network.CLIENT, Plan(url(), count, limit_s=60.0))
+    answers = requests_from(network.CLIENT, Plan(target or url(), count, limit_s=60.0))
     if answers.failed or answers.total != count:
         said = "\n".join(answers.failures)
         raise DemoError(f"{answers.failed} failed of {answers.total} requests ({count} wanted)\n{said}")

@@ -1,4 +1,4 @@
-"""Write docs/reference.md from the CRD. Run without arguments; crds/test_reference.py holds the two equal."""
+"""Write docs/reference.md from the CRDs. Run without arguments; crds/test_reference.py holds the two equal."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,30 +9,34 @@ import yaml
 ROOT = Path(__file__).resolve().parents[1]
 REFERENCE = ROOT / "docs/reference.md"
 HEAD = """\
-<!-- Generated from crds/loadbalancer.yaml by tools/reference.py; do not edit. -->
-# LoadBalancer: every field
+<!-- Generated from crds/*.yaml by tools/reference.py; do not edit. -->
+# Every field
 
-`skylane.dev/v1alpha1`, kind `LoadBalancer`, short name `slb`. Fields in **bold** are required. The API server refuses what breaks a
-constraint or a rule, and names the field.
+Fields in **bold** are required. The API server refuses what breaks a constraint or a rule, and names the field.
 """
+CRDS = ("loadbalancer.yaml", "virtualippool.yaml")
 
 Schema = dict[str, Any]
 
 
 def reference() -> str:
     """The whole document."""
-    crd = yaml.safe_load((ROOT / "crds/loadbalancer.yaml").read_text())
-    schema = crd["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    parts = [HEAD]
+    return "\n".join([HEAD, *(part for file in CRDS for part in _kind(ROOT / "crds" / file))])
+
+
+def _kind(file: Path) -> Iterator[str]:
+    spec = yaml.safe_load(file.read_text())["spec"]
+    names, version = spec["names"], spec["versions"][0]
+    schema = version["schema"]["openAPIV3Schema"]
+    kind, group = names["kind"], f"{spec['group']}/{version['name']}"
+    yield f"## {kind}\n\n`{group}`, {spec['scope'].lower()}, short name `{names['shortNames'][0]}`. {schema['description']}\n"
     for name in ("spec", "status"):
-        part = schema["properties"][name]
-        rows = "\n".join(_rows(part, name))
-        parts.append(
-            f"## {name}\n\n| field | type | default | constraints | meaning |\n|---|---|---|---|---|\n{rows}\n"
+        rows = "\n".join(_rows(schema["properties"][name], name))
+        yield (
+            f"### {kind}: {name}\n\n| field | type | default | constraints | meaning |\n|---|---|---|---|---|\n{rows}\n"
         )
     rules = "\n".join(f"- {message}" for message in _rules(schema))
-    parts.append(f"## Rules\n\n{rules}\n")
-    return "\n".join(parts)
+    yield f"### {kind}: rules\n\n{rules}\n"
 
 
 def _rows(schema: Schema, path: str) -> Iterator[str]:

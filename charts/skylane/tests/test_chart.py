@@ -11,7 +11,7 @@ from cluster import gotools
 from lib.proc import CommandError, run
 
 CHART = Path(__file__).resolve().parents[1]
-CRD = CHART.parents[1] / "crds" / "loadbalancer.yaml"
+CRDS = sorted((CHART.parents[1] / "crds").glob("*.yaml"))
 CASES = sorted(file.stem for file in (CHART / "tests" / "values").glob("*.yaml"))
 # Helm renders for the version that it was told; without a cluster it knows none.
 RELEASE = ("skylane", CHART, "--namespace", "skylane-system", "--kube-version", "1.36.0")
@@ -35,19 +35,20 @@ def test_lint_is_silent() -> None:
     assert "0 chart(s) failed" in said
 
 
-def test_crd_of_the_chart_is_the_one_file() -> None:
-    """It is a symbolic link; Helm follows it when it installs and when it packs."""
+def test_crds_of_the_chart_are_the_same_files() -> None:
+    """They are symbolic links; Helm follows them when it installs and when it packs."""
     documents = list(yaml.safe_load_all(rendered("--include-crds")))
     definitions = [each for each in documents if each["kind"] == "CustomResourceDefinition"]
-    assert definitions == [yaml.safe_load(CRD.read_text())]
+    assert definitions == [yaml.safe_load(crd.read_text()) for crd in CRDS]
 
 
-def test_package_holds_the_crd_itself(tmp_path: Path) -> None:
+def test_package_holds_the_crds_themselves(tmp_path: Path) -> None:
     run(gotools.helm(), "package", CHART, "--destination", tmp_path)
     with tarfile.open(next(tmp_path.glob("skylane-*.tgz"))) as package:
-        packed = package.extractfile("skylane/crds/loadbalancer.yaml")
-        assert packed is not None
-        assert packed.read() == CRD.read_bytes()
+        for crd in CRDS:
+            packed = package.extractfile(f"skylane/crds/{crd.name}")
+            assert packed is not None
+            assert packed.read() == crd.read_bytes()
         assert not [name for name in package.getnames() if "/tests/golden/" in name]
 
 

@@ -51,13 +51,14 @@ async def until_ack(session, condition):
 
 async def test_a_delta_runs_when_it_is_acknowledged(tmp_path, operator):
     with running_forwarder(tmp_path):
-        async with running_agent(operator, tmp_path) as (_, session):
+        async with running_agent(operator, tmp_path) as (agent, session):
             session.send(1, upserts=[listener("web", "1" * 16), listener("dns", "2" * 16, port=53)])
             ack = await until_ack(session, lambda ack: ack.sequence == 1)
             assert ack.base_generation == BASE_GENERATION
             assert states(ack) == {"web": "1" * 16, "dns": "2" * 16}
             session.send(2, removals=["dns"])
-            assert states(await until_ack(session, lambda ack: ack.sequence == 2)) == {"web": "1" * 16}
+            assert states(await until_ack(session, lambda ack: ack.sequence == 2)) == {}
+            assert set((await agent.forwarder.read_status()).listeners) == {"web"}
 
 
 async def test_a_refused_listener_keeps_what_ran_and_says_why(tmp_path, operator):

@@ -18,13 +18,14 @@ from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.connection import connection_info
 from skylane_operator.kube.events import EventWriter
-from skylane_operator.kube.resource import SERVICE
+from skylane_operator.kube.resource import LOAD_BALANCER, SERVICE, VIRTUAL_IP_POOL
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.kube.tls_secret import ensure_secret
 from skylane_operator.kube.token_review import TokenIdentity, identity_of
 from skylane_operator.model.key import Key
 from skylane_operator.reconcile import Reconciler
 from skylane_operator.render import RenderSettings
+from skylane_operator.service_reconcile import ServiceReconciler
 from skylane_operator.settings import Settings
 from skylane_operator.telemetry import HttpServer, OperatorCollector
 
@@ -32,6 +33,9 @@ SERVICE_NAME = "skylane-operator"
 TLS_SECRET = "skylane-operator-tls"  # noqa: S105 - its name
 GRPC_PORT = 9443
 RELIST_S = 60.0
+# All addresses are assigned together: a burst of new Services is one turn.
+ADDRESSES_INTERVAL_S = 0.2
+ALL_ADDRESSES = Key("", "addresses")
 RENEW_CHECK_S = 3600.0
 # Agents dial again within 5 s. Until then the status of before is the best that is known of their pods.
 SETTLE_S = 10.0
@@ -48,12 +52,16 @@ class Operator:
         self._address = ""
         self._settled = False
         self.queue = DirtyQueue(self._reconcile)
-        marks = Marks(self.queue.mark)
-        self.cluster = Cluster(client, settings.watch_namespaces, marks)
-        marks.bind(self.cluster.load_balancers)
-        self.agents = Agents(self.queue.mark)
+        self.services = DirtyQueue(self._reconcile_service)
+        self.addresses = DirtyQueue(self._assign_addresses, ADDRESSES_INTERVAL_S)
+        marks = Marks(self.queue.mark, self.services.mark, lambda: self.addresses.mark(ALL_ADDRESSES))
+        self.cluster = Cluster(client, settings.watch_namespaces, marks, settings.default_load_balancer_key)
+        marks.bind(self.cluster.load_balancers, self.cluster)
+        self.agents = Agents(self.queue.mark, self.services.mark)
         events = EventWriter(client, socket.gethostname())
-        self.status = StatusWriter(client, self.cluster.load_balancers, events)
+        self.status = StatusWriter(client, LOAD_BALANCER, events, self.cluster.load_balancers.keep)
+        self._service_status = StatusWriter(client, SERVICE, events)
+        self._pool_status = StatusWriter(client, VIRTUAL_IP_POOL, events)
         self._server = AgentServer(self.agents, self._identity, self._certificate)
         self._ready = asyncio.Event()
         collector = OperatorCollector(self.cluster, self.agents, self.queue, self.status)
@@ -65,6 +73,16 @@ class Operator:
             applier=Applier(client, self.cluster.owned),
             status=self.status,
             settings=self._render_settings,
+            settled=lambda: self._settled,
+            now=lambda: datetime.now(UTC),
+        )
+        self._service_reconciler = ServiceReconciler(
+            cluster=self.cluster,
+            agents=self.agents,
+            service_status=self._service_status,
+            pool_status=self._pool_status,
+            mark=self.queue.mark,
+            mark_service=self.services.mark,
             settled=lambda: self._settled,
             now=lambda: datetime.now(UTC),
         )
@@ -85,7 +103,8 @@ class Operator:
                     task.cancel()
         finally:
             await self._server.stop()
-            await self.status.aclose()
+            for writer in (self.status, self._service_status, self._pool_status):
+                await writer.aclose()
             await self._http.stop()
 
     async def wait_ready(self) -> None:
@@ -98,17 +117,27 @@ class Operator:
             group.create_task(self.cluster.run())
             await self._relist_until_done()
             await self.cluster.synced()
-            group.create_task(self.queue.run())
+            self._serve_services()
+            for queue in (self.queue, self.services, self.addresses):
+                group.create_task(queue.run())
             group.create_task(self._relist_forever())
             group.create_task(self._settle())
             self._ready.set()
             _log.info("ready: %d LoadBalancers", len(self.cluster.load_balancers.all()))
+
+    def _serve_services(self) -> None:
+        # Before any agent is told what its LoadBalancer wants: what a Service adds to that must not seem to be gone.
+        self._service_reconciler.assign()
+        for key in self.cluster.assignments:
+            self._service_reconciler.reconcile(key)
 
     async def _settle(self) -> None:
         await asyncio.sleep(SETTLE_S)
         self._settled = True
         for key in self.cluster.load_balancers.all():
             self.queue.mark(key)
+        for key in self.cluster.asking_services():
+            self.services.mark(key)
 
     async def _watch(self, stop: asyncio.Event) -> None:
         await self._ready.wait()
@@ -125,6 +154,12 @@ class Operator:
 
     async def _reconcile(self, key: Key) -> None:
         await self._reconciler.reconcile(key)
+
+    async def _reconcile_service(self, key: Key) -> None:
+        self._service_reconciler.reconcile(key)
+
+    async def _assign_addresses(self, _all: Key) -> None:
+        self._service_reconciler.assign()
 
     async def _relist_until_done(self) -> None:
         for delay in delays():

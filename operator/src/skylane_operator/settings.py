@@ -8,6 +8,7 @@ from typing import Annotated, Literal, Self
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from skylane_operator.errors import SettingsError
+from skylane_operator.model.key import Key
 
 _PREFIX = "SKYLANE_"
 
@@ -32,11 +33,21 @@ class Settings(BaseModel):
     operator_address: HostPort | None = (
         None  # what agents dial; None: the ClusterIP of Service skylane-operator
     )
+    # "namespace/name" of the LoadBalancer for Services of type LoadBalancer without a class; None: they are left alone
+    default_load_balancer: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")] | None = None
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # empty: all
     grpc_address: HostPort = "0.0.0.0:9443"
     http_address: HostPort = "0.0.0.0:8080"
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     kubeconfig: Path | None = None
+
+    @property
+    def default_load_balancer_key(self) -> Key | None:
+        """See `default_load_balancer`."""
+        if self.default_load_balancer is None:
+            return None
+        namespace, _, name = self.default_load_balancer.partition("/")
+        return Key(namespace, name)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

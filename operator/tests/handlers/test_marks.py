@@ -17,16 +17,21 @@ _versions = itertools.count(1)
 def body(name, service, placed):
     one = load_balancer(name=name, listeners=[listener(service)])
     conditions = [{"type": "ResourcesAvailable", "status": "True" if placed else "False"}]
-    whole = one.model_dump(mode="json", by_alias=True, exclude={"status"})
+    whole = one.model_dump(mode="json", by_alias=True, exclude_none=True)
     whole["metadata"] |= {"uid": name, "resourceVersion": str(next(_versions))}
     return {**whole, "status": {"conditions": conditions}}
 
 
+class Askers:
+    def asking_for(self, load_balancer):
+        return [Key("shop", f"asks-{load_balancer.name}")]
+
+
 def world():
     marked, contested = [], []
-    marks = Marks(marked.append)
-    balancers = LoadBalancers(None, (), contested.append)
-    marks.bind(balancers)
+    marks = Marks(marked.append, lambda _key: None, lambda: None)
+    balancers = LoadBalancers(None, (), contested.append, lambda _key: None)
+    marks.bind(balancers, Askers())
     balancers.keep(body("a", "echo", placed=True))
     balancers.keep(body("b", "web", placed=False))
     return marks, balancers, marked, contested
@@ -69,3 +74,18 @@ def test_rivals_for_an_address_hear_of_one_anothers_claims_only_when_these_chang
     moved["spec"]["listeners"][0]["vip"] = "198.51.100.99"
     balancers.keep(moved)
     assert names(contested) == ["a", "a"]
+
+
+def test_terms_for_services_concern_their_addresses_and_those_who_ask():
+    services, addresses = [], []
+    marks = Marks(lambda _key: None, services.append, lambda: addresses.append(True))
+    balancers = LoadBalancers(None, (), lambda _key: None, marks.offered)
+    marks.bind(balancers, Askers())
+    balancers.keep(body("a", "echo", placed=True))
+    assert (names(services), len(addresses)) == (["asks-a"], 1)
+    balancers.keep(body("a", "another", placed=False))
+    assert len(addresses) == 1
+    with_terms = body("a", "echo", placed=True)
+    with_terms["spec"]["services"] = {"pools": ["public"]}
+    balancers.keep(with_terms)
+    assert (names(services), len(addresses)) == (["asks-a", "asks-a"], 2)

@@ -28,7 +28,7 @@ def workers(balancers):
 
 
 def test_a_late_answer_does_not_undo_a_newer_one():
-    balancers = LoadBalancers(None, (), lambda _: None)
+    balancers = LoadBalancers(None, (), lambda _: None, lambda _: None)
     balancers.keep(body(9, workers=1))
     balancers.keep(body(10, workers=2))
     balancers.keep(body(9, workers=1))
@@ -36,7 +36,7 @@ def test_a_late_answer_does_not_undo_a_newer_one():
 
 
 def test_a_late_answer_does_not_bring_back_what_was_deleted_but_a_new_object_may_have_its_name():
-    balancers = LoadBalancers(None, (), lambda _: None)
+    balancers = LoadBalancers(None, (), lambda _: None, lambda _: None)
     balancers.keep(body(9))
     balancers._drop(KEY)
     assert balancers.keep(body(10)) is None
@@ -47,7 +47,7 @@ def test_a_late_answer_does_not_bring_back_what_was_deleted_but_a_new_object_may
 
 async def test_a_list_drops_what_vanished_and_nothing_that_came_after_it():
     newer = Key("default", "newer")
-    balancers = LoadBalancers(None, (), lambda _: None)
+    balancers = LoadBalancers(None, (), lambda _: None, lambda _: None)
     balancers.keep(body(5))
     balancers._client = Server(20, meanwhile=lambda: balancers.keep(body(25, uid="u-9", name="newer")))
     assert await balancers.refresh() == {KEY}
@@ -55,14 +55,14 @@ async def test_a_list_drops_what_vanished_and_nothing_that_came_after_it():
 
 
 async def test_a_list_that_began_before_a_change_does_not_undo_it():
-    balancers = LoadBalancers(None, (), lambda _: None)
+    balancers = LoadBalancers(None, (), lambda _: None, lambda _: None)
     balancers._client = Server(5, body(5), meanwhile=lambda: balancers.keep(body(8, workers=3)))
     assert await balancers.refresh() == set()
     assert workers(balancers) == 3
 
 
 async def test_a_list_tells_what_is_new_or_differs():
-    balancers = LoadBalancers(None, (), lambda _: None)
+    balancers = LoadBalancers(None, (), lambda _: None, lambda _: None)
     balancers._client = Server(5, body(5))
     assert await balancers.refresh() == {KEY}
     assert await balancers.refresh() == set()

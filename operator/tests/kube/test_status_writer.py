@@ -8,6 +8,7 @@ from skylane_operator.kube import status_writer
 from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.events import EventWriter
 from skylane_operator.kube.load_balancers import LoadBalancers
+from skylane_operator.kube.resource import LOAD_BALANCER
 from skylane_operator.kube.status_writer import StatusWriter
 
 
@@ -24,8 +25,8 @@ async def test_what_cannot_be_written_is_tried_again_later_and_later_with_the_ne
     configuration = Configuration()
     configuration.host = "https://127.0.0.1:1"
     async with KubeClient(configuration) as nobody:
-        balancers = LoadBalancers(nobody, (), lambda _: None)
-        writer = StatusWriter(nobody, balancers, EventWriter(nobody, "test"))
+        balancers = LoadBalancers(nobody, (), lambda _: None, lambda _: None)
+        writer = StatusWriter(nobody, LOAD_BALANCER, EventWriter(nobody, "test"), balancers.keep)
         stored = balancers.keep(body(1))
         try:
             writer.write(stored, {"replicas": "0/1"})

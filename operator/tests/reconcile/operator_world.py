@@ -1,9 +1,11 @@
 """One test's world: a namespace on a real control plane, the operator in this process, real agents, real forwarders."""
 
 import asyncio
+import contextlib
 import json
 import shutil
 import subprocess
+import urllib.error
 import uuid
 from pathlib import Path
 
@@ -26,7 +28,7 @@ LOAD_BALANCERS = "/apis/skylane.dev/v1alpha1"
 
 
 def crds():
-    ours = yaml.safe_load((ROOT / "crds/loadbalancer.yaml").read_text())
+    ours = [yaml.safe_load(file.read_text()) for file in sorted((ROOT / "crds").glob("*.yaml"))]
     group = "k8s.cni.cncf.io"
     schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
     attachments = {
@@ -40,7 +42,7 @@ def crds():
             "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
         },
     }
-    return [ours, attachments]
+    return [*ours, attachments]
 
 
 def node():
@@ -54,8 +56,8 @@ def node():
     }
 
 
-def load_balancer(name="edge", *, replicas=1, services=("web",), octet=None, **dataplane):
-    """`octet` keeps the addresses of different load balancers apart."""
+def load_balancer(name="edge", *, replicas=1, services=("web",), octet=None, pools=(), **dataplane):
+    """`octet` keeps the addresses of different load balancers apart; `pools` are those of its Services."""
     octet = octet or 1 + uuid.uuid4().int % 250
     return {
         "apiVersion": "skylane.dev/v1alpha1",
@@ -89,6 +91,7 @@ def load_balancer(name="edge", *, replicas=1, services=("web",), octet=None, **d
                 }
                 for number, service in enumerate(services)
             ],
+            **({"services": {"pools": list(pools)}} if pools else {}),
         },
     }
 
@@ -132,10 +135,47 @@ class World:
         return self.api.request("PUT", self.path(group_version, plural, name) + suffix, body)
 
     def delete_namespace(self):
+        self.delete_pool()
         self.api.request("DELETE", f"/api/v1/namespaces/{self.namespace}")
 
     def add_load_balancer(self, *args, **kwargs):
         return self.create("skylane.dev/v1alpha1", "loadbalancers", load_balancer(*args, **kwargs))
+
+    def add_pool(self, *addresses, **spec):
+        """A VirtualIPPool, whose name is the world's own: pools have no namespace."""
+        body = {"apiVersion": "skylane.dev/v1alpha1", "kind": "VirtualIPPool"}
+        body |= {"metadata": {"name": self.namespace}, "spec": {"addresses": list(addresses), **spec}}
+        self.api.request("POST", f"{LOAD_BALANCERS}/virtualippools", body)
+        return self.namespace
+
+    def pool(self):
+        return self.api.request("GET", f"{LOAD_BALANCERS}/virtualippools/{self.namespace}")
+
+    def delete_pool(self):
+        with contextlib.suppress(urllib.error.HTTPError):
+            self.api.request("DELETE", f"{LOAD_BALANCERS}/virtualippools/{self.namespace}")
+
+    def service(self, name="web"):
+        return self.get("v1", "services", name)
+
+    async def until_service_condition(self, kind, status, reason=None, name="web", timeout_s=20.0):
+        """The condition `skylane.dev/<kind>` of a Service, once it is so."""
+
+        def holds():
+            found = next(
+                (
+                    condition
+                    for condition in self.service(name)["status"].get("conditions", ())
+                    if condition["type"] == f"skylane.dev/{kind}"
+                ),
+                {"status": None, "reason": None},
+            )
+            return found if found["status"] == status and reason in (None, found["reason"]) else None
+
+        try:
+            return await eventually(holds, f"{kind}={status} {reason or ''}", timeout_s)
+        except AssertionError as late:
+            raise AssertionError(f"{late}; the status is {self.service(name)['status']}") from late
 
     def load_balancer(self, name="edge"):
         return self.get("skylane.dev/v1alpha1", "loadbalancers", name)

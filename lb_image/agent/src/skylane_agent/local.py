@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from skylane_agent.config_dir import ConfigDir
@@ -54,10 +54,17 @@ class LocalState:
         """Of the base that runs; empty while none does."""
         return self._running.base_generation if self._running else ""
 
-    def listener_states(self) -> list[pb.ListenerState]:
-        """One per listener that is on disk, runs, or failed to. Its generation is empty if it does not."""
+    def listener_states(self, among: Collection[str] | None = None) -> list[pb.ListenerState]:
+        """One per listener that is on disk, runs, or failed to, of those `among` (None: of all).
+
+        Its generation is empty if it does not run.
+        """
         running = self._running.listeners if self._running else {}
-        names = sorted({*self._on_disk, *running, *self._errors})
+        known = (self._on_disk, running, self._errors)
+        if among is None:
+            names = sorted({name for those in known for name in those})
+        else:
+            names = sorted(name for name in among if any(name in those for those in known))
         return [
             pb.ListenerState(name=name, generation=running.get(name, ""), error=self._errors.get(name, ""))
             for name in names

@@ -24,12 +24,20 @@ def hello(settings: AgentSettings, local: LocalState) -> pb.AgentMessage:
     )
 
 
-def ack(sequence: int, local: LocalState) -> pb.AgentMessage:
-    """Say what runs now, as the answer to the Delta `sequence`, or UNASKED."""
+def ack(delta: pb.Delta, local: LocalState) -> pb.AgentMessage:
+    """Say what runs now of what the Delta named."""
+    names = {listener.name for listener in delta.upserts} | set(delta.removals)
+    return _ack(delta.sequence, local, local.listener_states(names))
+
+
+def unasked(local: LocalState) -> pb.AgentMessage:
+    """Say what runs now: everything."""
+    return _ack(UNASKED, local, local.listener_states())
+
+
+def _ack(sequence: int, local: LocalState, states: list[pb.ListenerState]) -> pb.AgentMessage:
     return pb.AgentMessage(
-        ack=pb.Ack(
-            sequence=sequence, base_generation=local.base_generation, listeners=local.listener_states()
-        )
+        ack=pb.Ack(sequence=sequence, base_generation=local.base_generation, listeners=states)
     )
 
 

@@ -147,7 +147,7 @@ class OperatorStream:
             self._progress = True
             if message.HasField("delta"):
                 await self._local.apply(message.delta)
-                await self._send(call, messages.ack(message.delta.sequence, self._local))
+                await self._send(call, messages.ack(message.delta, self._local))
         log.info("the operator ended the stream")
 
     async def _report_load(self, call: Call) -> None:
@@ -166,7 +166,7 @@ class OperatorStream:
         while True:
             await self._local.changed.wait()
             self._local.changed.clear()
-            await self._send(call, messages.ack(messages.UNASKED, self._local))
+            await self._send(call, messages.unasked(self._local))
 
 
 def _token_in(file: Path) -> str:

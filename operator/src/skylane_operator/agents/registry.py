@@ -1,19 +1,24 @@
-"""What every agent shall have and what it last said: the part of the agents' side that the reconciler talks to."""
+"""What every agent shall have and what it last said: the part of the agents' side that the reconcilers talk to.
 
-from collections.abc import Callable, Mapping
+A pod's configuration comes from several hands: its LoadBalancer gives the base and the listeners of its own, each Service
+of type LoadBalancer those of its ports. Each hand replaces what it gave before, and an agent is told only what differs: the
+cost of one change does not grow with the number of Services.
+"""
+
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Any, Protocol
 
 from skylane_operator.model.key import Key
-from skylane_operator.plan.observed import AgentListener, AgentState
-from skylane_operator.snapshot import PodSnapshot
+from skylane_operator.plan.observed import AgentListener, AgentState, ServiceState
+from skylane_operator.snapshot import PodSnapshot, ServiceFiles
 
 
 class Peer(Protocol):
     """A stream to the agent of one pod."""
 
-    def wake(self) -> None:
-        """Its desired snapshot has changed."""
+    def wake(self, names: Collection[str] | None) -> None:
+        """These listeners of its desired snapshot have changed; None: any may have, and the base."""
 
     def supersede(self) -> None:
         """A newer stream of the same pod has taken over."""
@@ -21,35 +26,104 @@ class Peer(Protocol):
 
 @dataclass(slots=True)
 class Pod:
-    """One pod, known because it is planned or because its agent has called. Flows by listener as last reported."""
+    """One pod, known because it is planned or because its agent has called. Flows by listener as last reported.
+
+    `planned` is what its LoadBalancer gives, `desired` that and what Services add.
+    """
 
     load_balancer: Key
     uid: str = ""  # of the pod whose agent called last
+    planned: PodSnapshot | None = None
     desired: PodSnapshot | None = None
     state: AgentState = field(default_factory=lambda: AgentState(connected=False))
     peer: Peer | None = None
     active_flows: Mapping[str, int] = field(default_factory=dict)
 
 
-class Agents:
-    """All pods by key. `changed` is told the LoadBalancer whose agents have said something new."""
+@dataclass(slots=True)
+class _Balancer:
+    """One LoadBalancer: its pods, the files of its Services, and by name of a listener the Service that it is of."""
 
-    def __init__(self, changed: Callable[[Key], None]) -> None:
-        self._changed = changed
+    pods: set[Key] = field(default_factory=set)
+    files: dict[Key, ServiceFiles] = field(default_factory=dict)
+    owners: dict[str, Key] = field(default_factory=dict)
+
+
+class Agents:
+    """All pods by key.
+
+    `changed` is told the LoadBalancer whose agents have said something new, `service_changed` the Service whose listeners
+    they have said something new about.
+    """
+
+    def __init__(
+        self, changed: Callable[[Key], None], service_changed: Callable[[Key], None] = lambda _: None
+    ) -> None:
+        self._changed, self._service_changed = changed, service_changed
         self._pods: dict[Key, Pod] = {}
-        self._by_load_balancer: dict[Key, set[Key]] = {}
+        self._balancers: dict[Key, _Balancer] = {}
+        self._serving: dict[Key, set[Key]] = {}  # Service to LoadBalancers
 
     def push(self, load_balancer: Key, snapshots: Mapping[str, PodSnapshot]) -> None:
-        """Make these (by pod name) what the agents of the LoadBalancer shall have; only what differs is sent."""
+        """Make these (by pod name) what the LoadBalancer gives its pods; only what differs is sent."""
         for name, snapshot in snapshots.items():
             pod = self._pod(Key(load_balancer.namespace, name), load_balancer)
-            if pod.desired != snapshot:
-                pod.desired = snapshot
-                if pod.peer is not None:
-                    pod.peer.wake()
+            if pod.planned != snapshot:
+                self._plan(pod, snapshot)
         for key in self._keys_of(load_balancer):
             if key.name not in snapshots:
                 self._forget_pod(key)
+
+    def _plan(self, pod: Pod, snapshot: PodSnapshot) -> None:
+        files = self._balancers[pod.load_balancer].files.values()
+        listeners = dict(snapshot.listeners)
+        for one in files:
+            listeners.update(one.of(snapshot))
+        before = pod.planned
+        pod.planned, pod.desired = snapshot, replace(snapshot, listeners=listeners)
+        if pod.peer is None:
+            return
+        if before is None or before.base != snapshot.base or before.answers_arp != snapshot.answers_arp:
+            pod.peer.wake(None)
+        else:
+            pod.peer.wake(_differing(before.listeners, snapshot.listeners))
+
+    def push_service(self, load_balancer: Key, service: Key, files: ServiceFiles) -> None:
+        """Make these what the Service adds to the pods of the LoadBalancer; only what differs is sent."""
+        balancer = self._balancers.setdefault(load_balancer, _Balancer())
+        before = balancer.files.get(service)
+        if before == files:
+            return
+        balancer.files[service] = files
+        self._serving.setdefault(service, set()).add(load_balancer)
+        gone = (before.answering.keys() if before else set()) - files.answering.keys()
+        for name in gone:
+            del balancer.owners[name]
+        balancer.owners.update(dict.fromkeys(files.answering, service))
+        for pod in [self._pods[key] for key in balancer.pods]:
+            if pod.desired is None:
+                continue
+            mine, earlier = files.of(pod.desired), before.of(pod.desired) if before else {}
+            for name in gone:
+                pod.desired.listeners.pop(name, None)
+            pod.desired.listeners.update(mine)
+            if pod.peer is not None:
+                pod.peer.wake(_differing(earlier, mine))
+
+    def drop_service(self, load_balancer: Key, service: Key) -> None:
+        """The Service is served by the LoadBalancer no longer."""
+        balancer = self._balancers.get(load_balancer)
+        if balancer is not None and service in balancer.files:
+            self.push_service(load_balancer, service, ServiceFiles({}, {}))
+            del balancer.files[service]
+            self._serving[service].discard(load_balancer)
+            if not self._serving[service]:
+                del self._serving[service]
+            self._tidy(load_balancer)
+
+    def serving(self, service: Key) -> list[Key]:
+        """The LoadBalancers whose pods are given listeners of the Service."""
+        return sorted(self._serving.get(service, ()))
 
     def forget(self, load_balancer: Key) -> None:
         """The LoadBalancer is gone. Its pods are left as they are until the garbage collector removes them."""
@@ -59,6 +133,27 @@ class Agents:
     def states_of(self, load_balancer: Key) -> dict[str, AgentState]:
         """The last word of its agents, by pod name."""
         return {key.name: self._pods[key].state for key in self._keys_of(load_balancer)}
+
+    def services_of(self, load_balancer: Key) -> Mapping[str, Key]:
+        """By name of a listener, the Service that it is of."""
+        return self._balancers[load_balancer].owners if load_balancer in self._balancers else {}
+
+    def service_state(self, load_balancer: Key, service: Key) -> ServiceState:
+        """How far the pods of the LoadBalancer run the listeners of a Service."""
+        balancer = self._balancers.get(load_balancer, _Balancer())
+        files = balancer.files.get(service, ServiceFiles({}, {}))
+        pods = {key.name: self._pods[key] for key in sorted(balancer.pods)}
+        planned = {name: pod for name, pod in pods.items() if pod.desired is not None}
+        errors: dict[str, str] = {}
+        pending: list[str] = []
+        for name, pod in planned.items():
+            for listener, file in files.of(pod.desired or PodSnapshot(None, {})).items():
+                running = pod.state.listeners.get(listener, AgentListener(""))
+                if running.generation != file["generation"]:
+                    pending.append(name)
+                    if running.error:
+                        errors[name] = running.error
+        return ServiceState(pods=tuple(planned), pending=tuple(dict.fromkeys(pending)), errors=errors)
 
     def desired(self, pod: Key) -> PodSnapshot | None:
         """What the pod shall have, if that is known yet."""
@@ -74,15 +169,20 @@ class Agents:
     def said(
         self, pod: Key, peer: Peer, base_generation: str, listeners: Mapping[str, AgentListener]
     ) -> None:
-        """What a pod runs, as its agent says in Hello or Ack."""
+        """What a pod runs, as its agent says in Hello or Ack; `listeners` are all that it runs."""
         entry = self._pods.get(pod)
         if entry is None or entry.peer is not peer:
             return
         state = AgentState(
             connected=True, base_generation=base_generation, listeners=listeners, pod_uid=entry.uid
         )
-        if state != entry.state:
-            entry.state = state
+        before, entry.state = entry.state, state
+        owners = self.services_of(entry.load_balancer)
+        differing = _differing(before.listeners, listeners)
+        for service in {owners[name] for name in differing if name in owners}:
+            self._service_changed(service)
+        others_differ = any(name not in owners for name in differing)
+        if others_differ or replace(before, listeners={}) != replace(state, listeners={}):
             self._changed(entry.load_balancer)
 
     def loaded(self, pod: Key, active_flows: Mapping[str, int]) -> None:
@@ -96,7 +196,7 @@ class Agents:
         if entry is None or entry.peer is not peer:
             return
         entry.peer = None
-        if entry.desired is None:
+        if entry.planned is None:
             self._remove(pod)  # planned no longer, or not yet: its next Hello tells everything
             return
         entry.state = replace(entry.state, connected=False)
@@ -118,22 +218,34 @@ class Agents:
     def _pod(self, key: Key, load_balancer: Key) -> Pod:
         if key not in self._pods:
             self._pods[key] = Pod(load_balancer)
-            self._by_load_balancer.setdefault(load_balancer, set()).add(key)
+            self._balancers.setdefault(load_balancer, _Balancer()).pods.add(key)
         return self._pods[key]
 
     def _keys_of(self, load_balancer: Key) -> list[Key]:
-        return sorted(self._by_load_balancer.get(load_balancer, ()))
+        return sorted(self._balancers[load_balancer].pods) if load_balancer in self._balancers else []
 
     def _forget_pod(self, key: Key) -> None:
         # An agent that is still there keeps its entry, so that it is served again should its pod be planned again.
         if self._pods[key].peer is None:
             self._remove(key)
         else:
-            self._pods[key].desired = None
+            self._pods[key].planned = self._pods[key].desired = None
 
     def _remove(self, key: Key) -> None:
         load_balancer = self._pods.pop(key).load_balancer
-        siblings = self._by_load_balancer[load_balancer]
-        siblings.discard(key)
-        if not siblings:
-            del self._by_load_balancer[load_balancer]
+        self._balancers[load_balancer].pods.discard(key)
+        self._tidy(load_balancer)
+
+    def _tidy(self, load_balancer: Key) -> None:
+        balancer = self._balancers[load_balancer]
+        if not balancer.pods and not balancer.files:
+            del self._balancers[load_balancer]
+
+
+def _differing(before: Mapping[str, Any], after: Mapping[str, Any]) -> set[str]:
+    """Names under which the two hold something else."""
+    # Thousands are the same object as before: to look for that first costs a tenth of comparing them.
+    differing = {
+        name for name, value in after.items() if (known := before.get(name)) is not value and known != value
+    }
+    return differing | (before.keys() - after.keys())

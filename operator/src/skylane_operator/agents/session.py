@@ -5,7 +5,7 @@ Whatever changed meanwhile is in that next one: a slow agent gets the latest sta
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
@@ -50,14 +50,23 @@ class Session:
         self._superseded = False
         self._base_generation = ""
         self._listeners: dict[str, AgentListener] = {}
+        self._dirty: set[str] = set()  # listeners that may differ from what the agent has
         self._refused: dict[str, str] = {}  # listener to the generation that the forwarder did not take
         self._sequence = 0
         self._refused_base = ""
         self._sent = Sent()
 
-    def wake(self) -> None:
+    def wake(self, names: Collection[str] | None) -> None:
         """See `Peer`."""
+        if names is None:
+            self._compare_all()
+        else:
+            self._dirty.update(names)
         self._wake.set()
+
+    def _compare_all(self) -> None:
+        desired = self._agents.desired(self._pod)
+        self._dirty.update(self._listeners, desired.listeners if desired else ())
 
     def supersede(self) -> None:
         """See `Peer`."""
@@ -69,7 +78,7 @@ class Session:
         """Take the agent's first word and make this the pod's stream."""
         self._agents.connected(self._pod, self._load_balancer, self, self._pod_uid)
         self._take(hello.base_generation, listeners_in(hello.listeners))
-        self._wake.set()
+        self.wake(None)
 
     def close(self) -> None:
         """The stream has ended."""
@@ -112,10 +121,13 @@ class Session:
         snapshot = None if self._superseded else self._agents.desired(self._pod)
         if snapshot is None:
             return None
-        delta = self._without_refused(delta_for(snapshot, self._base_generation, self._running()))
+        running = {name: self._listeners[name].generation for name in self._dirty & self._listeners.keys()}
+        delta = self._without_refused(delta_for(snapshot, self._base_generation, running, self._dirty))
+        self._dirty.clear()
         if delta.empty:
             return None
         upserts = first_portion(delta.upserts, MAX_BACKENDS_A_DELTA)
+        self._dirty.update(listener["name"] for listener in delta.upserts[len(upserts) :])
         wanted = {listener["name"]: listener["generation"] for listener in upserts}
         wanted |= dict.fromkeys(delta.removals, GONE)
         self._sent = Sent(base=delta.base["generation"] if delta.base else "", listeners=wanted)
@@ -126,32 +138,33 @@ class Session:
             raise AgentError(
                 f"{self._pod} answered Delta {ack.sequence}, the last one sent was {self._sequence}"
             )
-        self._take(ack.base_generation, listeners_in(ack.listeners))
+        said = listeners_in(ack.listeners)
         if ack.sequence:
+            # Of the listeners that the Delta named; those that are not there any more are not in it.
+            others = {name: one for name, one in self._listeners.items() if name not in self._sent.listeners}
+            self._take(ack.base_generation, others | said)
             self._note_refusals()
             self._acked.set()
         else:
-            self._wake.set()
+            self._take(ack.base_generation, said)
+            self.wake(None)
 
     def _take(self, base_generation: str, listeners: dict[str, AgentListener]) -> None:
         self._base_generation, self._listeners = base_generation, listeners
         self._agents.said(self._pod, self, base_generation, listeners)
 
     def _note_refusals(self) -> None:
-        running = self._running()
         for name, generation in self._sent.listeners.items():
-            if running.get(name, "") == generation:
+            state = self._listeners.get(name, AgentListener(GONE))
+            if state.generation == generation:
                 self._refused.pop(name, None)
             else:
                 # Refused; or written to disk only, and an unasked Ack follows when the forwarder runs it.
                 self._refused[name] = generation
-                if name in self._listeners and self._listeners[name].error:
-                    _log.warning("%s: listener %s: %s", self._pod, name, self._listeners[name].error)
+                if state.error:
+                    _log.warning("%s: listener %s: %s", self._pod, name, state.error)
         if self._sent.base and self._sent.base != self._base_generation:
             self._refused_base = self._sent.base
-
-    def _running(self) -> dict[str, str]:
-        return {name: listener.generation for name, listener in self._listeners.items()}
 
     def _without_refused(self, delta: Delta) -> Delta:
         # What the forwarder refused once it refuses again: it is sent again in another generation, or on a new stream.

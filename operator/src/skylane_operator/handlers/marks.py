@@ -22,16 +22,29 @@ class References(Protocol):
         """Those whose pods did not fit on the nodes when last looked at."""
 
 
+class Askers(Protocol):
+    """Which Services of type LoadBalancer ask for which LoadBalancer, from an index."""
+
+    def asking_for(self, load_balancer: Key) -> list[Key]:
+        """Those that ask for it."""
+
+
 class Marks:
     """Told by the watches what changed; marks the LoadBalancers that it may concern."""
 
-    def __init__(self, mark: Callable[[Key], None]) -> None:
-        self._mark = mark
+    def __init__(
+        self,
+        mark: Callable[[Key], None],
+        mark_service: Callable[[Key], None],
+        mark_addresses: Callable[[], None],
+    ) -> None:
+        self._mark, self._mark_service, self._mark_addresses = mark, mark_service, mark_addresses
         self._references: References | None = None
+        self._askers: Askers | None = None
 
-    def bind(self, references: References) -> None:
-        """The watches are made with this object, and the index with the watches: it comes second."""
-        self._references = references
+    def bind(self, references: References, askers: Askers) -> None:
+        """The watches are made with this object, and the indexes with the watches: they come second."""
+        self._references, self._askers = references, askers
 
     def service(self, key: Key) -> None:
         """A Service or its endpoints."""
@@ -48,6 +61,20 @@ class Marks:
     def usage(self) -> None:
         """What pods take of the nodes: of interest to those that wait for room."""
         self._mark_all(self._references.unplaced() if self._references else ())
+
+    def load_balancer_service(self, key: Key) -> None:
+        """A Service of type LoadBalancer that concerns us, or its endpoints."""
+        self._mark_service(key)
+
+    def addresses(self) -> None:
+        """What the addresses of such Services depend on."""
+        self._mark_addresses()
+
+    def offered(self, load_balancer: Key) -> None:
+        """A LoadBalancer's terms for such Services, its own addresses, or whether it exists."""
+        self._mark_addresses()
+        for service in self._askers.asking_for(load_balancer) if self._askers else ():
+            self._mark_service(service)
 
     def own(self, key: Key) -> None:
         """Something that we made for the LoadBalancer, or one of its pods."""

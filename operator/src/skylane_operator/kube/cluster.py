@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
+from ipaddress import IPv4Address
 from typing import Any, Protocol, TypeVar
 
 from skylane_operator.kube.client import KubeClient
@@ -11,23 +12,36 @@ from skylane_operator.kube.owned import LABEL_SELECTOR, Owned, owned_from
 from skylane_operator.kube.reflector import Changed, Reflector
 from skylane_operator.kube.resource import (
     ENDPOINT_SLICE,
+    NAMESPACE,
     NETWORK_ATTACHMENT,
     NODE,
     OWNED,
     POD,
     SERVICE,
     STATEFUL_SET,
+    VIRTUAL_IP_POOL,
     Resource,
 )
 from skylane_operator.kube.store import Store
+from skylane_operator.kube.subjects import StoredPool, stored_pool_from
 from skylane_operator.kube.usage import NodeUsage, is_forwarder
 from skylane_operator.model.key import Key
-from skylane_operator.model.kubernetes import EndpointSlice, NetworkAttachmentDefinition, Node, Pod, Service
+from skylane_operator.model.kubernetes import (
+    EndpointSlice,
+    Namespace,
+    NetworkAttachmentDefinition,
+    Node,
+    Pod,
+    Service,
+)
 from skylane_operator.model.load_balancer import LoadBalancer
+from skylane_operator.model.virtual_ip_pool import VirtualIPPool
 from skylane_operator.plan import Inputs
 from skylane_operator.plan.names import LOAD_BALANCER_LABEL
 from skylane_operator.plan.observed import AgentState, Observed
 from skylane_operator.plan.placement import requested_by
+from skylane_operator.plan.service_class import wanted_load_balancer
+from skylane_operator.plan.service_types import AddressInputs, Assignment, is_marked
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -53,9 +67,23 @@ class Changes(Protocol):
     def attachment(self, key: Key) -> None:
         """A NetworkAttachmentDefinition."""
 
+    def load_balancer_service(self, key: Key) -> None:
+        """A Service of type LoadBalancer that concerns us, or its endpoints."""
+
+    def addresses(self) -> None:
+        """What the addresses of such Services depend on."""
+
+    def offered(self, load_balancer: Key) -> None:
+        """A LoadBalancer's terms for such Services, its own addresses, or whether it exists."""
+
 
 def _service_of(piece: EndpointSlice) -> Key:
     return Key(piece.metadata.namespace, piece.metadata.labels.get(_SERVICE_LABEL, ""))
+
+
+def _marked_index(service: Service) -> Iterator[Hashable]:
+    if is_marked(service):
+        yield True
 
 
 def _load_balancer_of(pod: Pod) -> Key:
@@ -79,9 +107,21 @@ def _pod_from(body: Json) -> Pod:
 class Cluster:
     """Stores and the reflectors that keep them."""
 
-    def __init__(self, client: KubeClient, namespaces: tuple[str, ...], changes: Changes) -> None:
-        self.load_balancers = LoadBalancers(client, namespaces, changes.own)
-        self.services: Store[Service] = Store()
+    def __init__(
+        self,
+        client: KubeClient,
+        namespaces: tuple[str, ...],
+        changes: Changes,
+        default_load_balancer: Key | None = None,
+    ) -> None:
+        self.load_balancers = LoadBalancers(client, namespaces, changes.own, changes.offered)
+        self._default = default_load_balancer
+        self.services: Store[Service] = Store({"load_balancer": self._wanted_index, "marked": _marked_index})
+        self.namespaces: Store[Namespace] = Store()
+        self.pools: Store[StoredPool] = Store()
+        # Written by whoever assigns addresses, read by the plans.
+        self.assignments: dict[Key, Assignment] = {}
+        self.address_holders: dict[IPv4Address, Key] = {}
         self.endpoint_slices: Store[EndpointSlice] = Store({"service": lambda piece: (_service_of(piece),)})
         self.nodes: Store[Node] = Store()
         self.pods: Store[Pod] = Store({"forwarder": _forwarder_index})
@@ -97,9 +137,7 @@ class Cluster:
 
     def _reflect_all(self) -> None:
         changes = self._changes
-        self._reflect(
-            SERVICE, Service.model_validate, self.services, lambda key, _old, _new: changes.service(key)
-        )
+        self._reflect(SERVICE, Service.model_validate, self.services, self._service_changed)
         self._reflect(ENDPOINT_SLICE, EndpointSlice.model_validate, self.endpoint_slices, self._slice_changed)
         # Nodes have no namespace, and pods of every namespace use them; attachments may lie in any.
         self._reflect(NODE, Node.model_validate, self.nodes, lambda *_: changes.nodes(), everywhere=True)
@@ -110,6 +148,10 @@ class Cluster:
             self.attachments,
             lambda key, _old, _new: changes.attachment(key),
             everywhere=True,
+        )
+        self._reflect(VIRTUAL_IP_POOL, stored_pool_from, self.pools, self._pool_changed, everywhere=True)
+        self._reflect(
+            NAMESPACE, Namespace.model_validate, self.namespaces, self._namespace_changed, everywhere=True
         )
         for resource in OWNED:
             self._reflect(
@@ -177,9 +219,19 @@ class Cluster:
             pods=self._usage.as_pods() + self.pods.by("forwarder", True),  # noqa: FBT003 - an index value
             network_attachments={name: one for name, one in found.items() if one is not None},
             other_claims=tuple(other.claims for other in others if other.claims is not None),
+            service_addresses={
+                address: self.address_holders[address]
+                for address in stored.addresses & self.address_holders.keys()
+            },
         )
 
-    def observed_for(self, key: Key, agents: Mapping[str, AgentState], obstacle: str = "") -> Observed:
+    def observed_for(
+        self,
+        key: Key,
+        agents: Mapping[str, AgentState],
+        services: Mapping[str, Key],
+        obstacle: str = "",
+    ) -> Observed:
         """What there is of it: its pods, its StatefulSet and, by pod name, its agents."""
         sets = self.owned[STATEFUL_SET.kind].by("load_balancer", key)
         pods = {pod.metadata.name: pod for pod in self.pods.by("forwarder", key)}
@@ -192,12 +244,78 @@ class Cluster:
                 for name, agent in agents.items()
                 if name in pods and agent.pod_uid == pods[name].metadata.uid
             },
+            services=services,
             obstacle=obstacle,
         )
 
+    def wanted(self, service: Service) -> Key | None:
+        """The LoadBalancer that a Service of type LoadBalancer asks for, if it is one of ours."""
+        return wanted_load_balancer(service, self._default)
+
+    def asking_for(self, load_balancer: Key) -> list[Key]:
+        """The Services of type LoadBalancer that ask for it."""
+        return self.services.keys_by("load_balancer", load_balancer)
+
+    def asking_services(self) -> list[Key]:
+        """Those that ask for one of ours, and those whose status still says that we served them."""
+        asking = [key for key in self.assignments if self.services.get(key) is not None]
+        return sorted({*asking, *self.services.keys_by("marked", True)})  # noqa: FBT003 - an index value
+
+    def address_inputs(self) -> AddressInputs:
+        """Everything that the addresses of Services depend on."""
+        asking = ((service, self.wanted(service)) for service in self.services.values())
+        return AddressInputs(
+            services=tuple((service, wanted) for service, wanted in asking if wanted is not None),
+            load_balancers=self.load_balancers.offers(),
+            pools={
+                pool.key.name: pool.parsed
+                for pool in self.pools.values()
+                if isinstance(pool.parsed, VirtualIPPool)
+            },
+            namespace_labels={one.metadata.name: one.metadata.labels for one in self.namespaces.values()},
+            reserved=self.load_balancers.claimed(),
+            previous=self.assignments,
+        )
+
+    def _wanted_index(self, service: Service) -> Iterator[Hashable]:
+        wanted = self.wanted(service)
+        if wanted is not None:
+            yield wanted
+
+    def _service_changed(self, key: Key, old: Service | None, new: Service | None) -> None:
+        self._changes.service(key)
+        states = [one for one in (old, new) if one is not None]
+        if any(self.wanted(one) or is_marked(one) for one in states):
+            self._changes.load_balancer_service(key)
+            if len({self._address_terms(one) for one in (old, new)}) > 1:
+                self._changes.addresses()
+
+    def _address_terms(self, service: Service | None) -> Hashable:
+        """What of a Service its address depends on."""
+        wanted = self.wanted(service) if service is not None else None
+        if service is None or wanted is None:
+            return None
+        metadata, spec = service.metadata, service.spec
+        annotations, labels = (
+            tuple(sorted(metadata.annotations.items())),
+            tuple(sorted(metadata.labels.items())),
+        )
+        return (wanted, metadata.uid, annotations, labels, spec.load_balancer_ip, spec.ports)
+
+    def _pool_changed(self, _key: Key, old: StoredPool | None, new: StoredPool | None) -> None:
+        if old is None or new is None or old.parsed != new.parsed:
+            self._changes.addresses()
+
+    def _namespace_changed(self, _key: Key, old: Namespace | None, new: Namespace | None) -> None:
+        if (old.metadata.labels if old else {}) != (new.metadata.labels if new else {}):
+            self._changes.addresses()
+
     def _slice_changed(self, _key: Key, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
-        for service in {_service_of(piece) for piece in (old, new) if piece is not None}:
-            self._changes.service(service)
+        for key in {_service_of(piece) for piece in (old, new) if piece is not None}:
+            self._changes.service(key)
+            service = self.services.get(key)
+            if service is not None and self.wanted(service) is not None:
+                self._changes.load_balancer_service(key)
 
     def _pod_changed(self, _key: Key, old: Pod | None, new: Pod | None) -> None:
         for load_balancer in {

@@ -2,21 +2,46 @@
 
 import logging
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Protocol
 
 from skylane_operator.errors import ApiError
 from skylane_operator.kube.client import KubeClient
-from skylane_operator.kube.load_balancers import Stored
-from skylane_operator.kube.resource import EVENT, LOAD_BALANCER
+from skylane_operator.kube.resource import EVENT, Resource
+from skylane_operator.model.key import Key
 
 Json = dict[str, Any]
 
 CONTROLLER = "skylane.dev/operator"
 # The other types move with every rollout and endpoint change.
-REPORTED = ("Accepted", "ResolvedRefs", "ResourcesAvailable", "BackendsHealthy", "Ready")
+REPORTED = (
+    "Accepted",
+    "ResolvedRefs",
+    "ResourcesAvailable",
+    "BackendsHealthy",
+    "Ready",
+    "skylane.dev/AddressAssigned",
+)
+# Where Kubernetes itself puts the events of objects without a namespace.
+DEFAULT_NAMESPACE = "default"
 _MAX_NOTE = 1000  # characters; the API allows 1024 bytes
 
 _log = logging.getLogger(__name__)
+
+
+class Subject(Protocol):
+    """An object whose status we write, with the status that it had when last read."""
+
+    @property
+    def key(self) -> Key:
+        """Identity of the object."""
+
+    @property
+    def uid(self) -> str:
+        """Of this object, not of a later one of the same name."""
+
+    @property
+    def status(self) -> Json:
+        """What we wrote earlier, as the API server gave it back."""
 
 
 def turned(before: Json, after: Json) -> list[Json]:
@@ -41,21 +66,27 @@ class EventWriter:
     def __init__(self, client: KubeClient, instance: str) -> None:
         self._client, self._instance = client, instance
 
-    async def report(self, stored: Stored, status: Json) -> None:
+    async def report(self, resource: Resource, subject: Subject, status: Json) -> None:
         """One event for each condition that turned."""
-        for condition in turned(stored.status, status):
+        for condition in turned(subject.status, status):
             try:
                 await self._client.request(
-                    "POST", EVENT.collection_path(stored.key.namespace), body=self._event(stored, condition)
+                    "POST",
+                    EVENT.collection_path(subject.key.namespace or DEFAULT_NAMESPACE),
+                    body=self._event(resource, subject, condition),
                 )
             except ApiError as error:
-                _log.warning("event %s for %s: %s", condition["reason"], stored.key, error)
+                _log.warning("event %s for %s: %s", condition["reason"], subject.key, error)
 
-    def _event(self, stored: Stored, condition: Json) -> Json:
+    def _event(self, resource: Resource, subject: Subject, condition: Json) -> Json:
+        namespace = {"namespace": subject.key.namespace} if resource.namespaced else {}
         return {
             "apiVersion": EVENT.group_version,
             "kind": EVENT.kind,
-            "metadata": {"generateName": f"{stored.key.name}-", "namespace": stored.key.namespace},
+            "metadata": {
+                "generateName": f"{subject.key.name}-",
+                "namespace": subject.key.namespace or DEFAULT_NAMESPACE,
+            },
             "eventTime": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
             "reportingController": CONTROLLER,
             "reportingInstance": self._instance,
@@ -64,10 +95,10 @@ class EventWriter:
             "type": "Normal" if condition["status"] == "True" else "Warning",
             "note": f"{condition['type']}: {condition['message']}"[:_MAX_NOTE],
             "regarding": {
-                "apiVersion": LOAD_BALANCER.group_version,
-                "kind": LOAD_BALANCER.kind,
-                "namespace": stored.key.namespace,
-                "name": stored.key.name,
-                "uid": stored.uid,
+                "apiVersion": resource.group_version,
+                "kind": resource.kind,
+                "name": subject.key.name,
+                "uid": subject.uid,
+                **namespace,
             },
         }

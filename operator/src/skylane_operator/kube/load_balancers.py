@@ -15,7 +15,7 @@ from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.resource import LOAD_BALANCER
 from skylane_operator.kube.store import Store
 from skylane_operator.model.key import Key
-from skylane_operator.model.load_balancer import LoadBalancer
+from skylane_operator.model.load_balancer import LoadBalancer, ServicesPolicy
 from skylane_operator.plan import Claims, Rejected, claims_for, load_balancer_from
 
 Json = dict[str, Any]
@@ -42,6 +42,13 @@ class Stored:
         return self.claims.vips | self.claims.pod_addresses if self.claims else frozenset()
 
     @property
+    def gateways(self) -> frozenset[IPv4Address]:
+        """Routers of its networks: no VIP of anybody."""
+        if not isinstance(self.parsed, LoadBalancer):
+            return frozenset()
+        return frozenset(network.gateway for network in self.parsed.spec.dataplane.networks)
+
+    @property
     def placed(self) -> bool:
         """Whether its last status said that the nodes can take its pods."""
         conditions = self.status.get("conditions", ())
@@ -64,6 +71,13 @@ def stored_from(body: Json) -> Stored:
     )
 
 
+def _offer(stored: Stored | None) -> tuple[object, ...] | None:
+    """What the addresses of Services depend on."""
+    if stored is None or stored.ending or not isinstance(stored.parsed, LoadBalancer):
+        return None
+    return (stored.parsed.spec.services, stored.addresses, stored.gateways)
+
+
 def _services(stored: Stored) -> Iterator[Hashable]:
     if isinstance(stored.parsed, LoadBalancer):
         for listener in stored.parsed.spec.listeners:
@@ -80,13 +94,19 @@ def _attachments(stored: Stored) -> Iterator[Hashable]:
 class LoadBalancers:
     """All of them; see the module.
 
-    `contested` is told of every other LoadBalancer that claims an address which one has begun or ceased to claim.
+    `contested` is told of every other LoadBalancer that claims an address which one has begun or ceased to claim,
+    `offered` of every one whose addresses or terms for Services have changed.
     """
 
     def __init__(
-        self, client: KubeClient, namespaces: tuple[str, ...], contested: Callable[[Key], None]
+        self,
+        client: KubeClient,
+        namespaces: tuple[str, ...],
+        contested: Callable[[Key], None],
+        offered: Callable[[Key], None],
     ) -> None:
-        self._client, self._namespaces, self._contested = client, namespaces or ("",), contested
+        self._client, self._namespaces = client, namespaces or ("",)
+        self._contested, self._offered = contested, offered
         self._stale: set[Key] = set()
         # uids, which never come again; an answer cannot be late for longer than a thousand deletions take
         self._deleted: deque[str] = deque(maxlen=MAX_DELETED)
@@ -102,6 +122,22 @@ class LoadBalancers:
     def all(self) -> list[Key]:
         """All there are."""
         return sorted(self._store)
+
+    def offers(self) -> dict[Key, ServicesPolicy | None]:
+        """What each that can be read offers to Services of type LoadBalancer; None: nothing."""
+        return {
+            stored.key: stored.parsed.spec.services
+            for stored in self._store.values()
+            if isinstance(stored.parsed, LoadBalancer) and not stored.ending
+        }
+
+    def claimed(self) -> dict[IPv4Address, Key]:
+        """Every address that one of them claims for itself."""
+        return {
+            address: stored.key
+            for stored in self._store.values()
+            for address in stored.addresses | stored.gateways
+        }
 
     def invalidate(self, key: Key) -> None:
         """Have the object read again before it is next used."""
@@ -130,7 +166,7 @@ class LoadBalancers:
         known = self._store.get(stored.key)
         if stored.uid in self._deleted or (known and known.version > stored.version):
             return known
-        self._tell_rivals(self._store.put(stored.key, stored), stored)
+        self._tell(stored.key, self._store.put(stored.key, stored), stored)
         return stored
 
     async def refresh(self) -> set[Key]:
@@ -161,9 +197,11 @@ class LoadBalancers:
         before = self._store.drop(key)
         if before is not None:
             self._deleted.append(before.uid)
-            self._tell_rivals(before, None)
+            self._tell(key, before, None)
 
-    def _tell_rivals(self, before: Stored | None, after: Stored | None) -> None:
+    def _tell(self, key: Key, before: Stored | None, after: Stored | None) -> None:
+        if _offer(before) != _offer(after):
+            self._offered(key)
         claims = [one.claims if one else None for one in (before, after)]
         if claims[0] == claims[1]:
             return
@@ -181,6 +219,10 @@ class LoadBalancers:
     def unplaced(self) -> list[Key]:
         """Those whose pods did not fit on the nodes when last looked at."""
         return self._store.keys_by("unplaced", True)  # noqa: FBT003 - the value under which they are indexed
+
+    def claiming(self, address: IPv4Address) -> list[Key]:
+        """Those that claim the address."""
+        return self._store.keys_by("address", address)
 
     def sharing_addresses(self, stored: Stored) -> list[Stored]:
         """The others that claim an address which this one claims too."""

@@ -28,6 +28,7 @@ class Resource:
 SERVICE = Resource("v1", "Service", "services")
 POD = Resource("v1", "Pod", "pods")
 NODE = Resource("v1", "Node", "nodes", namespaced=False)
+NAMESPACE = Resource("v1", "Namespace", "namespaces", namespaced=False)
 SECRET = Resource("v1", "Secret", "secrets")
 CONFIG_MAP = Resource("v1", "ConfigMap", "configmaps")
 SERVICE_ACCOUNT = Resource("v1", "ServiceAccount", "serviceaccounts")
@@ -36,6 +37,7 @@ STATEFUL_SET = Resource("apps/v1", "StatefulSet", "statefulsets")
 POD_DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
 EVENT = Resource("events.k8s.io/v1", "Event", "events")
 LOAD_BALANCER = Resource("skylane.dev/v1alpha1", "LoadBalancer", "loadbalancers")
+VIRTUAL_IP_POOL = Resource("skylane.dev/v1alpha1", "VirtualIPPool", "virtualippools", namespaced=False)
 NETWORK_ATTACHMENT = Resource(
     "k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", "network-attachment-definitions"
 )

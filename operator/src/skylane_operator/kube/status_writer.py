@@ -6,15 +6,14 @@ change waits a moment, and only what holds then is written.
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from skylane_operator.backoff import delays
 from skylane_operator.errors import ApiConflictError, ApiError, ApiNotFoundError
 from skylane_operator.kube.client import APPLY, KubeClient
-from skylane_operator.kube.events import EventWriter
-from skylane_operator.kube.load_balancers import LoadBalancers, Stored
-from skylane_operator.kube.resource import LOAD_BALANCER
+from skylane_operator.kube.events import EventWriter, Subject
+from skylane_operator.kube.resource import Resource
 from skylane_operator.model.key import Key
 
 Json = dict[str, Any]
@@ -27,11 +26,20 @@ _log = logging.getLogger(__name__)
 
 
 class StatusWriter:
-    """One task an object that has something to write; see the module."""
+    """Writes the status of one kind, with one task an object that has something to write; see the module.
 
-    def __init__(self, client: KubeClient, load_balancers: LoadBalancers, events: EventWriter) -> None:
-        self._client, self._load_balancers, self._events = client, load_balancers, events
-        self._wanted: dict[Key, tuple[Stored, Json]] = {}
+    `written` is told what the API server made of each write.
+    """
+
+    def __init__(
+        self,
+        client: KubeClient,
+        resource: Resource,
+        events: EventWriter,
+        written: Callable[[Json], object] = lambda _: None,
+    ) -> None:
+        self._client, self._resource, self._events, self._written = client, resource, events, written
+        self._wanted: dict[Key, tuple[Subject, Json]] = {}
         self._tasks: dict[Key, asyncio.Task[None]] = {}
         self.writes = 0
 
@@ -39,7 +47,7 @@ class StatusWriter:
         """Objects that have something to write, or had a moment ago."""
         return len(self._tasks)
 
-    def write(self, stored: Stored, status: Json) -> None:
+    def write(self, stored: Subject, status: Json) -> None:
         """Have the status become this, unless something newer replaces it first."""
         if status == stored.status:
             self._wanted.pop(stored.key, None)
@@ -83,20 +91,22 @@ class StatusWriter:
             return next(waits)
         return INTERVAL_S
 
-    async def _patch(self, stored: Stored, status: Json) -> None:
-        metadata = {"name": stored.key.name, "namespace": stored.key.namespace, "uid": stored.uid}
+    async def _patch(self, stored: Subject, status: Json) -> None:
+        metadata = {"name": stored.key.name, "uid": stored.uid}
+        if self._resource.namespaced:
+            metadata["namespace"] = stored.key.namespace
         body = await self._client.request(
             "PATCH",
-            f"{LOAD_BALANCER.path(stored.key)}/status",
+            f"{self._resource.path(stored.key)}/status",
             query={"fieldManager": FIELD_MANAGER, "force": "true"},
             body={
-                "apiVersion": LOAD_BALANCER.group_version,
-                "kind": LOAD_BALANCER.kind,
+                "apiVersion": self._resource.group_version,
+                "kind": self._resource.kind,
                 "metadata": metadata,
                 "status": status,
             },
             content_type=APPLY,
         )
         self.writes += 1
-        self._load_balancers.keep(body)
-        await self._events.report(stored, status)
+        self._written(body)
+        await self._events.report(self._resource, stored, status)

@@ -29,6 +29,39 @@ class ServiceSpec(ReadModel):
 
     type: str = "ClusterIP"
     ports: Items[ServicePort] = ()
+    load_balancer_class: str | None = None
+    load_balancer_ip: Annotated[str, Field(alias="loadBalancerIP")] = ""
+
+
+class IngressPoint(ReadModel):
+    """One address at which a Service of type LoadBalancer is served."""
+
+    ip: str = ""
+    ip_mode: str = ""
+
+
+class LoadBalancerPoints(ReadModel):
+    """status.loadBalancer of a Service."""
+
+    ingress: Items[IngressPoint] = ()
+
+
+class ServiceCondition(ReadModel):
+    """A condition of a Service, with its times: what we write is compared to what is there."""
+
+    type: str
+    status: str
+    observed_generation: int = 0
+    last_transition_time: str = ""
+    reason: str = ""
+    message: str = ""
+
+
+class ServiceStatus(ReadModel):
+    """Status of a Service."""
+
+    load_balancer: LoadBalancerPoints = LoadBalancerPoints()
+    conditions: Items[ServiceCondition] = ()
 
 
 class Service(ReadModel):
@@ -36,6 +69,18 @@ class Service(ReadModel):
 
     metadata: ObjectMeta
     spec: ServiceSpec = ServiceSpec()
+    status: ServiceStatus = ServiceStatus()
+
+    @property
+    def key(self) -> Key:
+        """Identity of the object."""
+        return self.metadata.key
+
+
+class Namespace(ReadModel):
+    """core/v1 Namespace: only its metadata concerns us."""
+
+    metadata: ObjectMeta
 
 
 class EndpointConditions(ReadModel):

@@ -1,6 +1,5 @@
 """The `LoadBalancer` resource (skylane.dev/v1alpha1). Held equal to crds/loadbalancer.yaml by a test."""
 
-from datetime import datetime
 from enum import StrEnum
 from ipaddress import IPv4Address
 from typing import Annotated, Literal, Self
@@ -9,9 +8,11 @@ from pydantic import Field, StringConstraints, model_validator
 
 from skylane_operator.model.address import Address, Interface
 from skylane_operator.model.base import ReadModel, SpecModel
+from skylane_operator.model.condition import Condition
 from skylane_operator.model.key import Key
 from skylane_operator.model.meta import ObjectMeta
 from skylane_operator.model.quantity import units_of
+from skylane_operator.model.selector import LabelSelector
 
 API_VERSION = "skylane.dev/v1alpha1"
 KIND = "LoadBalancer"
@@ -35,6 +36,9 @@ ResourceName = Annotated[
         min_length=3,
         max_length=317,
     ),
+]
+PoolName = Annotated[
+    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
 ]
 BinarySize = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)$", max_length=11)]
 Port = Annotated[int, Field(ge=1, le=65535)]
@@ -237,23 +241,47 @@ class Listener(SpecModel):
 VirtualEndpoint = tuple[IPv4Address, int, Protocol]
 
 
+class NamespacesFrom(StrEnum):
+    """Whose Services may use the LoadBalancer."""
+
+    SAME = "Same"
+    ALL = "All"
+    SELECTOR = "Selector"
+
+
+class AllowedNamespaces(SpecModel):
+    """spec.services.namespaces."""
+
+    from_: Annotated[NamespacesFrom, Field(alias="from")] = NamespacesFrom.SAME
+    selector: LabelSelector | None = None
+
+    @model_validator(mode="after")
+    def _selector_goes_with_from(self) -> Self:
+        if (self.from_ is NamespacesFrom.SELECTOR) != (self.selector is not None):
+            raise ValueError("selector must be given with from: Selector, and only then")
+        return self
+
+
+class ServicesPolicy(SpecModel):
+    """spec.services: which Services of type LoadBalancer are served, and from which pools they take their addresses."""
+
+    pools: Annotated[tuple[PoolName, ...], Field(min_length=1, max_length=16)]
+    namespaces: AllowedNamespaces = AllowedNamespaces()
+
+
 class LoadBalancerSpec(SpecModel):
     """Spec: what the user asks for."""
 
     replicas: Annotated[int, Field(ge=1, le=64)] = 1
     dataplane: Dataplane
-    listeners: Annotated[tuple[Listener, ...], Field(min_length=1, max_length=256)]
+    listeners: Annotated[tuple[Listener, ...], Field(max_length=256)] = ()
+    services: ServicesPolicy | None = None
 
-
-class Condition(SpecModel):
-    """A metav1.Condition (KEP-1623)."""
-
-    type: str
-    status: Literal["True", "False", "Unknown"]
-    observed_generation: int
-    last_transition_time: datetime
-    reason: str
-    message: str
+    @model_validator(mode="after")
+    def _serves_something(self) -> Self:
+        if not self.listeners and self.services is None:
+            raise ValueError("listeners must hold at least one listener, or services must be given")
+        return self
 
 
 class ListenerStatus(SpecModel):
@@ -276,6 +304,7 @@ class LoadBalancerStatus(SpecModel):
     vips: str | None = None
     replicas: str | None = None
     backends: int | None = None
+    services: int | None = None
     listeners: tuple[ListenerStatus, ...] = ()
 
 

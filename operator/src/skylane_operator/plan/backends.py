@@ -16,7 +16,9 @@ SocketAddress = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
-class _Resolved:
+class Resolved:
+    """One Service's endpoints, and the weight that they share."""
+
     weight: int
     endpoints: tuple[SocketAddress, ...]
 
@@ -29,7 +31,7 @@ def backends_for(
     `path` is the listener's field path. An endpoint that several references reach is listed once, with the sum of
     its weights. The order depends on the addresses alone, so that equal endpoints give an equal generation.
     """
-    resolved: list[_Resolved] = []
+    resolved: list[Resolved] = []
     rejected: list[Rejected] = []
     for index, reference in enumerate(listener.backends):
         found = _resolve(inputs, listener, reference, f"{path}.backends[{index}]")
@@ -37,10 +39,11 @@ def backends_for(
             rejected.append(found)
         else:
             resolved.append(found)
-    return _weighted(resolved), tuple(rejected)
+    return weighted_backends(resolved), tuple(rejected)
 
 
-def _weighted(resolved: list[_Resolved]) -> tuple[ForwarderBackend, ...]:
+def weighted_backends(resolved: list[Resolved]) -> tuple[ForwarderBackend, ...]:
+    """Endpoints with their weights, by address; one that several Services reach is listed once, with the sum."""
     weights = endpoint_weights([(service.weight, len(service.endpoints)) for service in resolved])
     totals: dict[SocketAddress, int] = {}
     for service, weight in zip(resolved, weights, strict=True):
@@ -64,7 +67,7 @@ def _number_of(address: str) -> int:
 
 def _resolve(
     inputs: Inputs, listener: Listener, reference: BackendReference, path: str
-) -> _Resolved | Rejected:
+) -> Resolved | Rejected:
     service = inputs.services.get(reference.service)
     if service is None:
         return _unknown_service(inputs, listener, reference, path)
@@ -72,7 +75,7 @@ def _resolve(
     if port is None:
         return _unknown_port(inputs, listener, service, reference, path)
     endpoints = ready_endpoints(inputs.endpoint_slices.get(reference.service, ()), port)
-    return _Resolved(reference.weight, tuple(endpoints))
+    return Resolved(reference.weight, tuple(endpoints))
 
 
 def _service_port(service: Service, number: int, protocol: str) -> ServicePort | None:

@@ -18,6 +18,7 @@ def base_rejections(inputs: Inputs) -> tuple[Rejected, ...]:
         *_address_twice(inputs),
         *_gateway_off_subnet(inputs),
         *_taken_by_others(inputs),
+        *_taken_by_services(inputs),
         *_attachments(inputs),
     ]
     return tuple(
@@ -115,6 +116,16 @@ def _taken_by_others(inputs: Inputs) -> Iterator[Finding]:
                     Reason.ADDRESS_CONFLICT,
                     f"{address} belongs to the older LoadBalancer {other.key}; choose another address",
                 )
+
+
+def _taken_by_services(inputs: Inputs) -> Iterator[Finding]:
+    for field, address in _placed_addresses(inputs):
+        if address in inputs.service_addresses:
+            yield (
+                field,
+                Reason.ADDRESS_CONFLICT,
+                f"{address} is assigned to Service {inputs.service_addresses[address]}; choose another address",
+            )
 
 
 def _attachments(inputs: Inputs) -> Iterator[Finding]:

@@ -93,6 +93,13 @@ def _conflicts(
             f"{where} is already served by listener {taken[listener.endpoint]}; choose another port or VIP",
         )
     yield from _inside(inputs, listener)
+    if listener.vip in inputs.service_addresses:
+        owner = inputs.service_addresses[listener.vip]
+        yield (
+            "vip",
+            Reason.ADDRESS_CONFLICT,
+            f"{listener.vip} is assigned to Service {owner}; choose another VIP, or one outside the pool",
+        )
     for other in seniors:
         if listener.endpoint in other.endpoints:
             yield (

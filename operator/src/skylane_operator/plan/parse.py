@@ -1,12 +1,15 @@
-"""An API object to a LoadBalancer, or to what is wrong with it."""
+"""Objects of the API to our kinds, or to what is wrong with them."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import ValidationError
 
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer
+from skylane_operator.model.meta import ObjectMeta
+from skylane_operator.model.virtual_ip_pool import VirtualIPPool
 from skylane_operator.plan.types import Blocks, Reason, Rejected
 
 
@@ -30,6 +33,23 @@ def load_balancer_from(body: Mapping[str, Any]) -> LoadBalancer | tuple[Rejected
             )
             for detail in error.errors(include_url=False)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class InvalidPool:
+    """A VirtualIPPool that cannot be used, and why. What was assigned from it stays."""
+
+    metadata: ObjectMeta
+    message: str
+
+
+def pool_from(body: Mapping[str, Any]) -> VirtualIPPool | InvalidPool:
+    """Parse a VirtualIPPool of the API."""
+    try:
+        return VirtualIPPool.model_validate(body)
+    except ValidationError as error:
+        faults = [f"{field_path(one['loc'])}: {one['msg']}" for one in error.errors(include_url=False)]
+        return InvalidPool(ObjectMeta.model_validate(body["metadata"]), "; ".join(faults))
 
 
 def field_path(location: tuple[int | str, ...]) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Address
 
 from skylane_operator.model.forwarder import ForwarderBackend, ForwarderBase, ForwarderListener
 from skylane_operator.model.key import Key
@@ -23,7 +24,8 @@ class Inputs:
 
     `services` and `endpoint_slices` (those of each Service) are by name, of the LoadBalancer's own namespace.
     `pods` are those of all namespaces, for what they request of their nodes. `other_claims` are the claims of the
-    other LoadBalancers; those that share no address with this one may be left out.
+    other LoadBalancers; those that share no address with this one may be left out. `service_addresses` are those of its
+    own addresses that Services of type LoadBalancer have, with the Service.
     """
 
     load_balancer: LoadBalancer
@@ -33,6 +35,7 @@ class Inputs:
     pods: tuple[Pod, ...] = ()
     network_attachments: Mapping[Key, NetworkAttachmentDefinition] = field(default_factory=dict)
     other_claims: tuple[Claims, ...] = ()
+    service_addresses: Mapping[IPv4Address, Key] = field(default_factory=dict)
 
 
 class Reason(StrEnum):

@@ -1,5 +1,12 @@
-"""Pure: Plan to what each pod's forwarder shall run, and to what an agent still lacks of it."""
+"""Pure: Plan to the forwarder's configuration, per pod, with generations."""
 
-from skylane_operator.snapshot.build import Delta, PodSnapshot, delta_for, snapshot_for
+from skylane_operator.snapshot.build import (
+    Delta,
+    PodSnapshot,
+    ServiceFiles,
+    delta_for,
+    service_files,
+    snapshot_for,
+)
 
-__all__ = ["Delta", "PodSnapshot", "delta_for", "snapshot_for"]
+__all__ = ["Delta", "PodSnapshot", "ServiceFiles", "delta_for", "service_files", "snapshot_for"]

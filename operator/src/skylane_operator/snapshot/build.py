@@ -1,9 +1,12 @@
 """Snapshots per pod, and the difference to what an agent runs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from skylane_operator.model.forwarder import ForwarderListener
+from skylane_operator.plan.listeners import ARP_ORDINAL
+from skylane_operator.plan.service_listeners import ServicePlan
 from skylane_operator.plan.types import Plan
 
 
@@ -12,10 +15,24 @@ class PodSnapshot:
     """Whole configuration of one pod: `base.json`, and `listeners/<name>.json` by name, as the files say it.
 
     `base` is None when the plan's base was rejected: a pod that has no base yet waits, one that has goes on.
+    `answers_arp` tells whether the pod is the one that answers ARP for the VIPs.
     """
 
     base: dict[str, Any] | None
     listeners: dict[str, dict[str, Any]]
+    answers_arp: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceFiles:
+    """`listeners/<name>.json` by name of one Service: for the pod that answers ARP, and for the others."""
+
+    answering: dict[str, dict[str, Any]]
+    silent: dict[str, dict[str, Any]]
+
+    def of(self, pod: PodSnapshot) -> dict[str, dict[str, Any]]:
+        """Those that are meant for the pod."""
+        return self.answering if pod.answers_arp else self.silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,31 +53,41 @@ def snapshot_for(plan: Plan) -> dict[int, PodSnapshot]:
     """Ordinal to snapshot."""
     # Pods that differ in nothing share the tuple of their listeners; each tuple is written out once.
     shared = {id(pod.listeners): pod.listeners for pod in plan.pods}
-    written = {
-        identity: {listener.name: listener.model_dump(mode="json") for listener in listeners}
-        for identity, listeners in shared.items()
-    }
+    written = {identity: _written(listeners) for identity, listeners in shared.items()}
     return {
         pod.ordinal: PodSnapshot(
             base=pod.base.model_dump(mode="json") if plan.deployable else None,
             listeners=written[id(pod.listeners)],
+            answers_arp=pod.ordinal == ARP_ORDINAL,
         )
         for pod in plan.pods
     }
 
 
-def delta_for(snapshot: PodSnapshot, base_generation: str, listeners: Mapping[str, str]) -> Delta:
-    """The difference between a snapshot and what an agent says that it runs.
+def service_files(plan: ServicePlan) -> ServiceFiles:
+    """The files of a Service's listeners."""
+    return ServiceFiles(*(_written(listeners) for listeners in (plan.answering, plan.silent)))
+
+
+def _written(listeners: Iterable[ForwarderListener]) -> dict[str, dict[str, Any]]:
+    return {listener.name: listener.model_dump(mode="json") for listener in listeners}
+
+
+def delta_for(
+    snapshot: PodSnapshot, base_generation: str, listeners: Mapping[str, str], names: Iterable[str]
+) -> Delta:
+    """The difference between a snapshot and what an agent says that it runs, as far as the listeners `names` go.
 
     `base_generation` is empty if the agent has no base; `listeners` maps name to generation. Generations are compared
     for equality only.
     """
+    wanted = {name: snapshot.listeners.get(name) for name in sorted(names)}
     return Delta(
         base=snapshot.base if not base_generation else None,
         upserts=tuple(
             listener
-            for name, listener in sorted(snapshot.listeners.items())
-            if listeners.get(name) != listener["generation"]
+            for name, listener in wanted.items()
+            if listener is not None and listeners.get(name) != listener["generation"]
         ),
-        removals=tuple(sorted(set(listeners) - set(snapshot.listeners))),
+        removals=tuple(name for name, listener in wanted.items() if listener is None and name in listeners),
     )

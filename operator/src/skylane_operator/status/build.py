@@ -4,7 +4,8 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from skylane_operator.model.load_balancer import Condition, ListenerStatus, LoadBalancerStatus
+from skylane_operator.model.condition import Condition
+from skylane_operator.model.load_balancer import ListenerStatus, LoadBalancerStatus
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import Plan, Rejected
@@ -20,10 +21,11 @@ def status_for(plan: Plan, observed: Observed, previous: Mapping[str, Any] | Non
     generation = plan.load_balancer.metadata.generation
     status = LoadBalancerStatus(
         observed_generation=generation,
-        conditions=_dated(verdicts_for(plan, observed), generation, previous, now),
+        conditions=dated(verdicts_for(plan, observed), generation, previous, now),
         vips=",".join(dict.fromkeys(str(item.listener.vip) for item in plan.listeners)),
         replicas=f"{ready_pods(plan, observed)}/{plan.load_balancer.spec.replicas}",
         backends=len(distinct_endpoints(plan.listeners)),
+        services=len(set(observed.services.values())),
         listeners=_listener_statuses(plan, observed),
     )
     return _as_applied(status)
@@ -38,7 +40,7 @@ def rejected_status_for(
         Verdict("Accepted", "False", rejected[0].reason, message),
         Verdict("Ready", "False", "Accepted", f"Accepted is False ({rejected[0].reason}): {message}"),
     ]
-    conditions = _dated(verdicts, generation, previous, now)
+    conditions = dated(verdicts, generation, previous, now)
     return _as_applied(LoadBalancerStatus(observed_generation=generation, conditions=conditions))
 
 
@@ -63,7 +65,7 @@ def _listener_statuses(plan: Plan, observed: Observed) -> tuple[ListenerStatus, 
     )
 
 
-def _dated(
+def dated(
     verdicts: Iterable[Verdict], generation: int, previous: Mapping[str, Any] | None, now: datetime
 ) -> tuple[Condition, ...]:
     """Conditions with their times: the time of the last change of `status`, kept while it does not change."""

@@ -136,6 +136,10 @@ def _advertised(plan: Plan, observed: Observed) -> Verdict:
 
 
 def _backends_healthy(plan: Plan, _observed: Observed) -> Verdict:
+    if not plan.load_balancer.spec.listeners:
+        return _true(
+            "BackendsHealthy", "ServicesOnly", "it has no listeners of its own; each Service tells of its own"
+        )
     if not plan.listeners:
         return _false("BackendsHealthy", "NoEndpoints", "no listener is served; see the condition Accepted")
     empty = [item.listener for item in plan.listeners if not any(b.weight for b in item.backends)]

@@ -1,0 +1,306 @@
+"""Which Service of type LoadBalancer has which address.
+
+What a Service has, it keeps: over restarts of the operator (its status is the record), over edits of the pools, while its
+LoadBalancer is away. What it does not have it gets from the pools of its LoadBalancer, in their order, lowest address first.
+Nothing else is stored: an address is free as soon as no Service has it.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from ipaddress import AddressValueError, IPv4Address
+
+from skylane_operator.model.key import Key
+from skylane_operator.model.kubernetes import Service
+from skylane_operator.model.load_balancer import NamespacesFrom, ServicesPolicy
+from skylane_operator.model.virtual_ip_pool import VirtualIPPool
+from skylane_operator.plan.service_types import (
+    ADDRESS_ANNOTATION,
+    ADDRESS_ASSIGNED,
+    POOL_ANNOTATION,
+    SHARING_KEY_ANNOTATION,
+    AddressInputs,
+    Assigned,
+    Assignment,
+    Refused,
+    ServiceReason,
+)
+
+_NEVER = datetime.max.replace(tzinfo=UTC)
+
+Ports = frozenset[tuple[int, str]]
+
+
+class _Refusal(Exception):  # noqa: N818 - never leaves this module
+    """Ends the search for one Service's address."""
+
+    def __init__(self, reason: ServiceReason, message: str) -> None:
+        super().__init__(message)
+        self.reason, self.message = reason, message
+
+
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """One Service, with what its address depends on."""
+
+    service: Service
+    load_balancer: Key
+    sharing_key: str
+    ports: Ports
+
+    @property
+    def key(self) -> Key:
+        return self.service.metadata.key
+
+    def shares_with(self, other: "_Claim") -> bool:
+        return bool(
+            self.sharing_key
+            and self.sharing_key == other.sharing_key
+            and self.load_balancer == other.load_balancer
+            and not self.ports & other.ports
+        )
+
+
+@dataclass(slots=True)
+class _Book:
+    """Who holds which address, as far as it is decided."""
+
+    reserved: Mapping[IPv4Address, Key]
+    holders: dict[IPv4Address, list[_Claim]] = field(default_factory=dict)
+    shared: dict[tuple[Key, str], list[IPv4Address]] = field(default_factory=dict)
+    free: dict[str, Iterator[IPv4Address]] = field(default_factory=dict)
+
+    def holder(self, address: IPv4Address, claim: _Claim) -> str:
+        """The Service that is in the way; empty if none is."""
+        others = [other for other in self.holders.get(address, ()) if not claim.shares_with(other)]
+        return f"Service {others[0].key}" if others else ""
+
+    def obstacle(self, address: IPv4Address, claim: _Claim) -> str:
+        """Who is in the way; empty if nobody is."""
+        if address in self.reserved:
+            return f"LoadBalancer {self.reserved[address]}"
+        return self.holder(address, claim)
+
+    def hold(self, address: IPv4Address, claim: _Claim) -> None:
+        self.holders.setdefault(address, []).append(claim)
+        if claim.sharing_key:
+            self.shared.setdefault((claim.load_balancer, claim.sharing_key), []).append(address)
+
+    def next_free(self, pool: VirtualIPPool) -> IPv4Address | None:
+        # Within one run addresses are only ever taken: each pool is walked through once.
+        walk = self.free.setdefault(pool.metadata.name, pool.spec.in_order())
+        return next((one for one in walk if one not in self.holders and one not in self.reserved), None)
+
+
+def assign_addresses(inputs: AddressInputs) -> dict[Key, Assignment]:
+    """Assign. Equal inputs give equal outcomes; the older of two Services that want the same address gets it."""
+    book = _Book(inputs.reserved)
+    claims = sorted((_claim(service, wanted) for service, wanted in inputs.services), key=_seniority)
+    outcome: dict[Key, Assignment] = {}
+    for claim in claims:
+        kept = _kept(inputs, book, claim)
+        if kept is not None:
+            book.hold(kept.address, claim)
+            outcome[claim.key] = kept
+    for claim in claims:
+        if claim.key not in outcome:
+            outcome[claim.key] = _sought(inputs, book, claim)
+    return outcome
+
+
+def _claim(service: Service, load_balancer: Key) -> _Claim:
+    return _Claim(
+        service=service,
+        load_balancer=load_balancer,
+        sharing_key=service.metadata.annotations.get(SHARING_KEY_ANNOTATION, ""),
+        ports=frozenset((port.port, port.protocol) for port in service.spec.ports),
+    )
+
+
+def _seniority(claim: _Claim) -> tuple[datetime, Key]:
+    return (claim.service.metadata.creation_timestamp or _NEVER, claim.key)
+
+
+def _kept(inputs: AddressInputs, book: _Book, claim: _Claim) -> Assigned | None:
+    """What the Service has already, if it may keep it."""
+    address = _recorded(inputs, claim)
+    # A LoadBalancer that begins to claim the address comes too late: it is told so.
+    if address is None or book.holder(address, claim):
+        return None
+    try:
+        requested = _requested(claim)
+        policy = _policy(inputs, claim) if claim.load_balancer in inputs.load_balancers else None
+    except _Refusal:
+        return None
+    if requested not in (None, address):
+        return None
+    names = policy.pools if policy else tuple(inputs.pools)
+    pools = [inputs.pools[name] for name in names if name in inputs.pools]
+    pool = next((one.metadata.name for one in pools if one.spec.contains(address)), "")
+    return Assigned(address, claim.load_balancer, pool)
+
+
+def _recorded(inputs: AddressInputs, claim: _Claim) -> IPv4Address | None:
+    previous = inputs.previous.get(claim.key)
+    if isinstance(previous, Assigned):
+        # Another LoadBalancer has other pools, and routers that lead elsewhere.
+        return previous.address if previous.load_balancer == claim.load_balancer else None
+    status = claim.service.status
+    ours = any(c.type == ADDRESS_ASSIGNED and c.status == "True" for c in status.conditions)
+    return _parsed(status.load_balancer.ingress[0].ip) if ours and status.load_balancer.ingress else None
+
+
+def _parsed(text: str) -> IPv4Address | None:
+    try:
+        return IPv4Address(text)
+    except AddressValueError:
+        return None
+
+
+def _sought(inputs: AddressInputs, book: _Book, claim: _Claim) -> Assignment:
+    try:
+        address, pool = _found(inputs, book, claim)
+    except _Refusal as refusal:
+        return Refused(claim.load_balancer, refusal.reason, refusal.message)
+    book.hold(address, claim)
+    return Assigned(address, claim.load_balancer, pool)
+
+
+Found = tuple[IPv4Address, str]
+
+
+def _found(inputs: AddressInputs, book: _Book, claim: _Claim) -> Found:
+    requested = _requested(claim)
+    pools = list(_pools(inputs, claim))
+    if requested is not None:
+        return _at_request(pools, book, claim, requested)
+    found = _shared(pools, book, claim) or _lowest(pools, book)
+    if found is None:
+        names = ", ".join(pool.metadata.name for pool in pools)
+        raise _Refusal(
+            ServiceReason.POOL_EXHAUSTED,
+            f"no address is free in VirtualIPPool {names}; add addresses to it, or delete a Service that has one",
+        )
+    return found
+
+
+def _at_request(pools: list[VirtualIPPool], book: _Book, claim: _Claim, requested: IPv4Address) -> Found:
+    pool = next((one for one in pools if one.spec.contains(requested)), None)
+    if pool is None:
+        offered = ", ".join(f"{one.metadata.name} ({', '.join(one.spec.addresses)})" for one in pools)
+        raise _Refusal(
+            ServiceReason.ADDRESS_NOT_IN_POOL,
+            f"{requested} is in no VirtualIPPool that this Service may take from; choose an address of {offered}",
+        )
+    if obstacle := book.obstacle(requested, claim):
+        raise _Refusal(
+            ServiceReason.ADDRESS_IN_USE,
+            f"{requested} belongs to {obstacle}; choose another address, or give both Services the same annotation "
+            f"{SHARING_KEY_ANNOTATION} and different ports",
+        )
+    return requested, pool.metadata.name
+
+
+def _shared(pools: list[VirtualIPPool], book: _Book, claim: _Claim) -> Found | None:
+    """An address of those that it may share, if there is one already."""
+    for address in book.shared.get((claim.load_balancer, claim.sharing_key), ()):
+        pool = next((one for one in pools if one.spec.contains(address)), None)
+        if pool is not None and not book.obstacle(address, claim):
+            return address, pool.metadata.name
+    return None
+
+
+def _lowest(pools: list[VirtualIPPool], book: _Book) -> Found | None:
+    for pool in pools:
+        address = book.next_free(pool)
+        if address is not None:
+            return address, pool.metadata.name
+    return None
+
+
+def _requested(claim: _Claim) -> IPv4Address | None:
+    service = claim.service
+    by_annotation = service.metadata.annotations.get(ADDRESS_ANNOTATION, "")
+    text = by_annotation or service.spec.load_balancer_ip
+    if not text:
+        return None
+    address = _parsed(text)
+    if address is None:
+        field_name = f"the annotation {ADDRESS_ANNOTATION}" if by_annotation else "spec.loadBalancerIP"
+        raise _Refusal(
+            ServiceReason.INVALID_ADDRESS, f"{field_name}: {text!r} is no IPv4 address; correct it"
+        )
+    return address
+
+
+def _policy(inputs: AddressInputs, claim: _Claim) -> ServicesPolicy:
+    """What its LoadBalancer offers it."""
+    key = claim.load_balancer
+    if key not in inputs.load_balancers:
+        raise _Refusal(
+            ServiceReason.LOAD_BALANCER_NOT_FOUND,
+            f"LoadBalancer {key} does not exist; create it, or correct spec.loadBalancerClass",
+        )
+    policy = inputs.load_balancers[key]
+    if policy is None:
+        raise _Refusal(
+            ServiceReason.NOT_PERMITTED,
+            f"LoadBalancer {key} serves no Services: it has no spec.services; add it there, or choose another class",
+        )
+    if not _permits(policy, key, claim, inputs.namespace_labels):
+        raise _Refusal(
+            ServiceReason.NOT_PERMITTED,
+            f"LoadBalancer {key} does not serve Services of namespace {claim.key.namespace}; "
+            "extend its spec.services.namespaces",
+        )
+    return policy
+
+
+def _permits(
+    policy: ServicesPolicy, key: Key, claim: _Claim, labels: Mapping[str, Mapping[str, str]]
+) -> bool:
+    match policy.namespaces.from_:
+        case NamespacesFrom.ALL:
+            return True
+        case NamespacesFrom.SELECTOR:
+            selector = policy.namespaces.selector
+            return selector is not None and selector.matches(labels.get(claim.key.namespace, {}))
+    return claim.key.namespace == key.namespace
+
+
+def _pools(inputs: AddressInputs, claim: _Claim) -> Iterable[VirtualIPPool]:
+    """The pools that it may take from, in order; at least one."""
+    policy, wanted = _policy(inputs, claim), claim.service.metadata.annotations.get(POOL_ANNOTATION, "")
+    if wanted and wanted not in policy.pools:
+        raise _Refusal(
+            ServiceReason.POOL_NOT_FOUND,
+            f"the annotation {POOL_ANNOTATION}: LoadBalancer {claim.load_balancer} does not take from VirtualIPPool "
+            f"{wanted} (it takes from {', '.join(policy.pools)}); correct it",
+        )
+    names = (wanted,) if wanted else policy.pools
+    existing = [inputs.pools[name] for name in names if name in inputs.pools]
+    if not existing:
+        raise _Refusal(
+            ServiceReason.POOL_NOT_FOUND,
+            f"VirtualIPPool {', '.join(names)} does not exist or is not valid; create or mend it, or correct "
+            f"spec.services.pools of LoadBalancer {claim.load_balancer}",
+        )
+    labels = inputs.namespace_labels.get(claim.key.namespace, {})
+    by_name = bool(wanted) or _requested(claim) is not None
+    open_to_it = [pool for pool in existing if _is_open(pool, claim, labels, by_name=by_name)]
+    if not open_to_it:
+        raise _Refusal(
+            ServiceReason.NOT_PERMITTED,
+            f"VirtualIPPool {', '.join(pool.metadata.name for pool in existing)} is not for this Service: look at its "
+            f"namespaceSelector, serviceSelector and autoAssign (false: name it by the annotation {POOL_ANNOTATION})",
+        )
+    return open_to_it
+
+
+def _is_open(pool: VirtualIPPool, claim: _Claim, labels: Mapping[str, str], *, by_name: bool) -> bool:
+    spec = pool.spec
+    return (
+        (spec.auto_assign or by_name)
+        and (spec.namespace_selector is None or spec.namespace_selector.matches(labels))
+        and (spec.service_selector is None or spec.service_selector.matches(claim.service.metadata.labels))
+    )

@@ -1,0 +1,54 @@
+"""Services of type LoadBalancer and pools, as small as they can be."""
+
+from skylane_operator.model.key import Key
+from skylane_operator.model.kubernetes import Service
+from skylane_operator.model.load_balancer import ServicesPolicy
+from skylane_operator.model.virtual_ip_pool import VirtualIPPool
+from skylane_operator.plan.service_types import ADDRESS_ASSIGNED, AddressInputs
+
+EDGE = Key("net", "edge")
+
+
+def service(name="web", namespace="shop", *, created=1, ports=((80, "TCP"),), recorded=None, **annotations):
+    status = {}
+    if recorded:
+        status = {
+            "loadBalancer": {"ingress": [{"ip": recorded, "ipMode": "VIP"}]},
+            "conditions": [{"type": ADDRESS_ASSIGNED, "status": "True"}],
+        }
+    return Service.model_validate(
+        {
+            "metadata": {
+                "name": name,
+                "namespace": namespace,
+                "creationTimestamp": f"2026-01-01T00:00:{created:02}Z",
+                "annotations": {
+                    f"skylane.dev/{key.replace('_', '-')}": value for key, value in annotations.items()
+                },
+                "labels": {"app": name},
+            },
+            "spec": {
+                "type": "LoadBalancer",
+                "ports": [
+                    {"name": f"p{port}-{protocol.lower()}", "port": port, "protocol": protocol}
+                    for port, protocol in ports
+                ],
+            },
+            "status": status,
+        }
+    )
+
+
+def pool(name="public", *addresses, **spec):
+    body = {"metadata": {"name": name}, "spec": {"addresses": addresses or ("192.0.2.0/30",), **spec}}
+    return VirtualIPPool.model_validate(body)
+
+
+def address_inputs(*services, pools=None, policy=None, wanted=EDGE, **rest):
+    offered = policy or {"pools": ["public"], "namespaces": {"from": "All"}}
+    return AddressInputs(
+        services=tuple((one, wanted) for one in services),
+        load_balancers=rest.pop("load_balancers", {EDGE: ServicesPolicy.model_validate(offered)}),
+        pools={one.metadata.name: one for one in pools or [pool()]},
+        **rest,
+    )

@@ -1,0 +1,92 @@
+from ipaddress import IPv4Address
+
+import pytest
+from service_world import EDGE, service
+
+from skylane_operator.model.key import Key
+from skylane_operator.model.kubernetes import EndpointSlice
+from skylane_operator.plan.service_class import wanted_load_balancer
+from skylane_operator.plan.service_listeners import listener_name, plan_for_service
+from skylane_operator.plan.service_types import Assigned
+
+ASSIGNED = Assigned(IPv4Address("192.0.2.1"), EDGE, "public")
+
+
+def endpoint_slice(*addresses, port="p80-tcp", number=8080, protocol="TCP"):
+    return EndpointSlice.model_validate(
+        {
+            "metadata": {"name": "web-1", "namespace": "shop"},
+            "addressType": "IPv4",
+            "endpoints": [{"addresses": [address]} for address in addresses],
+            "ports": [{"name": port, "port": number, "protocol": protocol}],
+        }
+    )
+
+
+def test_one_listener_a_port():
+    slices = (
+        endpoint_slice("10.0.0.1", "10.0.0.2"),
+        endpoint_slice("10.0.0.3", port="p53-udp", protocol="UDP"),
+    )
+    plan = plan_for_service(service(ports=[(80, "TCP"), (53, "UDP")]), ASSIGNED, slices)
+    assert [
+        (str(one.vip), one.port, one.protocol, [backend.address for backend in one.backends])
+        for one in plan.answering
+    ] == [
+        ("192.0.2.1", 80, "tcp", ["10.0.0.1", "10.0.0.2"]),
+        ("192.0.2.1", 53, "udp", ["10.0.0.3"]),
+    ]
+    assert [one.arp for one in plan.answering + plan.silent] == [True, True, False, False]
+
+
+def test_annotations_set_what_a_listener_has():
+    settings = {"scheduler": "mh", "hash_on": "connection", "on_backend_removal": "reset"}
+    (listener,) = plan_for_service(service(**settings), ASSIGNED, ()).answering
+    assert (listener.scheduler, listener.hash_on, listener.on_backend_removal) == tuple(settings.values())
+
+
+def test_a_wrong_annotation_is_named_and_the_rest_is_served():
+    plan = plan_for_service(service(scheduler="fastest", hash_on="connection"), ASSIGNED, ())
+    assert [str(fault.reason) for fault in plan.faults] == ["InvalidAnnotation"]
+    assert "skylane.dev/scheduler: 'fastest'" in plan.faults[0].message
+    assert (plan.answering[0].scheduler, plan.answering[0].hash_on) == ("wrr", "connection")
+
+
+def test_sctp_is_named_and_the_rest_is_served():
+    plan = plan_for_service(service(ports=[(80, "TCP"), (90, "SCTP")]), ASSIGNED, ())
+    assert [listener.port for listener in plan.answering] == [80]
+    assert plan.faults[0].message == "port 90/SCTP: only TCP and UDP are served; remove the port"
+
+
+def test_names_are_labels_and_differ():
+    long = "x" * 63
+    names = {
+        listener_name(Key(namespace, name), port, protocol)
+        for namespace in ("a", "b")
+        for name in ("web", long)
+        for port in (80, 65535)
+        for protocol in ("TCP", "UDP")
+    }
+    assert len(names) == 16
+    assert max(map(len, names)) <= 63
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("skylane.dev/edge", Key("shop", "edge")),
+        ("skylane.dev/net.edge", Key("net", "edge")),
+        ("example.com/edge", None),
+        (None, Key("net", "default")),
+    ],
+)
+def test_class_names_the_load_balancer(given, wanted):
+    one = service()
+    one = one.model_copy(update={"spec": one.spec.model_copy(update={"load_balancer_class": given})})
+    assert wanted_load_balancer(one, Key("net", "default")) == wanted
+
+
+def test_only_services_of_type_load_balancer():
+    one = service()
+    one = one.model_copy(update={"spec": one.spec.model_copy(update={"type": "ClusterIP"})})
+    assert wanted_load_balancer(one, EDGE) is None

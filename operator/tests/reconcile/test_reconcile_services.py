@@ -1,0 +1,171 @@
+"""Services of type LoadBalancer: from the object to a listener in a real forwarder, and back."""
+
+import json
+
+import pytest
+from operator_support import endpoint_slice, eventually, service
+
+pytestmark = pytest.mark.apiserver
+
+POD = "edge-skylane-0"
+SLICES = ("discovery.k8s.io/v1", "endpointslices")
+CLASS = "skylane.dev/edge"
+
+
+def add_service(world, name="web", *addresses, ports=(80,), annotations=None, **spec):
+    spec = {"type": "LoadBalancer", "loadBalancerClass": CLASS, "allocateLoadBalancerNodePorts": False} | spec
+    body = service(world.namespace, name, *ports, **spec)
+    body["metadata"]["annotations"] = annotations or {}
+    world.create("v1", "services", body)
+    world.create(*SLICES, endpoint_slice(world.namespace, name, *(addresses or ("10.244.0.5",))))
+
+
+def listeners_on_disk(world, pod=POD):
+    folder = world.pod_folder(pod) / "config" / "listeners"
+    return [json.loads(file.read_text()) for file in sorted(folder.glob("*.json"))]
+
+
+def served(world, pod=POD):
+    """(address, port) to the endpoints that the pod's files name."""
+    return {
+        (one["vip"], one["port"]): [backend["address"] for backend in one["backends"]]
+        for one in listeners_on_disk(world, pod)
+    }
+
+
+def addresses_of(world, name="web"):
+    return world.service(name)["status"].get("loadBalancer", {}).get("ingress", [])
+
+
+async def serving(world, *addresses, pool=("192.0.2.8/30",), **kwargs):
+    """A load balancer without listeners of its own, a pool and one Service, up to programmed."""
+    kwargs = {"services": (), "pools": [world.add_pool(*pool)]} | kwargs
+    world.add_load_balancer(**kwargs)
+    add_service(world, "web", *addresses)
+    await world.start_operator()
+    await world.until_pod(POD)
+    world.start_forwarder(POD)
+    world.start_agent(POD)
+    await world.until_service_condition("Programmed", "True")
+
+
+async def test_from_a_service_to_a_programmed_forwarder(world):
+    await serving(world, "10.244.0.5", "10.244.0.6")
+    assert addresses_of(world) == [{"ip": "192.0.2.8", "ipMode": "VIP"}]
+    assert served(world) == {("192.0.2.8", 80): ["10.244.0.5", "10.244.0.6"]}
+    world.set_ready(POD)
+    await world.until_condition("Ready", "True")
+    assert world.load_balancer()["status"]["services"] == 1
+    await eventually(lambda: world.pool()["status"].get("assigned") == 1, "the count of the pool")
+    assert (world.pool()["status"]["size"], world.pool()["status"]["available"]) == (4, 3)
+
+
+async def test_endpoints_ports_and_annotations_reach_the_forwarder(world):
+    await serving(world)
+    wanted = endpoint_slice(world.namespace, "web", "10.244.0.7")["endpoints"]
+    world.change(*SLICES, "web-1", lambda body: body.update(endpoints=wanted))
+    await eventually(lambda: served(world) == {("192.0.2.8", 80): ["10.244.0.7"]}, "the new endpoint")
+
+    def more(body):
+        body["spec"]["ports"].append({"name": "p443", "port": 443, "protocol": "TCP"})
+        body["metadata"]["annotations"] = {"skylane.dev/scheduler": "mh"}
+
+    world.change("v1", "services", "web", more)
+    await eventually(lambda: len(served(world)) == 2, "the second port")
+    await eventually(lambda: {one["scheduler"] for one in listeners_on_disk(world)} == {"mh"}, "mh")
+    await world.until_service_condition("Programmed", "True")
+
+
+async def test_a_service_that_goes_gives_its_address_back(world):
+    await serving(world, pool=["192.0.2.8/32"])
+    add_service(world, "late")
+    await world.until_service_condition("AddressAssigned", "False", "PoolExhausted", name="late")
+    world.delete("v1", "services", "web")
+    await world.until_service_condition("Programmed", "True", name="late")
+    assert addresses_of(world, "late") == [{"ip": "192.0.2.8", "ipMode": "VIP"}]
+    assert len(served(world)) == 1
+
+
+async def test_a_service_that_is_no_load_balancer_any_more_is_withdrawn(world):
+    await serving(world)
+
+    def alter(body):
+        body["spec"]["type"] = "ClusterIP"
+        for field in ("loadBalancerClass", "allocateLoadBalancerNodePorts", "externalTrafficPolicy"):
+            body["spec"].pop(field, None)
+
+    world.change("v1", "services", "web", alter)
+    await eventually(lambda: served(world) == {}, "the listener's end")
+    await eventually(
+        lambda: not world.service()["status"].get("conditions") and not addresses_of(world), "a clean status"
+    )
+
+
+async def test_restarted_operator_disturbs_no_service_and_moves_no_address(world):
+    await serving(world)
+    add_service(world, "other")
+    await world.until_service_condition("Programmed", "True", name="other")
+    world.delete("v1", "services", "web")  # a lower address is free now: nobody moves there
+    await eventually(lambda: list(served(world)) == [("192.0.2.9", 80)], "one listener")
+    before, version = listeners_on_disk(world), world.service("other")["metadata"]["resourceVersion"]
+    port = world.operator.grpc_port
+    await world.stop_operator()
+    await world.start_operator(port)
+    await eventually(
+        lambda: (world.agent_state(POD) or None) and world.agent_state(POD).connected, "the agent"
+    )
+    await eventually(lambda: world.operator._settled, "settled", 20)
+    assert listeners_on_disk(world) == before
+    assert world.service("other")["metadata"]["resourceVersion"] == version
+
+
+async def test_two_pods_serve_and_one_answers_arp(world):
+    world.add_load_balancer(replicas=2, services=(), pools=[world.add_pool("192.0.2.8/30")])
+    add_service(world)
+    await world.start_operator()
+    pods = [POD, "edge-skylane-1"]
+    await world.until_pod(POD)
+    world.start_forwarder(POD)
+    world.start_agent(POD)
+    world.set_ready(POD)
+    await world.until_service_condition("Programmed", "False", "GenerationPending")
+    await world.until_pod(pods[1])
+    world.start_forwarder(pods[1])
+    world.start_agent(pods[1])
+    await world.until_service_condition("Programmed", "True")
+    assert [[one["arp"] for one in listeners_on_disk(world, pod)] for pod in pods] == [[True], [False]]
+
+
+async def test_a_listener_may_not_take_an_address_that_a_service_has(world):
+    await serving(world)
+
+    def claim(body):
+        listener = {
+            "name": "own",
+            "vip": "192.0.2.8",
+            "port": 80,
+            "backends": [{"service": "web", "port": 80}],
+        }
+        body["spec"]["listeners"] = [listener]
+
+    world.change("skylane.dev/v1alpha1", "loadbalancers", "edge", claim)
+    refused = await world.until_condition("Accepted", "False", "AddressConflict")
+    assert f"is assigned to Service {world.namespace}/web" in refused["message"]
+    assert len(served(world)) == 1
+
+
+async def test_an_invalid_pool_is_told_and_what_it_gave_stays(world):
+    await serving(world)
+    pool = world.pool()
+    pool["spec"]["addresses"] = ["192.0.2.9-192.0.2.2"]
+    path = f"/apis/skylane.dev/v1alpha1/virtualippools/{world.namespace}"
+    world.api.request("PUT", path, pool)
+
+    def refused():
+        conditions = world.pool()["status"]["conditions"]
+        return conditions if conditions[0]["status"] == "False" else None
+
+    (condition,) = await eventually(refused, "Accepted=False")
+    assert "the first address lies behind the last" in condition["message"]
+    assert list(served(world)) == [("192.0.2.8", 80)]
+    assert addresses_of(world) == [{"ip": "192.0.2.8", "ipMode": "VIP"}]
