@@ -13,7 +13,7 @@
 #define FWD_MAX_PORTS 2
 #define FWD_MAX_LOCAL_ADDRESSES 256
 #define FWD_MAX_WORKERS 64
-#define FWD_MAX_LISTENERS 1000
+#define FWD_MAX_LISTENERS 16000
 #define FWD_MAX_BACKENDS 10000       // of one listener
 #define FWD_MAX_BACKEND_SLOTS 131072 // of all listeners together
 #define FWD_NAME_SIZE 64
@@ -101,7 +101,7 @@ struct fwd_listener {
 };
 
 // Open-addressed, at most half full.
-#define FWD_LOOKUP_SIZE 2048
+#define FWD_LOOKUP_SIZE 32768
 _Static_assert(FWD_LOOKUP_SIZE >= 2 * FWD_MAX_LISTENERS, "the lookup stays at most half full");
 
 struct fwd_config {

@@ -12,7 +12,7 @@ from pathlib import Path
 import yaml
 from operator_support import eventually
 
-from skylane_agent.agent import run as run_agent
+from skylane_agent.agent import Agent
 from skylane_agent.settings import AgentSettings
 from skylane_agent.stream import Timing
 from skylane_operator.agents.tls import CA_CERTIFICATE
@@ -269,8 +269,9 @@ class World:
         settings = self.agent_settings(pod, **kwargs)
         settings.config_dir.mkdir(exist_ok=True)
         stop = asyncio.Event()
-        timing = Timing(first_delay_s=0.05, longest_delay_s=0.2)
-        self._agents[pod] = (asyncio.create_task(run_agent(settings, stop, timing)), stop)
+        agent = Agent(settings, Timing(first_delay_s=0.05, longest_delay_s=0.2))
+        self._agents[pod] = (asyncio.create_task(agent.run(stop)), stop)
+        return agent
 
     async def stop_agent(self, pod):
         task, stop = self._agents.pop(pod)
