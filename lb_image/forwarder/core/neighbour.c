@@ -8,6 +8,8 @@
 #include <string.h>
 
 #define USABLE (1ull << 63)
+// In a key: neighbour_collect() is about to free the entry. Who looks it up takes it back; nobody puts another key there.
+#define LEAVING (1ull << 62)
 
 static uint64_t key_of(uint8_t port, uint32_t address) {
 	return USABLE | (uint64_t)port << 32 | address;
@@ -17,14 +19,15 @@ static uint16_t home_of(uint64_t key) {
 	return (uint16_t)((key * 0x9e3779b97f4a7c15u) >> 52) % NEIGHBOUR_MAX;
 }
 
-// Index of the key, or of the first entry where it may be put; NEIGHBOUR_NONE when there is neither. `*found` is what is there.
+// Index of the key, or of the first entry where it may be put; NEIGHBOUR_NONE when there is neither. `*found` is what is there:
+// the key, the key LEAVING, 0 or NEIGHBOUR_FREED.
 static uint16_t probe(struct neighbour_table *table, uint64_t key, uint64_t *found) {
 	uint16_t i = home_of(key), place = NEIGHBOUR_NONE;
 	uint64_t at_place = 0;
 
 	for (unsigned n = 0; n < NEIGHBOUR_MAX; n++, i = (i + 1) % NEIGHBOUR_MAX) {
 		*found = atomic_load_explicit(&table->entries[i].key, memory_order_relaxed);
-		if (*found == key)
+		if ((*found & ~LEAVING) == key)
 			return i;
 		if (place == NEIGHBOUR_NONE && (*found == 0 || *found == NEIGHBOUR_FREED)) {
 			place = i;
@@ -38,7 +41,7 @@ static uint16_t probe(struct neighbour_table *table, uint64_t key, uint64_t *fou
 	return place;
 }
 
-// The use is told before the key is looked at again: either neighbour_collect() sees the use, or this sees that it is freed.
+// The use is told before the key is looked at again: either neighbour_collect() sees the use, or this sees that it is leaving.
 uint16_t
 neighbour_get(struct neighbour_table *table, uint8_t port, uint32_t address, uint32_t now_s) {
 	uint64_t key = key_of(port, address), found;
@@ -47,10 +50,8 @@ neighbour_get(struct neighbour_table *table, uint8_t port, uint32_t address, uin
 	while ((i = probe(table, key, &found)) != NEIGHBOUR_NONE) {
 		struct neighbour *entry = &table->entries[i];
 
-		if (found == key
-		    && atomic_load_explicit(&entry->used_s, memory_order_relaxed) == now_s)
-			return i;
-		atomic_store(&entry->used_s, now_s);
+		if (atomic_load(&entry->used_s) != now_s)
+			atomic_store(&entry->used_s, now_s);
 		if (found == key && atomic_load(&entry->key) == key)
 			return i;
 		if (found != key && atomic_compare_exchange_strong(&entry->key, &found, key))
@@ -91,20 +92,34 @@ void neighbour_collect(struct neighbour_table *table, unsigned n_workers, uint32
 		struct neighbour *entry = &table->entries[i];
 		uint64_t key = atomic_load_explicit(&entry->key, memory_order_relaxed);
 		uint32_t used_s = atomic_load_explicit(&entry->used_s, memory_order_relaxed);
+		uint64_t leaving;
 
 		if (!(key & USABLE) || (int32_t)(now_s - used_s) < NEIGHBOUR_KEEP_S
 		    || is_held(table, n_workers, i, used_s))
 			continue;
-		atomic_store(&entry->key, NEIGHBOUR_FREED);
+		leaving = key | LEAVING;
+		atomic_store(&entry->key, leaving);
 		if (atomic_load(&entry->used_s) != used_s) {
-			atomic_store(&entry->key, key);
+			atomic_compare_exchange_strong(&entry->key, &leaving, key);
 			continue;
 		}
-		atomic_store_explicit(&entry->mac, 0, memory_order_relaxed);
+		// Before anybody can put another address here. One who took it back meanwhile asks again.
+		atomic_store(&entry->mac, 0);
 		atomic_store_explicit(&entry->asked_s, 0, memory_order_relaxed);
+		atomic_compare_exchange_strong(&entry->key, &leaving, NEIGHBOUR_FREED);
 	}
 }
 
+static void take_mac(struct neighbour *entry, uint64_t key, uint64_t value, uint32_t now_s) {
+	atomic_store_explicit(&entry->confirmed_s, now_s, memory_order_relaxed);
+	atomic_store(&entry->mac, value);
+	// The entry may have left meanwhile, and be another address's.
+	if (atomic_load(&entry->key) != key)
+		atomic_compare_exchange_strong(&entry->mac, &value, 0);
+}
+
+// Two workers that add an address at once may put it into two entries, when one that lies before the other's is freed just
+// then: so the search does not end at the first.
 bool neighbour_learn(
 	struct neighbour_table *table,
 	uint8_t port,
@@ -112,15 +127,22 @@ bool neighbour_learn(
 	const uint8_t mac[6],
 	uint32_t now_s
 ) {
-	uint64_t key = key_of(port, address), found, value = 0;
-	uint16_t i = probe(table, key, &found);
+	uint64_t key = key_of(port, address), value = 0;
+	uint16_t i = home_of(key);
+	bool known = false;
 
-	if (i == NEIGHBOUR_NONE || found != key)
-		return false;
 	memcpy(&value, mac, ETHER_ADDR_SIZE);
-	atomic_store_explicit(&table->entries[i].confirmed_s, now_s, memory_order_relaxed);
-	atomic_store_explicit(&table->entries[i].mac, value | USABLE, memory_order_relaxed);
-	return true;
+	for (unsigned n = 0; n < NEIGHBOUR_MAX; n++, i = (i + 1) % NEIGHBOUR_MAX) {
+		uint64_t found = atomic_load_explicit(&table->entries[i].key, memory_order_relaxed);
+
+		if (found == 0)
+			break;
+		if (found != key)
+			continue;
+		take_mac(&table->entries[i], key, value | USABLE, now_s);
+		known = true;
+	}
+	return known;
 }
 
 static bool is_due(struct neighbour *entry, uint32_t now_s) {

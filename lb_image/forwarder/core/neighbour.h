@@ -21,8 +21,8 @@
 	120 // an entry that no flow needs is kept this long after it was last looked up
 
 struct neighbour {
-	// Written by whichever worker adds the entry (compare and swap): port << 32 | address, bit 63 set. 0: never used;
-	// NEIGHBOUR_FREED: by worker 0, when nobody needs it.
+	// Written by whichever worker adds the entry (compare and swap): port << 32 | address, bit 63 set. 0: never used. By worker
+	// 0, when nobody needs it: bit 62 set, then NEIGHBOUR_FREED.
 	_Atomic uint64_t key;
 	// Written by the worker that sees an ARP packet, and by worker 0 when it gives the entry up: bit 63 set when the MAC in
 	// the low 48 bits (as it lies in memory) is usable.

@@ -2,6 +2,8 @@
 
 #include "core_fixture.h"
 
+#include <pthread.h>
+
 static const uint8_t mac_a[6] = {2, 1, 1, 1, 1, 1};
 static const uint8_t mac_b[6] = {2, 2, 2, 2, 2, 2};
 
@@ -158,6 +160,71 @@ static void a_full_table_empties(void **state) {
 	assert_int_equal(neighbour_get(table, 0, 99999, 500), NEIGHBOUR_NONE);
 }
 
+// An address that two workers added at once, one of them into an entry that was just freed, has two entries: flows use both.
+static void both_entries_of_an_address_learn(void **state) {
+	uint16_t first = neighbour_get(table, 0, 7, 1), second = (first + 1) % NEIGHBOUR_MAX;
+
+	(void)state;
+	atomic_store(&table->entries[second].key, atomic_load(&table->entries[first].key));
+	assert_true(neighbour_learn(table, 0, 7, mac_a, 1));
+	assert_int_not_equal(neighbour_mac(table, first), 0);
+	assert_int_equal(neighbour_mac(table, second), neighbour_mac(table, first));
+}
+
+#define RACE_ROUNDS 30000u
+
+// All of one home on port 0: what one gives up is the next one's.
+static const uint32_t race_addresses[] = {2, 2586, 6767, 13532, 17713, 20297, 24478, 28659};
+
+// Written by the collecting thread, before it collects at that second.
+static _Atomic uint32_t race_now_s;
+static atomic_bool race_over;
+
+static uint64_t race_mac(uint32_t address) {
+	return 1ull << 63 | address;
+}
+
+// Everything has been unused for too long whenever the clock moves on, and no worker holds anything.
+static void *collect_again_and_again(void *argument) {
+	(void)argument;
+	for (uint32_t n = 1; n <= RACE_ROUNDS; n++) {
+		uint32_t now_s = 1 + n * (NEIGHBOUR_KEEP_S + 1);
+
+		hold(0, NEIGHBOUR_NONE, now_s);
+		atomic_store(&race_now_s, now_s);
+		neighbour_collect(table, 1, now_s);
+	}
+	atomic_store(&race_over, true);
+	return NULL;
+}
+
+// What a worker looked up is that address, with that address's MAC or none, for as long as the clock stands.
+static void what_is_looked_up_while_others_are_freed(void **state) {
+	unsigned wrong_address = 0, wrong_mac = 0;
+	pthread_t collector;
+
+	(void)state;
+	atomic_store(&race_now_s, 1);
+	atomic_store(&race_over, false);
+	assert_int_equal(pthread_create(&collector, NULL, collect_again_and_again, NULL), 0);
+	for (uint32_t n = 0; !atomic_load(&race_over); n++) {
+		uint32_t address = race_addresses[n % 8], now_s = atomic_load(&race_now_s);
+		uint16_t i = neighbour_get(table, 0, address, now_s);
+		uint64_t key = atomic_load(&table->entries[i].key), mac = neighbour_mac(table, i);
+
+		if (atomic_load(&race_now_s) != now_s)
+			continue;
+		wrong_address += (uint32_t)key != address;
+		wrong_mac += mac != 0 && mac != race_mac(address);
+		neighbour_learn(
+			table, 0, address, (const uint8_t *)&(uint64_t){race_mac(address)}, now_s
+		);
+	}
+	assert_int_equal(pthread_join(collector, NULL), 0);
+	assert_int_equal(wrong_address, 0);
+	assert_int_equal(wrong_mac, 0);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 	const struct CMUnitTest tests[] = {
@@ -165,6 +232,8 @@ int main(void) {
 		TEST(what_nobody_needs_is_freed),
 		TEST(a_worker_that_has_not_looked_keeps_all),
 		TEST(a_full_table_empties),
+		TEST(both_entries_of_an_address_learn),
+		TEST(what_is_looked_up_while_others_are_freed),
 		TEST(known_is_confirmed_then_forgotten),
 		TEST(changed_mac_is_followed),
 		TEST(strangers_are_not_learned),
