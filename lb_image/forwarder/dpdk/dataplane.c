@@ -205,6 +205,8 @@ static struct lcore_worker *make_worker(
 			size >> 20,
 			dataplane->base.max_flows_per_worker
 		);
+		rte_free(memory);
+		rte_free(worker);
 		return NULL;
 	}
 	worker->shared = &dataplane->shared;
@@ -255,6 +257,40 @@ static bool make_workers(
 	return false;
 }
 
+static void free_workers(struct dataplane *dataplane) {
+	for (unsigned i = 0; i < FWD_MAX_WORKERS && dataplane->workers[i] != NULL; i++) {
+		rte_free(dataplane->workers[i]->core);
+		rte_free(dataplane->workers[i]);
+		dataplane->workers[i] = NULL;
+	}
+}
+
+// With RSS each worker has a place for every local port, with the ring for its share: where nobody insists on RSS, memory for
+// the ring is enough.
+static bool make_steered_workers(
+	struct dataplane *dataplane,
+	const struct options *options,
+	const struct base_config *config,
+	const struct failure *failure
+) {
+	bool adaptive = config->poll_mode == BASE_POLL_ADAPTIVE;
+
+	if (make_workers(dataplane, options, adaptive, failure))
+		return true;
+	if (dataplane->base.steering == NULL || config->steering == BASE_STEERING_RSS)
+		return false;
+	free_workers(dataplane);
+	snprintf(
+		dataplane->steering_reason,
+		sizeof(dataplane->steering_reason),
+		"no memory for %zu MiB a worker, which rss needs",
+		worker_memory_size(&dataplane->base) >> 20
+	);
+	dataplane->base.steering = NULL;
+	failure->text[0] = '\0';
+	return make_workers(dataplane, options, adaptive, failure);
+}
+
 static void launch(struct dataplane *dataplane) {
 	unsigned launched = 0;
 	unsigned lcore;
@@ -292,9 +328,7 @@ struct dataplane *dataplane_open(
 	    && open_ports(dataplane, devargs, &failure)
 	    && choose_steering(dataplane, config->steering, &failure)
 	    && make_shared(dataplane, first, &failure)
-	    && make_workers(
-		    dataplane, options, config->poll_mode == BASE_POLL_ADAPTIVE, &failure
-	    )) {
+	    && make_steered_workers(dataplane, options, config, &failure)) {
 		launch(dataplane);
 		return dataplane;
 	}

@@ -43,6 +43,21 @@ def test_a_port_that_tells_its_hash(network: Network, tmp_path: Path, asked: str
         forwarder.stop()
 
 
+def test_auto_takes_the_ring_where_memory_is_short(network: Network, tmp_path: Path) -> None:
+    """With RSS each worker has a place for every local port; --no-huge reserves what the ring needs."""
+    local_addresses = [f"10.77.0.{n}" for n in range(101, 133)]
+    forwarder = Forwarder(tmp_path, network.forwarder)
+    forwarder.write(base(workers=4, ports=[NULL_PORT], local_addresses=local_addresses))
+    forwarder.start()
+    try:
+        forwarder.wait_for("running")
+        stats = forwarder.query("stats")
+    finally:
+        forwarder.stop()
+    assert stats["steering"]["mode"] == "ring"
+    assert "no memory" in stats["steering"]["reason"]
+
+
 def test_rss_that_cannot_be_had_is_no_start(network: Network, tmp_path: Path) -> None:
     forwarder = Forwarder(tmp_path, network.forwarder)
     forwarder.write(base(workers=2, steering="rss"))
