@@ -2,6 +2,10 @@
 
 #include "steering.h"
 
+#include "fwd_config.h"
+
+_Static_assert(FWD_MAX_WORKERS <= 64, "workers are bits of a word");
+
 #define INPUT_SIZE 12
 #define SOURCE_ADDRESS 0
 #define DESTINATION_ADDRESS 4
@@ -15,6 +19,20 @@ static uint32_t window(const uint8_t *key, unsigned bit) {
 	for (unsigned i = 0; i < 5; i++)
 		bits = bits << 8 | key[bit / 8 + i];
 	return (uint32_t)(bits >> (8 - bit % 8));
+}
+
+static bool
+fill_reta(struct steering *steering, const uint16_t *reta, size_t reta_size, unsigned n_workers) {
+	uint64_t named = 0;
+
+	steering->reta_size = (uint16_t)reta_size;
+	for (size_t i = 0; i < reta_size; i++) {
+		if (reta[i] >= n_workers)
+			return false;
+		steering->reta[i] = (uint8_t)reta[i];
+		named |= 1ull << reta[i];
+	}
+	return (unsigned)__builtin_popcountll(named) == n_workers;
 }
 
 bool steering_init(
@@ -39,13 +57,7 @@ bool steering_init(
 			steering->parts[byte][value] = part;
 		}
 	}
-	steering->reta_size = (uint16_t)reta_size;
-	for (size_t i = 0; i < reta_size; i++) {
-		if (reta[i] >= n_workers)
-			return false;
-		steering->reta[i] = (uint8_t)reta[i];
-	}
-	return true;
+	return fill_reta(steering, reta, reta_size, n_workers);
 }
 
 static uint32_t sum(const struct steering *steering, unsigned at, const void *data, unsigned size) {

@@ -22,7 +22,7 @@ struct steering {
 	uint8_t reta[STEERING_RETA_MAX]; // worker by entry
 };
 
-// False when the key is too short, the table no power of two or too long, or a queue not below `n_workers`.
+// False when the key is too short, the table no power of two or too long, or not each of `n_workers` queues in it and no other.
 bool steering_init(
 	struct steering *steering,
 	const uint8_t *key,

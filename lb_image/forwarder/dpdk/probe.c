@@ -76,6 +76,20 @@ static bool read_reta(
 	return true;
 }
 
+// Spreads what comes in evenly over the workers; false where the device does not let us.
+static bool write_reta(uint16_t port_id, uint16_t size, unsigned n_workers) {
+	struct rte_eth_rss_reta_entry64 groups[STEERING_RETA_MAX / RTE_ETH_RETA_GROUP_SIZE];
+
+	memset(groups, 0, sizeof(groups));
+	for (uint16_t i = 0; i < size; i++) {
+		struct rte_eth_rss_reta_entry64 *group = &groups[i / RTE_ETH_RETA_GROUP_SIZE];
+
+		group->mask |= 1ull << i % RTE_ETH_RETA_GROUP_SIZE;
+		group->reta[i % RTE_ETH_RETA_GROUP_SIZE] = (uint16_t)(i % n_workers);
+	}
+	return rte_eth_dev_rss_reta_update(port_id, groups, size) == 0;
+}
+
 bool probe_steering(
 	uint16_t port_id, unsigned n_workers, struct steering *steering, char *why, size_t why_size
 ) {
@@ -105,10 +119,16 @@ bool probe_steering(
 		return false;
 	if (steering_init(steering, key, key_size, reta, info.reta_size, n_workers))
 		return true;
+	// Some devices begin with a table that leaves workers out.
+	if (write_reta(port_id, info.reta_size, n_workers)
+	    && read_reta(port_id, info.reta_size, reta, &failure)
+	    && steering_init(steering, key, key_size, reta, info.reta_size, n_workers))
+		return true;
 	snprintf(
 		why,
 		why_size,
-		"its RETA of %u entries is no power of two or names a queue that no worker has",
+		"its RETA of %u entries is no power of two, or does not name the queue of every "
+		"worker and no other",
 		info.reta_size
 	);
 	return false;
