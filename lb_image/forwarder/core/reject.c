@@ -71,7 +71,15 @@ static void write_header(
 	packet->port_out = packet->port_in;
 }
 
-// RFC 9293, section 3.10.7.1: what a closed connection answers. A damaged segment may be of another connection.
+// RFC 1122, section 3.2.1.3: what may be the source of a datagram, and so be answered (network byte order).
+static bool is_host(uint32_t address) {
+	uint8_t first = (uint8_t)(ntohl(address) >> 24);
+
+	return first != 0 && first != IN_LOOPBACKNET && first < 224;
+}
+
+// RFC 9293, section 3.10.7.1: what a closed connection answers. A damaged segment may be of another connection, and the first
+// fragment of one may have come to a worker that has not the flow.
 void reject_unknown_tcp(
 	struct fwd_worker *worker, struct fwd_packet *packet, const struct packet_view *view
 ) {
@@ -83,7 +91,8 @@ void reject_unknown_tcp(
 	bool has_ack = asked.flags & TCP_ACK;
 
 	if (!worker->base->reset_unknown_tcp || ip->protocol != IPPROTO_TCP
-	    || (asked.flags & TCP_RST) || !tcp_checksum_good(view))
+	    || (asked.flags & TCP_RST) || (ip->fragment & htons(IPV4_FRAGMENT_MASK))
+	    || !is_host(ip->src) || !tcp_checksum_good(view))
 		return;
 	data += !!(asked.flags & TCP_SYN) + !!(asked.flags & TCP_FIN);
 	write_header(worker, packet, ip->dst, ip->src, IPPROTO_TCP, sizeof(*ip) + sizeof(*tcp));
@@ -101,10 +110,7 @@ void reject_unknown_tcp(
 }
 
 static bool may_send_error(struct fwd_worker *worker, uint32_t to) {
-	uint8_t first = (uint8_t)(ntohl(to) >> 24);
-
-	// RFC 1122, section 3.2.2: only to the address of a single host.
-	if (first == 0 || first == IN_LOOPBACKNET || first >= 224)
+	if (!is_host(to))
 		return false;
 	if (worker->icmp_error_s != worker->now_s) {
 		worker->icmp_error_s = worker->now_s;

@@ -22,6 +22,8 @@ def answer(model: Model, port: Port, frame: bytes, reason: str, *details: int) -
     datagram = wire.decode_ipv4(frame[14:])
     if datagram.protocol == ICMP or datagram.offset:
         return None
+    if not is_host(datagram.source):
+        return None
     if reason == "no_flow":
         body = wire.reset_for(datagram) if model.resets else None
     else:
@@ -31,11 +33,15 @@ def answer(model: Model, port: Port, frame: bytes, reason: str, *details: int) -
     return port.index, (frame[6:12] + port.mac + b"\x08\0" + body).ljust(60, b"\0")
 
 
+def is_host(address: int) -> bool:
+    """RFC 1122, section 3.2.1.3: what may be the source of a datagram, and so be answered."""
+    return (address >> 24) not in (0, 127) and address >> 24 < 224
+
+
 def icmp_error(model: Model, datagram: Datagram, reason: str, *mtu: int) -> bytes | None:
     """RFC 792, RFC 1191; RFC 1812 for what is quoted and how often."""
-    first = datagram.source >> 24
     needs_df = reason == "mtu_exceeded" and not datagram.header[6] & 0x40
-    if needs_df or first in (0, 127) or first >= 224 or model.errors[model.now_s] >= ERRORS_PER_S:
+    if needs_df or model.errors[model.now_s] >= ERRORS_PER_S:
         return None
     model.errors[model.now_s] += 1
     quoted = (datagram.header + datagram.payload)[: 576 - 28]

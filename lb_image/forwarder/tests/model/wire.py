@@ -179,9 +179,8 @@ def changed_sum(data: bytes, at: int, old: bytes, new: bytes) -> bytes:
 
 
 def reset_for(datagram: Datagram) -> bytes | None:
-    """RFC 9293, section 3.10.7.1: what a closed port answers; nothing to RST and to what is damaged."""
-    # The checksum of a fragment covers what is not there, so that it looks damaged too.
-    if datagram.protocol != TCP or datagram.flags & 4 or checksum_error(datagram):
+    """RFC 9293, section 3.10.7.1: what a closed port answers; nothing to RST, to what is damaged and to a fragment."""
+    if datagram.protocol != TCP or datagram.flags & 4 or datagram.more or checksum_error(datagram):
         return None
     sequence, acknowledgment = struct.unpack_from("!II", datagram.payload, 4)
     offset = (datagram.payload[12] >> 4) * 4

@@ -110,7 +110,16 @@ def neighbour_forgotten() -> Case:
     return case(neighbour_forgotten.__doc__, script.tcp("S", sport=4001, src="10.77.0.50"))
 
 
-FORGET = [neighbour_forgotten]
+def no_reset_to_nobody() -> Case:
+    """No RST to an address that is not a single host's, and none to a fragment, whatever its checksum: it is part of a segment."""
+    script = up().tcp("A", src="224.0.0.5").tcp("A", src="255.255.255.255").tcp("A", src="127.0.0.1")
+    script.tcp("A", src="0.1.2.3").send(
+        IP(src=CLIENT, dst=VIP, ttl=60, flags="MF") / TCP(sport=4000, dport=80, flags="A", ack=7) / Raw(b"x" * 12)
+    )
+    return case(no_reset_to_nobody.__doc__, script.tcp("A", src="223.255.255.254"))
+
+
+FORGET = [neighbour_forgotten, no_reset_to_nobody]
 ANSWERS = [
     icmp_error_about_the_client, icmp_error_about_the_backend, icmp_error_that_fits_no_flow, unknown_tcp_is_reset,
     unknown_tcp_is_dropped, icmp_errors_are_limited,
