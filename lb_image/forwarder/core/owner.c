@@ -17,6 +17,15 @@ static uint16_t owner_by_port(const struct fwd_worker *worker, uint16_t local_po
 	return owner < worker->base->n_workers ? (uint16_t)owner : worker->index;
 }
 
+// Clients come in on the first port: its hash is known only where that is the steered one.
+bool worker_owner_of_client_is_known(const struct fwd_worker *worker) {
+	const struct fwd_base *base = worker->base;
+
+	return base->n_workers == 1
+		|| (base->steering != NULL && fwd_base_port_of(base, base->local_addresses[0]) == 0
+		);
+}
+
 uint16_t worker_owner(
 	const struct fwd_worker *worker,
 	uint32_t src,
@@ -27,12 +36,10 @@ uint16_t worker_owner(
 	const struct steering *steering = worker->base->steering;
 	const struct own_address *own = own_address_find(worker, dst);
 	bool is_reply = own != NULL && own->local_index != FWD_NO_SLOT;
-	uint8_t steered_port = fwd_base_port_of(worker->base, worker->base->local_addresses[0]);
 
 	if (steering == NULL)
 		return is_reply ? owner_by_port(worker, dst_port) : worker->index;
-	// Clients come in on the first port: its hash is known only where that is the steered one.
-	if (!is_reply && steered_port != 0)
+	if (!is_reply && !worker_owner_of_client_is_known(worker))
 		return worker->index;
 	return (uint16_t)steering_worker(
 		steering,

@@ -4,7 +4,6 @@
 
 #pragma once
 
-#include <stdbool.h>
 #include <stdint.h>
 
 // Largest burst that worker_process() takes.
@@ -24,11 +23,11 @@ struct fwd_packet {
 	uint8_t *data; // set by the shell: start of the Ethernet header, writable
 	uint16_t
 		len; // set by the shell: bytes of the frame without FCS, contiguous; by the core in an answer
-	uint8_t port_in;  // set by the shell
-	uint8_t port_out; // set by the core when verdict is FWD_TX
-	uint8_t owner;    // set by the core when verdict is FWD_HAND_OVER
-	bool handed_over; // set by the shell: another worker gave it to this one, which keeps it
-	uint8_t verdict;  // set by the core: enum fwd_verdict
+	uint8_t port_in;    // set by the shell
+	uint8_t port_out;   // set by the core when verdict is FWD_TX
+	uint8_t owner;      // set by the core when verdict is FWD_HAND_OVER
+	uint8_t hand_overs; // set by the shell: how often a worker gave it to another
+	uint8_t verdict;    // set by the core: enum fwd_verdict
 	// Set by the core: enum drop_reason. Not DROP_NONE and FWD_TX: the packet ended, the frame is now our answer to it.
 	uint8_t drop_reason;
 };

@@ -110,16 +110,7 @@ void reject_unknown_tcp(
 }
 
 static bool may_send_error(struct fwd_worker *worker, uint32_t to) {
-	if (!is_host(to))
-		return false;
-	if (worker->icmp_error_s != worker->now_s) {
-		worker->icmp_error_s = worker->now_s;
-		worker->icmp_errors_left = ICMP_ERRORS_PER_S;
-	}
-	if (worker->icmp_errors_left == 0)
-		return false;
-	worker->icmp_errors_left--;
-	return true;
+	return is_host(to) && budget_take(&worker->icmp_errors, worker->now_s, ICMP_ERRORS_PER_S);
 }
 
 static void reject_icmp(

@@ -49,6 +49,12 @@ struct own_address {
 	bool used;
 };
 
+// So many a second, and no more.
+struct second_budget {
+	uint32_t second;
+	uint32_t left; // in that second
+};
+
 struct fwd_worker {
 	const struct fwd_base *base;
 	struct neighbour_table *neighbours;
@@ -57,10 +63,11 @@ struct fwd_worker {
 	uint16_t
 		prefetch_slot; // next listener whose on-link backends are resolved ahead of traffic
 	uint32_t sweep_step;
-	uint32_t now_s;                      // of the present burst
-	uint32_t icmp_error_s;               // second that icmp_errors_left is of
-	uint32_t icmp_errors_left;           // answers that may still be sent in it
-	uint32_t sweep_began_s;              // the present look at all flows
+	uint32_t now_s;                   // of the present burst
+	struct second_budget icmp_errors; // that it may still send
+	struct second_budget
+		errors_passed;  // to the next worker, because nobody knows whose they are
+	uint32_t sweep_began_s; // the present look at all flows
 	uint64_t needed[NEIGHBOUR_MAX / 64]; // neighbours that it has found in use so far
 	struct flow_table flows;
 	struct own_address own[ADDRESS_TABLE_SIZE];

@@ -76,7 +76,7 @@ void arp_handle(
 
 // ICMP: answers an echo request to one of our addresses, sends an error about a flow to its other side.
 void icmp_handle(
-	const struct fwd_worker *worker,
+	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packet,
 	const struct packet_view *view
@@ -168,14 +168,31 @@ uint16_t worker_owner(
 	uint16_t dst_port
 );
 
-// True when the packet goes on to another worker. At most once: `owner` may be wrong.
-static inline bool
-packet_hand_over(const struct fwd_worker *worker, struct fwd_packet *packet, uint16_t owner) {
-	if (packet->handed_over || owner == worker->index)
-		return false;
+// Whether worker_owner() can tell that of a client's packet.
+bool worker_owner_of_client_is_known(const struct fwd_worker *worker);
+
+static inline void packet_give(struct fwd_packet *packet, uint16_t owner) {
 	packet->verdict = FWD_HAND_OVER;
 	packet->drop_reason = DROP_NONE;
 	packet->owner = (uint8_t)owner;
+}
+
+// True when the packet goes on to another worker. At most once: `owner` may be wrong.
+static inline bool
+packet_hand_over(const struct fwd_worker *worker, struct fwd_packet *packet, uint16_t owner) {
+	if (packet->hand_overs > 0 || owner == worker->index)
+		return false;
+	packet_give(packet, owner);
+	return true;
+}
+
+// True when there is one left of the `per_s` that this second has.
+static inline bool budget_take(struct second_budget *budget, uint32_t now_s, uint32_t per_s) {
+	if (budget->second != now_s)
+		*budget = (struct second_budget){now_s, per_s};
+	if (budget->left == 0)
+		return false;
+	budget->left--;
 	return true;
 }
 

@@ -177,7 +177,7 @@ static void replies_go_to_the_worker_that_owns_the_port(void **state) {
 		assert_int_equal(f.packet.verdict, FWD_HAND_OVER);
 		assert_int_equal(f.packet.owner, owner);
 		// Once only, whatever the others think.
-		f.packet.handed_over = true;
+		f.packet.hand_overs = 1;
 		fixture_process(&f, FIXTURE_NOW_S);
 		assert_int_equal(f.packet.verdict, FWD_DROP);
 	}

@@ -47,6 +47,7 @@ static void flush_all(struct lcore_worker *worker) {
 static void
 hand_over(struct lcore_worker *worker, struct rte_mbuf *mbuf, const struct fwd_packet *packet) {
 	mbuf->port = packet->port_in;
+	mbuf->hash.usr = packet->hand_overs + 1u;
 	worker->counters.handed_over++;
 	if (rte_ring_enqueue(worker->shared->inboxes[packet->owner], mbuf) == 0)
 		return;
@@ -85,11 +86,11 @@ static void dispatch(
 }
 
 static void
-view(struct fwd_packet *packet, struct rte_mbuf *mbuf, uint16_t port, bool handed_over) {
+view(struct fwd_packet *packet, struct rte_mbuf *mbuf, uint16_t port, unsigned hand_overs) {
 	packet->data = rte_pktmbuf_mtod(mbuf, uint8_t *);
 	packet->len = mbuf->data_len;
 	packet->port_in = (uint8_t)port;
-	packet->handed_over = handed_over;
+	packet->hand_overs = (uint8_t)hand_overs;
 	rte_prefetch0(packet->data);
 }
 
@@ -106,7 +107,7 @@ receive(struct lcore_worker *worker, uint16_t port, const struct fwd_config *con
 		return 0;
 	worker->core->counters.rx_packets += count;
 	for (uint16_t i = 0; i < count; i++)
-		view(&packets[i], mbufs[i], port, false);
+		view(&packets[i], mbufs[i], port, 0);
 	worker_process(worker->core, config, packets, count, now_ms);
 	dispatch(worker, mbufs, packets, count);
 	return count;
@@ -126,7 +127,7 @@ take_inbox(struct lcore_worker *worker, const struct fwd_config *config, uint64_
 	if (count == 0)
 		return 0;
 	for (unsigned i = 0; i < count; i++)
-		view(&packets[i], mbufs[i], mbufs[i]->port, true);
+		view(&packets[i], mbufs[i], mbufs[i]->port, mbufs[i]->hash.usr);
 	worker_process(worker->core, config, packets, count, now_ms);
 	dispatch(worker, mbufs, packets, count);
 	return count;

@@ -43,7 +43,8 @@ struct lcore_shared {
 	uint64_t start_tsc;
 	uint64_t tsc_per_ms;
 	struct rte_rcu_qsbr *qsbr;
-	// Packets for the owner of their flow, by worker; mbuf->port is the port's index in `base`.
+	// Packets for the owner of their flow, by worker; mbuf->port is the port's index in `base`, mbuf->hash.usr how often the packet
+	// was handed over.
 	// All NULL with one worker.
 	struct rte_ring *inboxes[FWD_MAX_WORKERS];
 };

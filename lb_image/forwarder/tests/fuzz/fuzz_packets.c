@@ -181,7 +181,7 @@ static void add_frame(struct run *run, struct input *input, uint8_t step) {
 	MUST(packet->data != NULL);
 	memset(packet->data, 0xa5, room);
 	packet->port_in = (step >> 2 & 1) % run->base.n_ports;
-	packet->handed_over = step & 128;
+	packet->hand_overs = step & 128 ? FWD_MAX_WORKERS - 1 : 0;
 	packet->verdict = packet->drop_reason = packet->port_out = 0xff;
 	memcpy(packet->data, input->at, len);
 	input->at += len;

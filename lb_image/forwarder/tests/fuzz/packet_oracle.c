@@ -226,7 +226,7 @@ void oracle_check(
 	     || after->verdict == FWD_HAND_OVER);
 	MUST(after->drop_reason < DROP_REASON_COUNT);
 	if (after->verdict != FWD_TX) {
-		MUST(after->verdict == FWD_DROP || (after->owner != 0 && !after->handed_over));
+		MUST(after->verdict == FWD_DROP || (after->owner != 0 && after->hand_overs == 0));
 		MUST(after->len == before->len);
 		MUST(memcmp(before->data, after->data, before->len) == 0);
 		return;

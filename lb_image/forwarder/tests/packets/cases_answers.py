@@ -114,7 +114,9 @@ def no_reset_to_nobody() -> Case:
     """No RST to an address that is not a single host's, and none to a fragment, whatever its checksum: it is part of a segment."""
     script = up().tcp("A", src="224.0.0.5").tcp("A", src="255.255.255.255").tcp("A", src="127.0.0.1")
     script.tcp("A", src="0.1.2.3").send(
-        IP(src=CLIENT, dst=VIP, ttl=60, flags="MF") / TCP(sport=4000, dport=80, flags="A", ack=7) / Raw(b"x" * 12)
+        IP(src=CLIENT, dst=VIP, ttl=60, flags="MF")
+        / TCP(sport=4000, dport=80, flags="A", ack=7)
+        / Raw(b"x" * 12)
     )
     return case(no_reset_to_nobody.__doc__, script.tcp("A", src="223.255.255.254"))
 
