@@ -4,6 +4,8 @@
 
 #include "fwd_config.h"
 
+#include <arpa/inet.h>
+
 _Static_assert(FWD_MAX_WORKERS <= 64, "workers are bits of a word");
 
 #define INPUT_SIZE 12
@@ -35,6 +37,21 @@ fill_reta(struct steering *steering, const uint16_t *reta, size_t reta_size, uns
 	return (unsigned)__builtin_popcountll(named) == n_workers;
 }
 
+// Whether a local port can be found for every entry of the RETA: it may choose only the hash's part of the port.
+static bool ports_reach_all_entries(const struct steering *steering) {
+	uint64_t seen[STEERING_RETA_MAX / 64] = {0};
+	unsigned count = 0;
+
+	for (uint32_t port = FWD_LOCAL_PORT_MIN; port <= UINT16_MAX; port++) {
+		uint32_t entry = steering_destination(steering, 0, htons((uint16_t)port))
+			& (steering->reta_size - 1u);
+
+		count += !(seen[entry / 64] >> entry % 64 & 1);
+		seen[entry / 64] |= 1ull << entry % 64;
+	}
+	return count == steering->reta_size;
+}
+
 bool steering_init(
 	struct steering *steering,
 	const uint8_t *key,
@@ -57,7 +74,7 @@ bool steering_init(
 			steering->parts[byte][value] = part;
 		}
 	}
-	return fill_reta(steering, reta, reta_size, n_workers);
+	return fill_reta(steering, reta, reta_size, n_workers) && ports_reach_all_entries(steering);
 }
 
 static uint32_t sum(const struct steering *steering, unsigned at, const void *data, unsigned size) {

@@ -22,7 +22,8 @@ struct steering {
 	uint8_t reta[STEERING_RETA_MAX]; // worker by entry
 };
 
-// False when the key is too short, the table no power of two or too long, or not each of `n_workers` queues in it and no other.
+// False when the key is too short, the table no power of two or too long, or not each of `n_workers` queues in it and no other;
+// or when the key is such that the choice of a local port does not reach every entry.
 bool steering_init(
 	struct steering *steering,
 	const uint8_t *key,

@@ -164,6 +164,23 @@ static void a_worker_without_entries_is_refused(void **state) {
 	assert_false(steering_init(&steering, key_random, sizeof(key_random), reta, 64, 3));
 }
 
+// A driver that says yes and tells no key, or a key that leaves the port out: a worker could choose among ports that all bring
+// the reply to one queue.
+static void a_key_that_ports_do_not_change_is_refused(void **state) {
+	static struct steering steering;
+	uint8_t key[40] = {0};
+	uint16_t reta[64];
+
+	(void)state;
+	for (unsigned i = 0; i < 64; i++)
+		reta[i] = i % 2;
+	assert_false(steering_init(&steering, key, sizeof(key), reta, 64, 2));
+	memcpy(key, key_random, 10);
+	assert_false(steering_init(&steering, key, sizeof(key), reta, 64, 2));
+	memcpy(key, key_random, STEERING_KEY_MIN);
+	assert_true(steering_init(&steering, key, sizeof(key), reta, 64, 2));
+}
+
 static void what_cannot_be_foreseen_is_refused(void **state) {
 	static struct steering steering;
 	uint16_t reta[100];
@@ -218,6 +235,7 @@ int main(void) {
 		cmocka_unit_test(the_published_vector),
 		cmocka_unit_test(every_reply_comes_to_its_owner),
 		cmocka_unit_test(a_worker_without_entries_is_refused),
+		cmocka_unit_test(a_key_that_ports_do_not_change_is_refused),
 		cmocka_unit_test(what_cannot_be_foreseen_is_refused),
 		cmocka_unit_test(a_stray_reply_is_handed_to_its_owner),
 	};

@@ -128,7 +128,7 @@ bool probe_steering(
 		why,
 		why_size,
 		"its RETA of %u entries is no power of two, or does not name the queue of every "
-		"worker and no other",
+		"worker and no other, or its key leaves ports out",
 		info.reta_size
 	);
 	return false;
