@@ -183,7 +183,8 @@ static void translate(
 	struct fwd_worker *worker,
 	struct fwd_packet *packet,
 	const struct packet_view *view,
-	unsigned length
+	unsigned length,
+	enum drop_reason without_flow
 ) {
 	const struct own_address *own = own_address_find(worker, view->ip->dst);
 	struct icmp_header *icmp = view->l4;
@@ -203,7 +204,7 @@ static void translate(
 			&& translate_to_client(worker, &quoted, own->local_index, &to);
 	if (!found) {
 		if (!pass_on(worker, packet, &quoted, own == NULL))
-			packet_drop(packet, DROP_NO_FLOW);
+			packet_drop(packet, without_flow);
 		return;
 	}
 	if (!packet_forward(worker, packet, view, to.port, to.neighbour))
@@ -231,11 +232,14 @@ void icmp_handle(
 	unsigned length =
 		view->total_length - (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip);
 	const struct icmp_header *icmp = view->l4;
+	bool ours = own_address_find(worker, view->ip->dst) != NULL
+		|| fwd_config_vip(config, ntohl(view->ip->dst)) != NULL;
+	bool whole = length >= sizeof(*icmp);
 
-	if (own_address_find(worker, view->ip->dst) == NULL
-	    && fwd_config_vip(config, ntohl(view->ip->dst)) == NULL)
+	// Flows outlive their listener, and with them the errors about their replies.
+	if (!ours && !(whole && is_error(icmp)))
 		packet_drop(packet, DROP_NOT_OURS);
-	else if (length < sizeof(*icmp))
+	else if (!whole)
 		packet_drop(packet, DROP_BAD_L4_HEADER);
 	else if (icmp->type == ICMP_ECHO_REQUEST && icmp->code == 0)
 		answer_echo(worker, packet, view);
@@ -244,5 +248,5 @@ void icmp_handle(
 	else if (checksum_bytes(icmp, length) != 0xffff)
 		packet_drop(packet, DROP_BAD_ICMP_CHECKSUM);
 	else
-		translate(worker, packet, view, length);
+		translate(worker, packet, view, length, ours ? DROP_NO_FLOW : DROP_NOT_OURS);
 }

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from model.fullnat import Model
 
 ERRORS_PER_S = 1000
+ERRORS = (3, 11, 12)  # unreachable, time exceeded, parameter problem
 
 
 def answer(model: Model, port: Port, frame: bytes, reason: str, *details: int) -> tuple[int, bytes] | None:
@@ -51,20 +52,22 @@ def icmp_error(model: Model, datagram: Datagram, reason: str, *mtu: int) -> byte
 
 
 def icmp(model: Model, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
-    if not model.is_own(datagram.destination) and not model.is_vip(datagram.destination):
+    ours = model.is_own(datagram.destination) or model.is_vip(datagram.destination)
+    is_error = len(datagram.payload) >= 8 and datagram.payload[0] in ERRORS
+    if not ours and not is_error:
         raise MalformedError("not_ours")
     if len(datagram.payload) < 8:
         raise MalformedError("bad_l4_header")
     if datagram.payload[:2] == b"\x08\0":
         return echo(port, frame, datagram)
-    if datagram.payload[0] not in (3, 11, 12):
+    if not is_error:
         raise MalformedError("icmp_other")
     if wire.ones_sum(datagram.payload):
         raise MalformedError("bad_icmp_checksum")
-    return pass_error(model, datagram)
+    return pass_error(model, datagram, "no_flow" if ours else "not_ours")
 
 
-def pass_error(model: Model, datagram: Datagram) -> tuple[int, bytes]:
+def pass_error(model: Model, datagram: Datagram, without_flow: str) -> tuple[int, bytes]:
     """RFC 5508: to the side whose packet the error is about, as that side knows the packet."""
     quoted = wire.decode_quoted(datagram.payload[8:])
     if quoted.source != datagram.destination:
@@ -73,12 +76,12 @@ def pass_error(model: Model, datagram: Datagram) -> tuple[int, bytes]:
     if quoted.source in model.locals:
         flow = model.replies.get(ours)
         if not flow or (flow.protocol, flow.backend) != (quoted.protocol, theirs):
-            raise MalformedError("no_flow")
+            raise MalformedError(without_flow)
         out, sides = model.ports[0], (flow.client, flow.vip)
     else:
         found = model.flows.get((*theirs, *ours, quoted.protocol))
         if not found:
-            raise MalformedError("no_flow")
+            raise MalformedError(without_flow)
         out, sides = model.local_port(found.local[0]), (found.backend, found.local)
     mac = model.way_out(out, datagram, sides[0][0])
     body = datagram.payload[:8] + wire.requoted(quoted, sides[0], sides[1])

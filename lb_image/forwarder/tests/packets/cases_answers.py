@@ -121,7 +121,16 @@ def no_reset_to_nobody() -> Case:
     return case(no_reset_to_nobody.__doc__, script.tcp("A", src="223.255.255.254"))
 
 
-FORGET = [neighbour_forgotten, no_reset_to_nobody]
+def icmp_error_about_a_removed_listener() -> Case:
+    """A flow outlives its listener, and so do errors about it; of errors to addresses that nobody has here nothing is answered."""
+    tcp = to_client(TCP(sport=80, dport=4000, flags="PA", seq=1) / Raw(b"x" * 99), flags="DF")
+    script = up().handshake().at(2).tcp("A").error(tcp, code=4, mtu=576, src="203.0.113.1", dst=VIP)
+    other = to_client(TCP(sport=80, dport=4001, flags="PA", seq=1))
+    script.error(other, src="203.0.113.1", dst=VIP).error(b"", src="203.0.113.1", dst=VIP).ping(VIP)
+    return case(icmp_error_about_a_removed_listener.__doc__, script, switches=[(1, [])])
+
+
+FORGET = [neighbour_forgotten, no_reset_to_nobody, icmp_error_about_a_removed_listener]
 ANSWERS = [
     icmp_error_about_the_client, icmp_error_about_the_backend, icmp_error_that_fits_no_flow, unknown_tcp_is_reset,
     unknown_tcp_is_dropped, icmp_errors_are_limited,
