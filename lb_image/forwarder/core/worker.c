@@ -15,8 +15,10 @@
 #define NEIGHBOUR_STEP 128
 // Addresses that worker 0 looks at per call, to announce them.
 #define ANNOUNCE_STEP 4
-// Listeners whose on-link backends are looked at per call.
+// Listeners and on-link backends that worker 0 looks at per call: where the neighbour table is full, each backend costs a search
+// of all of it.
 #define PREFETCH_STEP 2
+#define PREFETCH_BACKENDS 16
 
 static size_t worker_struct_size(void) {
 	return (sizeof(struct fwd_worker) + 63) & ~(size_t)63;
@@ -115,21 +117,31 @@ sweep_flows(struct fwd_worker *worker, const struct fwd_config *config, uint32_t
 		neighbour_collect(worker->neighbours, worker->base->n_workers, now_s);
 }
 
+static void resolve_backend(struct fwd_worker *worker, uint32_t address, uint32_t now_s) {
+	for (uint8_t port = 0; port < worker->base->n_ports; port++) {
+		if (fwd_port_on_link(&worker->base->ports[port], address))
+			neighbour_get(worker->neighbours, port, address, now_s);
+	}
+}
+
 // Asks for the MACs of on-link backends before the first packet needs them.
 static void
 resolve_backends(struct fwd_worker *worker, const struct fwd_config *config, uint32_t now_s) {
+	unsigned left = PREFETCH_BACKENDS;
+
 	for (unsigned n = 0; n < PREFETCH_STEP; n++) {
 		const struct fwd_listener *listener = config->listeners[worker->prefetch_slot];
+		uint32_t count = listener == NULL ? 0 : listener->n_backends;
 
-		worker->prefetch_slot = (worker->prefetch_slot + 1) % FWD_MAX_LISTENERS;
-		for (uint32_t i = 0; listener != NULL && i < listener->n_backends; i++) {
-			for (uint8_t port = 0; port < worker->base->n_ports; port++) {
-				uint32_t address = listener->backends[i].address;
-
-				if (fwd_port_on_link(&worker->base->ports[port], address))
-					neighbour_get(worker->neighbours, port, address, now_s);
-			}
+		for (; worker->prefetch_backend < count; worker->prefetch_backend++) {
+			if (left-- == 0)
+				return;
+			resolve_backend(
+				worker, listener->backends[worker->prefetch_backend].address, now_s
+			);
 		}
+		worker->prefetch_backend = 0;
+		worker->prefetch_slot = (worker->prefetch_slot + 1) % FWD_MAX_LISTENERS;
 	}
 }
 

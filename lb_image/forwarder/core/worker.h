@@ -62,6 +62,7 @@ struct fwd_worker {
 	uint16_t neighbour_cursor;
 	uint16_t
 		prefetch_slot; // next listener whose on-link backends are resolved ahead of traffic
+	uint32_t prefetch_backend; // the next one of that listener
 	uint32_t sweep_step;
 	uint32_t now_s;                   // of the present burst
 	struct second_budget icmp_errors; // that it may still send

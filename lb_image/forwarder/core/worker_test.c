@@ -235,6 +235,41 @@ static void traffic_is_counted_by_listener_and_direction(void **state) {
 	assert_int_equal(counters->active_flows, 2);
 }
 
+static unsigned known_neighbours(void) {
+	struct neighbour_view view;
+	unsigned count = 0;
+
+	for (uint16_t i = 0; i < NEIGHBOUR_MAX; i++)
+		count += neighbour_read(f.neighbours, i, &view);
+	return count;
+}
+
+// Packets wait while a worker keeps house: a large listener is looked at in parts.
+static void backends_on_the_link_are_resolved_a_few_at_a_time(void **state) {
+	const unsigned n = 1000, gateways = 2;
+	struct fwd_emit out[FWD_BURST_MAX];
+	static uint16_t weights[1000];
+	unsigned before, known;
+
+	(void)state;
+	fixture_start(&f, 1024, IPPROTO_UDP);
+	free(f.listener);
+	f.config.listeners[0] = f.listener = fixture_listener(IPPROTO_UDP, n, weights);
+	for (unsigned i = 0; i < n; i++)
+		f.listener->backends[i].address = 0x0a4e0200 + i;
+	known = known_neighbours();
+	assert_int_equal(known, gateways);
+	for (unsigned call = 0; call < 2000 && known < n + gateways; call++) {
+		before = known;
+		worker_housekeeping(
+			f.worker, &f.config, FIXTURE_NOW_S * 1000ull, out, FWD_BURST_MAX
+		);
+		known = known_neighbours();
+		assert_in_range(known - before, 0, 32);
+	}
+	assert_int_equal(known, n + gateways);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 	const struct CMUnitTest tests[] = {
@@ -249,6 +284,7 @@ int main(void) {
 		TEST(full_neighbour_table_refuses_new_next_hops),
 		TEST(replies_go_to_the_worker_that_owns_the_port),
 		TEST(flows_are_read_for_display),
+		TEST(backends_on_the_link_are_resolved_a_few_at_a_time),
 		TEST(traffic_is_counted_by_listener_and_direction),
 	};
 
