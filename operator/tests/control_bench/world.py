@@ -114,10 +114,13 @@ class BenchWorld(World):
 
     async def until_applied(self, condition, what, timeout_s=60.0):
         """Wait until `condition()` holds; it is looked at after each delta that was applied."""
-        async with asyncio.timeout(timeout_s):
-            while not condition():
-                self._applied.clear()
-                await self._applied.wait()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while not condition():
+                    self._applied.clear()
+                    await self._applied.wait()
+        except TimeoutError as late:
+            raise BenchError(f"after {timeout_s:g} s still waiting for {what}") from late
 
     async def add_services(self, total, endpoints):
         """Up to `total` Services with so many endpoints each."""
