@@ -92,12 +92,12 @@ def ready_endpoints(slices: Iterable[EndpointSlice], port: ServicePort) -> set[S
     slice to slice. An endpoint that moves between slices is in both for a moment (KEP-752) and counts once.
     """
     return {
-        (endpoint.addresses[0], number)
+        (endpoint.address, number)
         for piece in slices
         if piece.address_type == "IPv4"
         for number in _target_ports(piece, port)
         for endpoint in piece.endpoints
-        if endpoint.is_ready and endpoint.addresses and _is_ipv4(endpoint.addresses[0])
+        if endpoint.is_ready and _is_ipv4(endpoint.address)
     }
 
 

@@ -65,8 +65,11 @@ def snapshot_for(plan: Plan) -> dict[int, PodSnapshot]:
 
 
 def service_files(plan: ServicePlan) -> ServiceFiles:
-    """The files of a Service's listeners."""
-    return ServiceFiles(*(_written(listeners) for listeners in (plan.answering, plan.silent)))
+    """The files of a Service's listeners. Both kinds share what is most of them: the backends."""
+    answering, silent = _written(plan.answering), _written(plan.silent)
+    for name, file in silent.items():
+        file["backends"] = answering[name]["backends"]
+    return ServiceFiles(answering, silent)
 
 
 def _written(listeners: Iterable[ForwarderListener]) -> dict[str, dict[str, Any]]:
