@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from ipaddress import AddressValueError, IPv4Address
+from operator import attrgetter
 
 from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import Service
@@ -39,18 +40,16 @@ class _Refusal(Exception):  # noqa: N818 - never leaves this module
         self.reason, self.message = reason, message
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Claim:
-    """One Service, with what its address depends on."""
+    """One Service, with what its address depends on. `ports` only where they matter: with a sharing key."""
 
     service: Service
     load_balancer: Key
+    key: Key
+    seniority: tuple[datetime, Key]
     sharing_key: str
     ports: Ports
-
-    @property
-    def key(self) -> Key:
-        return self.service.metadata.key
 
     def shares_with(self, other: "_Claim") -> bool:
         return bool(
@@ -72,8 +71,11 @@ class _Book:
 
     def holder(self, address: IPv4Address, claim: _Claim) -> str:
         """The Service that is in the way; empty if none is."""
-        others = [other for other in self.holders.get(address, ()) if not claim.shares_with(other)]
-        return f"Service {others[0].key}" if others else ""
+        others = self.holders.get(address)
+        if not others:
+            return ""
+        strangers = [other for other in others if not claim.shares_with(other)]
+        return f"Service {strangers[0].key}" if strangers else ""
 
     def obstacle(self, address: IPv4Address, claim: _Claim) -> str:
         """Who is in the way; empty if nobody is."""
@@ -95,7 +97,9 @@ class _Book:
 def assign_addresses(inputs: AddressInputs) -> dict[Key, Assignment]:
     """Assign. Equal inputs give equal outcomes; the older of two Services that want the same address gets it."""
     book = _Book(inputs.reserved)
-    claims = sorted((_claim(service, wanted) for service, wanted in inputs.services), key=_seniority)
+    claims = sorted(
+        (_claim(service, wanted) for service, wanted in inputs.services), key=attrgetter("seniority")
+    )
     outcome: dict[Key, Assignment] = {}
     for claim in claims:
         kept = _kept(inputs, book, claim)
@@ -109,16 +113,11 @@ def assign_addresses(inputs: AddressInputs) -> dict[Key, Assignment]:
 
 
 def _claim(service: Service, load_balancer: Key) -> _Claim:
-    return _Claim(
-        service=service,
-        load_balancer=load_balancer,
-        sharing_key=service.metadata.annotations.get(SHARING_KEY_ANNOTATION, ""),
-        ports=frozenset((port.port, port.protocol) for port in service.spec.ports),
-    )
-
-
-def _seniority(claim: _Claim) -> tuple[datetime, Key]:
-    return (claim.service.metadata.creation_timestamp or _NEVER, claim.key)
+    metadata, key = service.metadata, service.metadata.key
+    sharing_key = metadata.annotations.get(SHARING_KEY_ANNOTATION, "")
+    ports = ((port.port, port.protocol) for port in service.spec.ports) if sharing_key else ()
+    seniority = (metadata.creation_timestamp or _NEVER, key)
+    return _Claim(service, load_balancer, key, seniority, sharing_key, frozenset(ports))
 
 
 def _kept(inputs: AddressInputs, book: _Book, claim: _Claim) -> Assigned | None:
