@@ -1,4 +1,7 @@
-"""The forwarder's own check accepts every snapshot of the golden cases, but for the agent's health check: both sides mean the same file format."""
+"""The forwarder's own check accepts every snapshot of the golden cases: both sides mean the same file format.
+
+A health check is the agent's, and no part of the file.
+"""
 
 import json
 import subprocess

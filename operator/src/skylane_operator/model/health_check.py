@@ -19,7 +19,10 @@ Certificates = Annotated[
 ]
 GrpcService = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._/-]*$", max_length=253)]
 Base64 = Annotated[
-    str, StringConstraints(pattern=r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==|[A-Za-z0-9+/]=))?$", max_length=1368)
+    str,
+    StringConstraints(
+        pattern=r"^([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}(==|[A-Za-z0-9+/]=))?$", max_length=1368
+    ),
 ]
 
 
@@ -62,7 +65,9 @@ class TlsCheck(SpecModel):
         if self.insecure_skip_verify == (self.ca_bundle is not None):
             raise ValueError("tls must have either caBundle and serverName, or insecureSkipVerify: true")
         if self.ca_bundle is not None and self.server_name is None:
-            raise ValueError("tls.serverName must be given with tls.caBundle: certificates bear names, not pod addresses")
+            raise ValueError(
+                "tls.serverName must be given with tls.caBundle: certificates bear names, not pod addresses"
+            )
         return self
 
 

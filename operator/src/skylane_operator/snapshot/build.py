@@ -12,8 +12,9 @@ from skylane_operator.plan.types import Plan
 
 @dataclass(frozen=True, slots=True)
 class PodSnapshot:
-    """Whole configuration of one pod: `base.json`, and `listeners/<name>.json` by name, as the files say it; what is not
-    set is left out. A listener has its health check beside what its file says.
+    """Whole configuration of one pod: `base.json`, and `listeners/<name>.json` by name, as the files say it.
+
+    What is not set is left out. A listener has its health check beside what its file says.
 
     `base` is None when the plan's base was rejected: a pod that has no base yet waits, one that has goes on.
     `answers_arp` tells whether the pod is the one that answers ARP for the VIPs.
