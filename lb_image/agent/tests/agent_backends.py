@@ -3,7 +3,9 @@
 import asyncio
 import contextlib
 import ssl
-from collections.abc import AsyncIterator
+import subprocess
+import uuid
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 from agent_operator import Authority
@@ -16,13 +18,26 @@ HOST = "127.0.0.1"
 NAME = "web.example"
 
 
+@contextlib.contextmanager
+def local_address() -> Iterator[str]:
+    """An address of this machine for the length of a test: the forwarder takes no backend on 127.0.0.0/8."""
+    number = uuid.uuid4().int
+    address = f"198.18.{number >> 8 & 255}.{1 + number % 250}"  # RFC 2544
+    subprocess.run(["ip", "address", "add", f"{address}/32", "dev", "lo"], check=True)
+    try:
+        yield address
+    finally:
+        subprocess.run(["ip", "address", "delete", f"{address}/32", "dev", "lo"], check=True)
+
+
 class Web:
     """A web server whose answers the test decides. `seen` holds the requests."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = HOST) -> None:
+        self._host = host
         self.status = 200
         self.seen: list[web.Request] = []
-        self.endpoint = Endpoint(HOST, 0)
+        self.endpoint = Endpoint(host, 0)
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.seen.append(request)
@@ -34,7 +49,7 @@ class Web:
         app.router.add_get("/{path:.*}", self._answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
-        site = web.TCPSite(runner, HOST, port, ssl_context=tls)
+        site = web.TCPSite(runner, self._host, port, ssl_context=tls)
         await site.start()
         self.endpoint = Endpoint(*runner.addresses[0][:2])
         try:
@@ -62,10 +77,11 @@ async def tcp_server(talk) -> AsyncIterator[Endpoint]:
         server.close()
 
 
-async def unused() -> Endpoint:
+async def unused(host: str = HOST) -> Endpoint:
     """An endpoint at which nobody listens."""
-    async with tcp_server(lambda _reader, _writer: None) as endpoint:
-        return endpoint
+    server = await asyncio.start_server(lambda _reader, _writer: None, host)
+    async with server:
+        return Endpoint(*server.sockets[0].getsockname()[:2])
 
 
 def check(kind: str, **changes) -> Check:
