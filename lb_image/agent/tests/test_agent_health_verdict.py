@@ -41,8 +41,11 @@ def test_the_reason_is_that_of_the_turn_and_does_not_alternate():
 def test_a_probe_that_is_not_made_says_nothing_of_the_backend():
     verdict = verdict_after([FAILED, FAILED, *[NOT_MADE] * 10])
     assert (verdict.healthy, verdict.obstacle) == (True, "no sockets")
+    # Told only when as many were missed in a row as would have counted.
+    assert verdict_after([NOT_MADE, NOT_MADE, PASSED, NOT_MADE, NOT_MADE]).obstacle == ""
     assert verdict_after([FAILED], verdict) == Verdict(healthy=False, reason="refused")
-    sick = verdict_after([NOT_MADE], sick_because("refused"))
+    sick = verdict_after([NOT_MADE] * 3, sick_because("refused"))
+    assert sick.obstacle == "no sockets"
     assert (sick.healthy, sick.reason) == (False, "refused")
     assert verdict_after([PASSED], sick).obstacle == ""
 
