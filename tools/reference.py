@@ -44,7 +44,7 @@ def _rows(schema: Schema, path: str) -> Iterator[str]:
     for name, part in schema.get("properties", {}).items():
         field = f"{path}.{name}"
         shown = f"**`{field}`**" if name in required else f"`{field}`"
-        default = f"`{part['default']}`" if part.get("default") not in (None, {}, []) else ""
+        default = f"`{part['default']}`" if part.get("default") not in (None, {}, [], "") else ""
         yield f"| {shown} | {_type(part)} | {default} | {_constraints(part)} | {part['description']} |"
         yield from _rows(part, field)
         yield from _rows(part.get("items", {}), f"{field}[]")

@@ -13,6 +13,8 @@ from skylane_agent.agent import Agent
 from skylane_agent.config_dir import ConfigDir
 from skylane_agent.config_files import listener_file
 from skylane_agent.forwarder import Stats
+from skylane_agent.health.check import Endpoint
+from skylane_agent.health.monitor import Report
 from skylane_agent.metrics import metrics_text
 from skylane_agent.settings import VARIABLES
 
@@ -99,12 +101,22 @@ def test_metrics_are_in_the_text_format():
             "listeners": {"web": {"packets_in": 6, "connections": 7}},
         }
     )
-    text = metrics_text(stats, running=True, connected=False, attempts=3)
+    text = metrics_text(
+        stats,
+        running=True,
+        connected=False,
+        attempts=3,
+        reports={"web": Report(3, [(Endpoint("10.0.0.1", 80), "refused")], panic=False, obstacle="")},
+        probes={"passed": 8},
+    )
     sample = r'[a-z_]+(\{[a-z]+="([^"\\\n]|\\["\\n])*"(,[a-z]+="[^"\\\n]*")*\})? [0-9]+'
     lines = text.splitlines()
     assert all(re.fullmatch(rf"# (HELP|TYPE) [a-z_]+ .+|{sample}", line) for line in lines)
     assert 'skylane_forwarder_drops_total{reason="odd\\"\\\\\\nreason"} 5' in lines
     assert f'skylane_worker_cycles_total{{worker="0",state="busy"}} {2**63}' in lines
+    assert 'skylane_listener_backends{listener="web",health="unhealthy"} 1' in lines
+    assert 'skylane_listener_panic{listener="web"} 0' in lines
+    assert 'skylane_health_probes_total{outcome="passed"} 8' in lines
     families = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(families) == len(set(families))
 

@@ -209,6 +209,18 @@ static const struct {
 	 "fd00::1",
 	 "base.json:25: local_addresses[1]: must be a unicast IPv4 address"},
 	{WEB,
+	 "00000000000000a1",
+	 "00000000000000a1-1",
+	 "listeners/web.json:4: generation: must be 16 hexadecimal digits in lower case, and "
+	 "perhaps - and "
+	 "16 more"},
+	{WEB,
+	 "00000000000000a1",
+	 "00000000000000a1.00000000000000a1",
+	 "listeners/web.json:4: generation: must be 16 hexadecimal digits in lower case, and "
+	 "perhaps - and "
+	 "16 more"},
+	{WEB,
 	 "\"web\"",
 	 "\"www\"",
 	 "listeners/web.json:3: name: must be \"web\", as the file is named"},

@@ -152,6 +152,32 @@ static void test_unchanged_is_shared(void **state) {
 	assert_ptr_equal(listener_of(f, "a"), before);
 }
 
+// An agent that changes weights leaves the generation and changes its suffix.
+static void test_another_suffix_is_another_generation(void **state) {
+	static const char *const suffixes[] = {"", "-0000000000000001", "-0000000000000002"};
+	struct fixture *f = *state;
+
+	for (unsigned weight = 0; weight < 3; weight++) {
+		char path[160];
+		FILE *stream;
+
+		path_of(f, "a", path, sizeof(path));
+		stream = fopen(path, "w");
+		assert_non_null(stream);
+		fprintf(stream,
+			"{\"version\":1,\"name\":\"a\",\"generation\":\"00000000000000a1%s\","
+			"\"vip\":\"192.0.2.1\",\"port\":80,\"protocol\":\"tcp\",\"backends\":"
+			"[{\"address\":\"10.0.0.1\",\"port\":80,\"weight\":%u}]}\n",
+			suffixes[weight],
+			weight);
+		fclose(stream);
+		load(f, NULL, 0);
+		assert_int_equal(f->errors.count, 0);
+		assert_int_equal(listener_of(f, "a")->backends[0].weight, weight);
+		assert_string_equal(listener_of(f, "a")->generation + 16, suffixes[weight]);
+	}
+}
+
 static void test_slots_stay(void **state) {
 	struct fixture *f = *state;
 	uint16_t slot_a, slot_b;
@@ -281,6 +307,9 @@ int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_only_the_named, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_unchanged_is_shared, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_another_suffix_is_another_generation, set_up, tear_down
+		),
 		cmocka_unit_test_setup_teardown(test_slots_stay, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_file_keeps_running, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_swap_of_addresses, set_up, tear_down),

@@ -80,18 +80,49 @@ bool json_read_string(
 	return true;
 }
 
-bool json_read_generation(const struct json_node *object, char out[17]) {
-	struct json_node node = json_node_member(object, "generation");
-	const char *value = json_string_value(node.value);
+static bool is_digest(const char *text) {
+	return strspn(text, "0123456789abcdef") == 16;
+}
+
+static const char *generation_text(const struct json_node *object, struct json_node *node) {
 	bool fine;
 
-	if (!present(&node, JSON_REQUIRED, &fine))
+	*node = json_node_member(object, "generation");
+	return present(node, JSON_REQUIRED, &fine) ? json_string_value(node->value) : NULL;
+}
+
+bool json_read_generation(const struct json_node *object, char out[FWD_GENERATION_SIZE]) {
+	struct json_node node;
+	const char *text = generation_text(object, &node);
+
+	if (node.value == NULL)
 		return false;
-	if (value == NULL || strlen(value) != 16 || strspn(value, "0123456789abcdef") != 16) {
+	if (text == NULL || strlen(text) != 16 || !is_digest(text)) {
 		json_node_error(&node, "must be 16 hexadecimal digits in lower case");
 		return false;
 	}
-	memcpy(out, value, 17);
+	memcpy(out, text, FWD_GENERATION_SIZE);
+	return true;
+}
+
+bool json_read_listener_generation(
+	const struct json_node *object, char out[FWD_LISTENER_GENERATION_SIZE]
+) {
+	struct json_node node;
+	const char *text = generation_text(object, &node);
+	size_t length = text != NULL ? strlen(text) : 0;
+
+	if (node.value == NULL)
+		return false;
+	if (!(length == 16 && is_digest(text))
+	    && !(length == 33 && is_digest(text) && text[16] == '-' && is_digest(text + 17))) {
+		json_node_error(
+			&node,
+			"must be 16 hexadecimal digits in lower case, and perhaps - and 16 more"
+		);
+		return false;
+	}
+	memcpy(out, text, length + 1);
 	return true;
 }
 

@@ -4,6 +4,8 @@
 
 #include "json_node.h"
 
+#include <fwd_config.h>
+
 // Typed reads of an object's members. Each returns false, with an error added at the member's line,
 // when the member has the wrong type or is out of range; `*out` is then unchanged. A member that is
 // missing is an error when it is JSON_REQUIRED; set the default in `*out` before an optional read.
@@ -35,7 +37,12 @@ bool json_read_string(
 );
 
 // 16 lower-case hexadecimal digits: a generation.
-bool json_read_generation(const struct json_node *object, char out[17]);
+bool json_read_generation(const struct json_node *object, char out[FWD_GENERATION_SIZE]);
+
+// The same, and perhaps a suffix "-" and 16 digits more: the agent's mark on a file whose weights it has changed.
+bool json_read_listener_generation(
+	const struct json_node *object, char out[FWD_LISTENER_GENERATION_SIZE]
+);
 
 // Index of the string in `names`, a list that ends with NULL.
 bool json_read_choice(

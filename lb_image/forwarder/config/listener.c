@@ -222,7 +222,7 @@ static bool read_fields(
 
 	ok &= json_read_uint(root, "version", JSON_REQUIRED, 1, 1, &version);
 	ok &= read_name(root, name, listener);
-	ok &= json_read_generation(root, listener->generation);
+	ok &= json_read_listener_generation(root, listener->generation);
 	ok &= read_vip(root, base, listener);
 	ok &= json_read_uint(root, "port", JSON_REQUIRED, 1, UINT16_MAX, &port);
 	ok &= json_read_choice(root, "protocol", JSON_REQUIRED, protocol_names, &protocol);

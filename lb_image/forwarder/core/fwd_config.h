@@ -18,6 +18,7 @@
 #define FWD_MAX_BACKEND_SLOTS 131072 // of all listeners together
 #define FWD_NAME_SIZE 64
 #define FWD_GENERATION_SIZE 17
+#define FWD_LISTENER_GENERATION_SIZE 34 // with the agent's suffix
 
 #define FWD_NO_SLOT UINT16_MAX
 
@@ -81,7 +82,7 @@ struct fwd_timeouts {
 // One generation of a listener.
 struct fwd_listener {
 	char name[FWD_NAME_SIZE];
-	char generation[FWD_GENERATION_SIZE];
+	char generation[FWD_LISTENER_GENERATION_SIZE];
 	uint32_t vip;
 	uint16_t port;
 	uint8_t protocol; // IPPROTO_TCP, IPPROTO_UDP

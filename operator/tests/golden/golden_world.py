@@ -2,7 +2,7 @@
 
 The input is a series of Kubernetes objects; the first is the LoadBalancer in question. Kinds that a case does not mention come from
 common.yaml. A document of kind `Agents` maps pod names to what their agents say; a listener or base `planned` runs what the plan
-says. A document of kind `Previous` is the status before.
+says; `health` is what they say of their checks. A document of kind `Previous` is the status before.
 """
 
 from collections import defaultdict
@@ -21,7 +21,7 @@ from skylane_operator.model.kubernetes import (
 )
 from skylane_operator.plan import Inputs, claims_for, load_balancer_from, plan_for
 from skylane_operator.plan.names import LOAD_BALANCER_LABEL
-from skylane_operator.plan.observed import AgentListener, AgentState, Observed
+from skylane_operator.plan.observed import AgentHealth, AgentListener, AgentState, Observed, SickBackend
 from skylane_operator.render import RenderSettings, objects_for
 from skylane_operator.snapshot import snapshot_for
 from skylane_operator.status import rejected_status_for, status_for
@@ -69,8 +69,13 @@ def _agent(said, pod):
         name: AgentListener(planned[name] if state == "planned" else state["generation"], error_of(state))
         for name, state in said.get("listeners", {}).items()
     }
+    health = {
+        name: AgentHealth(**report | {"sick": tuple(SickBackend(**sick) for sick in report.get("sick", ()))})
+        for name, report in said.get("health", {}).items()
+    }
     base = said.get("base", "")
-    return AgentState(said["connected"], pod.base.generation if base == "planned" else base, listeners)
+    generation = pod.base.generation if base == "planned" else base
+    return AgentState(said["connected"], generation, listeners, health=health)
 
 
 def error_of(state):

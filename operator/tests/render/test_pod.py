@@ -58,6 +58,8 @@ def test_containers_are_locked_down():
     assert spec["automountServiceAccountToken"] is False
     assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
     assert spec["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    # Of the sysctls that a kubelet lets any pod have, and that Pod Security's baseline does too.
+    assert [one["name"] for one in spec["securityContext"]["sysctls"]] == ["net.ipv4.ping_group_range"]
     assert not any("hostPath" in volume for volume in spec["volumes"])
     for container in spec["containers"]:
         context = container["securityContext"]

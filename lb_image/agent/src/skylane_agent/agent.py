@@ -7,12 +7,13 @@ from http import HTTPStatus
 from skylane_agent.config_dir import ConfigDir
 from skylane_agent.errors import ForwarderError
 from skylane_agent.forwarder import ForwarderClient, Stats
+from skylane_agent.health.monitor import Monitor
 from skylane_agent.http_server import HttpServer, Response
 from skylane_agent.local import LocalState
 from skylane_agent.metrics import CONTENT_TYPE, metrics_text
 from skylane_agent.settings import AgentSettings
 from skylane_agent.stream import OperatorStream, Timing
-from skylane_agent.waiting import first_of
+from skylane_agent.waiting import Marked, first_of
 
 
 class Agent:
@@ -20,9 +21,11 @@ class Agent:
 
     def __init__(self, settings: AgentSettings, timing: Timing | None = None) -> None:
         self.forwarder = ForwarderClient(settings.control_socket)
-        self.local = LocalState(ConfigDir(settings.config_dir), self.forwarder)
-        # Jitter must differ between pods, not be secret.
-        self.stream = OperatorStream(settings, self.local, self.forwarder, random.Random(), timing)  # noqa: S311
+        marked = Marked()
+        self.local = LocalState(ConfigDir(settings.config_dir), self.forwarder, marked.add)
+        chance = random.Random()  # noqa: S311 - jitter must differ between pods, not be secret
+        self.health = Monitor(self.local, marked, chance)
+        self.stream = OperatorStream(settings, self.local, self.health, self.forwarder, chance, timing)
         pages = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
         self.http = HttpServer(pages, settings.http_port)
 
@@ -31,7 +34,9 @@ class Agent:
 
         Raises ConfigDirError if the configuration directory is not usable, OSError if the HTTP port is taken.
         """
-        await first_of(stop.wait(), self.local.follow(), self.stream.run(), self.http.serve())
+        await first_of(
+            stop.wait(), self.local.follow(), self.health.run(), self.stream.run(), self.http.serve()
+        )
 
     async def _healthz(self) -> Response:
         return Response(HTTPStatus.OK, "ok\n")
@@ -47,6 +52,8 @@ class Agent:
             running=self.local.running,
             connected=self.stream.connected,
             attempts=self.stream.attempts,
+            reports=self.health.reports,
+            probes=self.health.prober.outcomes,
         )
         return Response(HTTPStatus.OK, text, CONTENT_TYPE)
 

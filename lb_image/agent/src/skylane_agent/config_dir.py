@@ -8,6 +8,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +24,34 @@ def is_listener_name(name: str) -> bool:
     return _DNS_LABEL.fullmatch(name) is not None
 
 
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """Files of one listener as they were; None where there was none that could be read."""
+
+    listener: bytes | None
+    check: bytes | None
+
+
 class ConfigDir:
-    """`base.json` and `listeners/<name>.json` under `path`. Not for use by two writers at once."""
+    """`base.json`, `listeners/<name>.json` and, of the agent alone, `health/<name>.json` under `path`.
+
+    Not for use by two writers at once.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self._listeners = path / "listeners"
+        self._checks = path / "health"
         self._base = path / "base.json"
 
     def prepare(self) -> None:
         """Create the folders, remove what a killed agent left half written. Raises ConfigDirError."""
         try:
             self._listeners.mkdir(parents=True, exist_ok=True)
+            self._checks.mkdir(exist_ok=True)
         except OSError as error:
             raise ConfigDirError(_reason(error, self.path)) from error
-        for folder in (self.path, self._listeners):
+        for folder in (self.path, self._listeners, self._checks):
             for left_over in folder.glob(".*.tmp"):
                 _removal_failure(left_over)  # one that stays does no harm
 
@@ -64,17 +78,42 @@ class ConfigDir:
                 failures[name] = reason
         return failures
 
-    def contents(self, names: Iterable[str]) -> dict[str, bytes | None]:
-        """Files of listeners as they are; None where there is none that can be read."""
-        return {name: _content(self._file(name)) for name in names if is_listener_name(name)}
-
-    def put_back(self, contents: Mapping[str, bytes | None]) -> dict[str, str]:
-        """Make files what `contents` told of them; by name, the reasons why one is not."""
+    def write_checks(self, records: Mapping[str, Json]) -> dict[str, str]:
+        """Replace the records of listeners' health checks; by name, the reasons why one stays as it was."""
         failures = {}
-        for name, content in contents.items():
-            file = self._file(name)
-            reason = _removal_failure(file) if content is None else _content_failure(file, content)
+        for name, record in records.items():
+            reason = _refusal(name) or _write_failure(self._check(name), record)
             if reason:
+                failures[name] = reason
+        return failures
+
+    def remove_checks(self, names: Iterable[str]) -> None:
+        """Remove records, also where there is none. One that stays does no harm: its listener has another generation."""
+        for name in names:
+            if is_listener_name(name) and self._check(name).exists():
+                _removal_failure(self._check(name))
+
+    def checks(self) -> dict[str, Json | None]:
+        """Every record by the name of its listener; None for one that cannot be read. Raises ConfigDirError."""
+        return {file.stem: _object_in(file) for file in _files_in(self._checks)}
+
+    def saved(self, names: Iterable[str]) -> dict[str, Saved]:
+        """Files of listeners as they are."""
+        return {
+            name: Saved(_content(self._file(name)), _content(self._check(name)))
+            for name in names
+            if is_listener_name(name)
+        }
+
+    def put_back(self, saved: Mapping[str, Saved]) -> dict[str, str]:
+        """Make files what `saved` told of them; by name, the reasons why one is not."""
+        failures = {}
+        for name, files in saved.items():
+            reasons = [
+                _removal_failure(file) if content is None else _content_failure(file, content)
+                for file, content in ((self._check(name), files.check), (self._file(name), files.listener))
+            ]
+            for reason in filter(None, reasons):
                 failures[name] = reason
         return failures
 
@@ -83,16 +122,22 @@ class ConfigDir:
 
         Raises ConfigDirError if the folder itself cannot be read.
         """
-        try:
-            files = sorted(self._listeners.iterdir())
-        except FileNotFoundError:
-            return {}
-        except OSError as error:
-            raise ConfigDirError(_reason(error, self._listeners)) from error
-        return {file.stem: _generation(file) for file in files if _is_listener_file(file)}
+        return {file.stem: _generation(file) for file in _files_in(self._listeners)}
 
     def _file(self, name: str) -> Path:
         return self._listeners / f"{name}.json"
+
+    def _check(self, name: str) -> Path:
+        return self._checks / f"{name}.json"
+
+
+def _files_in(folder: Path) -> list[Path]:
+    try:
+        return [file for file in sorted(folder.iterdir()) if _is_listener_file(file)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise ConfigDirError(_reason(error, folder)) from error
 
 
 def _is_listener_file(file: Path) -> bool:
@@ -159,12 +204,16 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _generation(file: Path) -> str:
+def _object_in(file: Path) -> Json | None:
     try:
         content = json.loads(file.read_bytes())
     except (OSError, ValueError):
-        return ""
-    generation = content.get("generation") if isinstance(content, dict) else None
+        return None
+    return content if isinstance(content, dict) else None
+
+
+def _generation(file: Path) -> str:
+    generation = (_object_in(file) or {}).get("generation")
     return generation if isinstance(generation, str) else ""
 
 

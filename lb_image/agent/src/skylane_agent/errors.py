@@ -3,10 +3,12 @@
 AgentError
 ├── SettingsError               an environment variable is missing or wrong; the process ends
 ├── ConfigDirError              the configuration directory cannot be prepared or read
-└── ForwarderError              the forwarder's control socket
-    ├── ForwarderGoneError      nobody listens, or the connection broke
-    ├── ForwarderTimeoutError   no reply in time
-    └── ForwarderReplyError     a reply that is not what the contract says
+├── ForwarderError              the forwarder's control socket
+│   ├── ForwarderGoneError      nobody listens, or the connection broke
+│   ├── ForwarderTimeoutError   no reply in time
+│   └── ForwarderReplyError     a reply that is not what the contract says
+├── ProbeFailedError            a backend did not answer a health check as it should
+└── ProbeNotMadeError           a health check could not be made, through no fault of the backend
 """
 
 
@@ -36,3 +38,11 @@ class ForwarderTimeoutError(ForwarderError):
 
 class ForwarderReplyError(ForwarderError):
     """A reply that is no JSON object of the expected form."""
+
+
+class ProbeFailedError(AgentError):
+    """A backend did not answer a health check as it should; the text goes into the status."""
+
+
+class ProbeNotMadeError(AgentError):
+    """A health check could not be made, through no fault of the backend; the text goes into the status."""

@@ -2,13 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from skylane_agent.config_dir import ConfigDir
-from skylane_agent.config_files import base_file, listener_file
 from skylane_agent.errors import ConfigDirError, ForwarderError
 from skylane_agent.forwarder import ForwarderClient, LoadFault, Status
+from skylane_agent.health.checked import Checked, Sick
+from skylane_agent.listener_files import ListenerFiles
 from skylane_agent.waiting import first_of
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 
@@ -31,13 +32,19 @@ class LocalState:
 
     `known` is set once the directory has been read and the forwarder, if it is there, has been asked.
     `changed` is set whenever what runs has changed otherwise than by `apply`; who reports it clears it.
+    `checks_changed` is told the listeners whose health check or backends have changed, or came or went.
     """
 
-    def __init__(self, config_dir: ConfigDir, forwarder: ForwarderClient) -> None:
-        self._config_dir = config_dir
+    def __init__(
+        self,
+        config_dir: ConfigDir,
+        forwarder: ForwarderClient,
+        checks_changed: Callable[[Iterable[str]], None],
+    ) -> None:
+        self._files = ListenerFiles(config_dir)
         self._forwarder = forwarder
+        self._checks_changed = checks_changed
         self._running: Running | None = None
-        self._on_disk: dict[str, str] = {}
         self._errors: dict[str, str] = {}
         self._doubt = asyncio.Event()  # the forwarder did not answer a load: ask what it runs
         self._lock = asyncio.Lock()  # the directory and what is made of it have one writer
@@ -54,19 +61,28 @@ class LocalState:
         """Of the base that runs; empty while none does."""
         return self._running.base_generation if self._running else ""
 
+    @property
+    def checked(self) -> Mapping[str, Checked]:
+        """The listeners that have a health check, as they are on disk."""
+        return self._files.checked
+
     def listener_states(self, among: Collection[str] | None = None) -> list[pb.ListenerState]:
         """One per listener that is on disk, runs, or failed to, of those `among` (None: of all).
 
         Its generation is empty if it does not run.
         """
         running = self._running.listeners if self._running else {}
-        known = (self._on_disk, running, self._errors)
+        known = (self._files.on_disk, running, self._errors)
         if among is None:
             names = sorted({name for those in known for name in those})
         else:
             names = sorted(name for name in among if any(name in those for those in known))
         return [
-            pb.ListenerState(name=name, generation=running.get(name, ""), error=self._errors.get(name, ""))
+            pb.ListenerState(
+                name=name,
+                generation=self._files.reported(name, running.get(name, "")),
+                error=self._errors.get(name, ""),
+            )
             for name in names
         ]
 
@@ -78,37 +94,31 @@ class LocalState:
         """
         names = {listener.name for listener in delta.upserts} | set(delta.removals)
         async with self._lock:
-            before = await asyncio.to_thread(
-                self._config_dir.contents, [listener.name for listener in delta.upserts]
-            )
-            failures = await asyncio.to_thread(self._write, delta)
+            before = self.checked.keys()
+            failures, undo = await asyncio.to_thread(self._files.write, delta)
             self._errors = {name: text for name, text in self._errors.items() if name not in names} | failures
-            for listener in delta.upserts:
-                if listener.name not in failures:
-                    self._on_disk[listener.name] = listener.generation
-            for name in delta.removals:
-                if name not in failures:
-                    self._on_disk.pop(name, None)
             if self._running is not None:
                 await self._load(names - failures.keys())
-                refused = {
-                    name: before[name] for name in before.keys() & self._errors.keys() - failures.keys()
-                }
-                await asyncio.to_thread(self._put_back, refused)
+                refused = self._errors.keys() - failures.keys()
+                await asyncio.to_thread(self._files.put_back, undo, refused & names)
+            self._checks_changed(names & (before | self.checked.keys()))
 
-    def _put_back(self, refused: Mapping[str, bytes | None]) -> None:
-        for name, reason in self._config_dir.put_back(refused).items():
-            log.error("listener %s: its last good file cannot be put back: %s", name, reason)
+    async def mark(self, sick: Mapping[str, Sick]) -> bool:
+        """Take away the weights of sick backends, by listener, and give back those of all others.
 
-    def _write(self, delta: pb.Delta) -> dict[str, str]:
-        """Write listeners before the base: a forwarder that waits for it then starts with all of them."""
-        failures = self._config_dir.remove_listeners(delta.removals)
-        failures |= self._config_dir.write_listeners(map(listener_file, delta.upserts))
-        if delta.HasField("base"):
-            reason = self._config_dir.write_base(base_file(delta.base))
-            if reason:
-                log.error("base generation %s is not on disk: %s", delta.base.generation, reason)
-        return failures
+        False if a file could not be written: it is then as it was.
+        """
+        async with self._lock:
+            failures = await asyncio.to_thread(self._files.mark, sick)
+            for name, reason in failures.items():
+                log.error("listener %s: its unhealthy backends cannot be written: %s", name, reason)
+            if self._running is not None:
+                running, on_disk = self._running.listeners, self._files.on_disk
+                # In a panic all weights are as they were. A listener that does not run was refused.
+                await self._load(
+                    name for name in sick if name in running and running[name] != on_disk.get(name)
+                )
+            return not failures
 
     async def _load(self, names: Iterable[str]) -> None:
         wanted = sorted(names)
@@ -129,8 +139,8 @@ class LocalState:
 
         Raises ConfigDirError if the configuration directory is not usable at the start.
         """
-        await asyncio.to_thread(self._config_dir.prepare)
-        self._on_disk = await asyncio.to_thread(self._config_dir.generations)
+        await asyncio.to_thread(self._files.prepare)
+        self._checks_changed(self.checked)
         told = ""
         while True:
             try:
@@ -173,11 +183,12 @@ class LocalState:
         it again, or its removal.
         """
         async with self._lock:
-            self._on_disk = await asyncio.to_thread(self._config_dir.generations)
+            await asyncio.to_thread(self._files.read)
+            on_disk = self._files.on_disk
             self._running = Running(status.base_generation, status.listeners)
-            self._errors = dict.fromkeys(status.listeners.keys() - self._on_disk.keys(), _FILE_IS_GONE)
+            self._errors = dict.fromkeys(status.listeners.keys() - on_disk.keys(), _FILE_IS_GONE)
             await self._load(
-                name for name, generation in self._on_disk.items() if status.listeners.get(name) != generation
+                name for name, generation in on_disk.items() if status.listeners.get(name) != generation
             )
             if self._running is not None:
                 log.info(

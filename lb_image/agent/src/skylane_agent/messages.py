@@ -1,12 +1,15 @@
 """What the agent says on the stream."""
 
+from collections.abc import Mapping
 from importlib.metadata import version
 
 from skylane_agent.forwarder import Stats
+from skylane_agent.health.monitor import Report
 from skylane_agent.local import LocalState
 from skylane_agent.settings import AgentSettings
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 
+_SICK_MAX = 10  # of a listener
 UNASKED = 0  # sequence of an Ack that answers no Delta
 
 
@@ -56,3 +59,21 @@ def load(stats: Stats) -> pb.AgentMessage:
         for name, counters in sorted(stats.listeners.items())
     ]
     return pb.AgentMessage(load=pb.Load(listeners=listeners, drops=stats.drops))
+
+
+def health(reports: Mapping[str, Report]) -> pb.AgentMessage:
+    """What the health checks have found. How many backends there are the operator knows."""
+    listeners = [
+        pb.ListenerHealth(
+            name=name,
+            unhealthy=len(report.sick),
+            sick=[
+                pb.SickBackend(address=one.address, port=one.port, reason=reason)
+                for one, reason in report.sick[:_SICK_MAX]
+            ],
+            panic=report.panic,
+            obstacle=report.obstacle,
+        )
+        for name, report in sorted(reports.items())
+    ]
+    return pb.AgentMessage(health=pb.Health(listeners=listeners))

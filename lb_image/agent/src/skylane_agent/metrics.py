@@ -1,9 +1,10 @@
 """The forwarder's counters in the Prometheus text format 0.0.4."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from skylane_agent.forwarder import Stats
+from skylane_agent.health.monitor import Report
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -16,9 +17,17 @@ _WORKER_COUNTERS = {
 Samples = Iterable[tuple[dict[str, str], int]]
 
 
-def metrics_text(stats: Stats | None, *, running: bool, connected: bool, attempts: int) -> str:
+def metrics_text(
+    stats: Stats | None,
+    *,
+    running: bool,
+    connected: bool,
+    attempts: int,
+    reports: Mapping[str, Report],
+    probes: Mapping[str, int],
+) -> str:
     """All metrics; only those of the agent itself when the forwarder gave no `stats`."""
-    families = list(_agent(running=running, connected=connected, attempts=attempts))
+    families = [*_agent(running=running, connected=connected, attempts=attempts), *_health(reports, probes)]
     if stats is not None:
         families += [*_forwarder(stats), *_listeners(stats)]
     return "".join(families)
@@ -34,6 +43,35 @@ def _agent(*, running: bool, connected: bool, attempts: int) -> Iterator[str]:
     )
     yield _family(
         "skylane_agent_dials_total", "counter", "Times the agent dialled the operator.", [({}, attempts)]
+    )
+
+
+def _health(by_listener: Mapping[str, Report], probes: Mapping[str, int]) -> Iterator[str]:
+    reports = sorted(by_listener.items())
+    yield _family(
+        "skylane_listener_backends",
+        "gauge",
+        "Backends of a listener that has a health check, by whether they pass it.",
+        [
+            ({"listener": name, "health": kind}, count)
+            for name, report in reports
+            for kind, count in (
+                ("healthy", report.backends - len(report.sick)),
+                ("unhealthy", len(report.sick)),
+            )
+        ],
+    )
+    yield _family(
+        "skylane_listener_panic",
+        "gauge",
+        "Whether so few backends pass the health check that all get new flows.",
+        [({"listener": name}, report.panic) for name, report in reports],
+    )
+    yield _family(
+        "skylane_health_probes_total",
+        "counter",
+        "Probes of backends: passed, failed, or not made for a reason of our own.",
+        [({"outcome": kind}, probes.get(kind, 0)) for kind in ("passed", "failed", "not_made")],
     )
 
 

@@ -16,6 +16,7 @@ import grpc.aio
 from skylane_agent import messages
 from skylane_agent.errors import ForwarderError
 from skylane_agent.forwarder import ForwarderClient
+from skylane_agent.health.monitor import Monitor
 from skylane_agent.local import LocalState
 from skylane_agent.settings import AgentSettings
 from skylane_agent.waiting import delays, first_of
@@ -35,6 +36,7 @@ class Timing:
     """How often and how long. A dead peer is noticed after `keepalive_s` + `keepalive_timeout_s`."""
 
     load_every_s: float = 5.0
+    health_pause_s: float = 0.5  # what changes meanwhile is told together
     keepalive_s: float = 10.0
     keepalive_timeout_s: float = 5.0
     write_timeout_s: float = 20.0
@@ -45,18 +47,20 @@ class Timing:
 
 
 class OperatorStream:
-    """Says Hello, applies Deltas in order, acknowledges each, reports load and changes."""
+    """Says Hello, applies Deltas in order, acknowledges each, reports load, health and changes."""
 
     def __init__(
         self,
         settings: AgentSettings,
         local: LocalState,
+        health: Monitor,
         forwarder: ForwarderClient,
         chance: random.Random,
         timing: Timing | None = None,
     ) -> None:
         self._settings = settings
         self._local = local
+        self._health = health
         self._forwarder = forwarder
         self._chance = chance
         self._timing = timing or Timing()
@@ -120,7 +124,12 @@ class OperatorStream:
             self._local.changed.clear()
             await self._send(call, messages.hello(self._settings, self._local))
             self.connected = True
-            await first_of(self._take_deltas(call), self._report_load(call), self._report_changes(call))
+            await first_of(
+                self._take_deltas(call),
+                self._report_load(call),
+                self._report_changes(call),
+                self._report_health(call),
+            )
 
     def _options(self) -> list[tuple[str, int | str]]:
         return [
@@ -167,6 +176,18 @@ class OperatorStream:
             await self._local.changed.wait()
             self._local.changed.clear()
             await self._send(call, messages.unasked(self._local))
+
+    async def _report_health(self, call: Call) -> None:
+        """Say what the health checks have found: first what is known, then what is new."""
+        told = messages.health({})
+        while True:
+            self._health.changed.clear()
+            message = messages.health(self._health.reports)
+            if message != told:
+                await self._send(call, message)
+                told = message
+                await asyncio.sleep(self._timing.health_pause_s)
+            await self._health.changed.wait()
 
 
 def _token_in(file: Path) -> str:

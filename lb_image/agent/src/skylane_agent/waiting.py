@@ -2,10 +2,31 @@
 
 import asyncio
 import random
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterable, Iterator
 from typing import Any
 
 _GROWTH = 2.0
+
+
+class Marked:
+    """Names that something is to be done for, merged until they are taken. One taker."""
+
+    def __init__(self) -> None:
+        self._names: set[str] = set()
+        self._some = asyncio.Event()
+
+    def add(self, names: Iterable[str]) -> None:
+        """Mark names; one that is marked already stays so."""
+        self._names.update(names)
+        if self._names:
+            self._some.set()
+
+    async def take(self) -> set[str]:
+        """All that are marked, at least one; none is marked afterwards."""
+        await self._some.wait()
+        self._some.clear()
+        names, self._names = self._names, set()
+        return names
 
 
 async def first_of(*coroutines: Coroutine[Any, Any, Any]) -> None:

@@ -4,9 +4,13 @@ from collections.abc import Iterable
 from typing import Any
 
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
-from skylane_operator.plan.observed import AgentListener
+from skylane_operator.plan.observed import AgentHealth, AgentListener, SickBackend
 
 Json = dict[str, Any]
+
+# Whatever an agent says, a status has an end.
+_MAX_SICK = 10
+_MAX_REASON = 128
 
 # The file format's version is the agent's to write, not part of the contract.
 _NOT_SENT = {"version"}
@@ -29,6 +33,22 @@ def _sent(file: Json) -> Json:
 def listeners_in(states: Iterable[pb.ListenerState]) -> dict[str, AgentListener]:
     """What an agent says of its listeners, by name."""
     return {state.name: AgentListener(generation=state.generation, error=state.error) for state in states}
+
+
+def health_in(health: pb.Health) -> dict[str, AgentHealth]:
+    """What an agent's health checks have found, by listener."""
+    return {
+        one.name: AgentHealth(
+            unhealthy=one.unhealthy,
+            sick=tuple(
+                SickBackend(sick.address, sick.port, sick.reason[:_MAX_REASON])
+                for sick in one.sick[:_MAX_SICK]
+            ),
+            panic=one.panic,
+            obstacle=one.obstacle[:_MAX_REASON],
+        )
+        for one in health.listeners
+    }
 
 
 def first_portion(listeners: tuple[Json, ...], max_backends: int) -> tuple[Json, ...]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from skylane_operator.model.key import Key
-from skylane_operator.plan.observed import AgentListener, AgentState, ServiceState
+from skylane_operator.plan.observed import AgentHealth, AgentListener, AgentState, ServiceState
 from skylane_operator.snapshot import PodSnapshot, ServiceFiles
 
 
@@ -173,8 +173,14 @@ class Agents:
         entry = self._pods.get(pod)
         if entry is None or entry.peer is not peer:
             return
+        # The health that another pod of this name saw says nothing.
+        health = entry.state.health if entry.state.pod_uid == entry.uid else {}
         state = AgentState(
-            connected=True, base_generation=base_generation, listeners=listeners, pod_uid=entry.uid
+            connected=True,
+            base_generation=base_generation,
+            listeners=listeners,
+            pod_uid=entry.uid,
+            health=health,
         )
         before, entry.state = entry.state, state
         owners = self.services_of(entry.load_balancer)
@@ -183,6 +189,13 @@ class Agents:
             self._service_changed(service)
         others_differ = any(name not in owners for name in differing)
         if others_differ or replace(before, listeners={}) != replace(state, listeners={}):
+            self._changed(entry.load_balancer)
+
+    def checked(self, pod: Key, peer: Peer, health: Mapping[str, AgentHealth]) -> None:
+        """What a pod's health checks have found, as its agent says in Health."""
+        entry = self._pods.get(pod)
+        if entry is not None and entry.peer is peer and entry.state.health != health:
+            entry.state = replace(entry.state, health=health)
             self._changed(entry.load_balancer)
 
     def loaded(self, pod: Key, active_flows: Mapping[str, int]) -> None:

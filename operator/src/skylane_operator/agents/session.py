@@ -9,7 +9,13 @@ from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
 
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
-from skylane_operator.agents.messages import base_message, first_portion, listener_message, listeners_in
+from skylane_operator.agents.messages import (
+    base_message,
+    first_portion,
+    health_in,
+    listener_message,
+    listeners_in,
+)
 from skylane_operator.agents.registry import Agents
 from skylane_operator.errors import AgentError
 from skylane_operator.model.key import Key
@@ -91,8 +97,10 @@ class Session:
             self._receive_ack(message.ack)
         elif kind == "load":
             self._agents.loaded(self._pod, {one.name: one.active_flows for one in message.load.listeners})
+        elif kind == "health":
+            self._agents.checked(self._pod, self, health_in(message.health))
         else:
-            raise AgentError(f"{self._pod} sent {kind or 'nothing'} where an Ack or a Load was due")
+            raise AgentError(f"{self._pod} sent {kind or 'nothing'} where an Ack, a Load or a Health was due")
 
     async def deltas(self) -> AsyncIterator[pb.OperatorMessage]:
         """What to send, when it is due. Raises SupersededError, and AgentError if an Ack does not come."""

@@ -60,8 +60,53 @@ class ForwarderBackend(FileModel):
     weight: int
 
 
+class AgentHttpCheck(FileModel):
+    """HTTPCheck of the contract."""
+
+    path: str
+    host: str
+    expected_statuses: tuple[str, ...]
+
+
+class AgentTlsCheck(FileModel):
+    """TLSCheck of the contract."""
+
+    server_name: str
+    ca_bundle: str
+    insecure_skip_verify: bool
+
+
+class AgentGrpcCheck(FileModel):
+    """GRPCCheck of the contract."""
+
+    service: str
+
+
+class AgentUdpCheck(FileModel):
+    """UDPCheck of the contract."""
+
+    payload: str
+    expect: str
+
+
+class AgentHealthCheck(FileModel):
+    """HealthCheck of the contract: for the agent, no part of the forwarder's file. `port` 0: the backend's own."""
+
+    type: Literal["tcp", "http", "https", "grpc", "udp", "icmp"]
+    port: int
+    interval_ms: int
+    timeout_ms: int
+    healthy_threshold: int
+    unhealthy_threshold: int
+    panic_threshold_percent: int
+    http: AgentHttpCheck | None = None
+    tls: AgentTlsCheck | None = None
+    grpc: AgentGrpcCheck | None = None
+    udp: AgentUdpCheck | None = None
+
+
 class ForwarderListener(FileModel):
-    """listeners/<name>.json."""
+    """listeners/<name>.json, and the health check from which the agent makes the weights in it."""
 
     version: Literal[1] = FORMAT_VERSION
     name: str
@@ -75,3 +120,4 @@ class ForwarderListener(FileModel):
     arp: bool
     timeouts: ForwarderTimeouts
     backends: tuple[ForwarderBackend, ...]
+    health_check: AgentHealthCheck | None = None

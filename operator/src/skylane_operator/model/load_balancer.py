@@ -9,6 +9,7 @@ from pydantic import Field, StringConstraints, model_validator
 from skylane_operator.model.address import Address, Interface
 from skylane_operator.model.base import ReadModel, SpecModel
 from skylane_operator.model.condition import Condition
+from skylane_operator.model.health_check import HealthCheck
 from skylane_operator.model.key import Key
 from skylane_operator.model.meta import ObjectMeta
 from skylane_operator.model.quantity import units_of
@@ -231,6 +232,7 @@ class Listener(SpecModel):
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
     backends: Annotated[tuple[BackendReference, ...], Field(min_length=1, max_length=16)]
     timeouts: Timeouts = Timeouts()
+    health_check: HealthCheck | None = None
 
     @property
     def endpoint(self) -> "VirtualEndpoint":
@@ -284,6 +286,15 @@ class LoadBalancerSpec(SpecModel):
         return self
 
 
+class UnhealthyBackend(SpecModel):
+    """A backend that fails its health check."""
+
+    address: str
+    port: int
+    pods: tuple[str, ...]
+    reason: str
+
+
 class ListenerStatus(SpecModel):
     """What became of one listener."""
 
@@ -294,6 +305,8 @@ class ListenerStatus(SpecModel):
     generation: str
     programmed_pods: int
     backends: int
+    healthy_backends: int | None = None
+    unhealthy: tuple[UnhealthyBackend, ...] = ()
 
 
 class LoadBalancerStatus(SpecModel):

@@ -18,6 +18,6 @@ def digest_of(content: object) -> str:
 
 
 def with_generation(file: File) -> File:
-    """The same content with its generation filled in: the digest of everything but the generation."""
-    content = file.model_dump(mode="json", exclude={"generation"})
+    """The same content with its generation filled in: the digest of everything that is set, but the generation."""
+    content = file.model_dump(mode="json", exclude={"generation"}, exclude_none=True)
     return file.model_copy(update={"generation": digest_of(content)})

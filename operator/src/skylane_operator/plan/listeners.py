@@ -8,6 +8,7 @@ from skylane_operator.plan.backends import backends_for
 from skylane_operator.plan.checks import senior_claims
 from skylane_operator.plan.claims import Claims
 from skylane_operator.plan.generation import with_generation
+from skylane_operator.plan.health_checks import agent_health_check
 from skylane_operator.plan.types import Blocks, Inputs, ListenerPlan, Reason, Rejected
 
 # One pod answers ARP for the VIPs, so that a VIP within a subnet has one owner.
@@ -53,6 +54,7 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
                 udp_s=listener.timeouts.udp_seconds,
             ),
             backends=plan.backends,
+            health_check=agent_health_check(listener.health_check),
         )
     )
 

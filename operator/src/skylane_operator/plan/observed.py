@@ -16,16 +16,39 @@ class AgentListener:
 
 
 @dataclass(frozen=True, slots=True)
+class SickBackend:
+    """A backend that fails its health check; `reason` is what the probe met."""
+
+    address: str
+    port: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class AgentHealth:
+    """What one agent's health check of a listener has found. `sick` are the first of the `unhealthy`, by address.
+
+    `panic`: so few are healthy that all get their weights. `obstacle` says why probes cannot be made.
+    """
+
+    unhealthy: int
+    sick: tuple[SickBackend, ...] = ()
+    panic: bool = False
+    obstacle: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AgentState:
     """The last word of one agent. `base_generation` is empty while the forwarder has no base.
 
-    `pod_uid` is that of the pod that it runs in.
+    `pod_uid` is that of the pod that it runs in. `health` has the listeners that have a check.
     """
 
     connected: bool
     base_generation: str = ""
     listeners: Mapping[str, AgentListener] = field(default_factory=dict)
     pod_uid: str = ""
+    health: Mapping[str, AgentHealth] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,8 @@ from skylane_operator.plan.types import Plan
 class PodSnapshot:
     """Whole configuration of one pod: `base.json`, and `listeners/<name>.json` by name, as the files say it.
 
+    What is not set is left out. A listener has its health check beside what its file says.
+
     `base` is None when the plan's base was rejected: a pod that has no base yet waits, one that has goes on.
     `answers_arp` tells whether the pod is the one that answers ARP for the VIPs.
     """
@@ -73,7 +75,7 @@ def service_files(plan: ServicePlan) -> ServiceFiles:
 
 
 def _written(listeners: Iterable[ForwarderListener]) -> dict[str, dict[str, Any]]:
-    return {listener.name: listener.model_dump(mode="json") for listener in listeners}
+    return {listener.name: listener.model_dump(mode="json", exclude_none=True) for listener in listeners}
 
 
 def delta_for(

@@ -8,8 +8,9 @@ from skylane_operator.model.condition import Condition
 from skylane_operator.model.load_balancer import ListenerStatus, LoadBalancerStatus
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
-from skylane_operator.plan.types import Plan, Rejected
+from skylane_operator.plan.types import ListenerPlan, Plan, Rejected
 from skylane_operator.status.conditions import Verdict, verdicts_for
+from skylane_operator.status.health import healthy_backends, reports_of, unhealthy_backends
 from skylane_operator.status.programmed import pods_running, ready_pods
 
 # The status as the API server gave it, or as it is to be applied.
@@ -60,9 +61,22 @@ def _listener_statuses(plan: Plan, observed: Observed) -> tuple[ListenerStatus, 
             generation=generations.get(item.listener.name, ""),
             programmed_pods=pods_running(plan, observed, item.listener.name),
             backends=len(item.backends),
+            **_health(plan, observed, item),
         )
         for item in plan.listeners
     )
+
+
+def _health(plan: Plan, observed: Observed, item: ListenerPlan) -> dict[str, Any]:
+    """The fields that a listener has only while something is known of its health check."""
+    reports = reports_of(plan, observed, item)
+    if not reports:
+        return {}
+    unhealthy = unhealthy_backends(item, reports)
+    return {
+        "healthy_backends": healthy_backends(item, reports),
+        **({"unhealthy": unhealthy} if unhealthy else {}),
+    }
 
 
 def dated(

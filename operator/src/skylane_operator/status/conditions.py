@@ -7,6 +7,7 @@ from skylane_operator.model.kubernetes import Pod
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import REFERENCE_REASONS, Plan, Rejected
+from skylane_operator.status.health import health_troubles
 from skylane_operator.status.programmed import programming_gaps, ready_pods
 
 _MAX_NAMED = 5
@@ -30,7 +31,7 @@ def _false(condition: str, reason: str, message: str) -> Verdict:
 
 
 def verdicts_for(plan: Plan, observed: Observed) -> list[Verdict]:
-    """Every condition; `Ready` last, which names the first of the others that is not true."""
+    """Every condition; `Ready` last, which names the first of the others that keeps it from being true."""
     verdicts = [judge(plan, observed) for judge in _JUDGES]
     return [*verdicts, _ready(verdicts)]
 
@@ -135,7 +136,12 @@ def _advertised(plan: Plan, observed: Observed) -> Verdict:
     )
 
 
-def _backends_healthy(plan: Plan, _observed: Observed) -> Verdict:
+_HEALTH_ORDER = ("Panic", "HealthChecksNotMade", "HealthChecksFailing")
+# Every listener is served all the same: a backend that fails is left out, as a pod that is not ready, and what was known holds.
+_READY_ALL_THE_SAME = {"HealthChecksNotMade", "HealthChecksFailing"}
+
+
+def _backends_healthy(plan: Plan, observed: Observed) -> Verdict:
     if not plan.load_balancer.spec.listeners:
         return _true(
             "BackendsHealthy", "ServicesOnly", "it has no listeners of its own; each Service tells of its own"
@@ -144,6 +150,12 @@ def _backends_healthy(plan: Plan, _observed: Observed) -> Verdict:
         return _false("BackendsHealthy", "NoEndpoints", "no listener is served; see the condition Accepted")
     empty = [item.listener for item in plan.listeners if not any(b.weight for b in item.backends)]
     if not empty:
+        troubles = list(health_troubles(plan, observed))
+        if troubles:
+            reason = min((reason for reason, _ in troubles), key=_HEALTH_ORDER.index)
+            return _false(
+                "BackendsHealthy", reason, _joined([text for why, text in troubles if why == reason], "; ")
+            )
         total = len(distinct_endpoints(plan.listeners))
         return _true(
             "BackendsHealthy", "EndpointsReady", f"every listener has ready endpoints ({total} in all)"
@@ -159,7 +171,7 @@ def _backends_healthy(plan: Plan, _observed: Observed) -> Verdict:
 
 def _ready(verdicts: list[Verdict]) -> Verdict:
     for verdict in verdicts:
-        if verdict.status != "True":
+        if verdict.status != "True" and verdict.reason not in _READY_ALL_THE_SAME:
             return _false(
                 "Ready",
                 verdict.type,

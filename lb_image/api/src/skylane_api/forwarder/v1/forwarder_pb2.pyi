@@ -8,14 +8,16 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AgentMessage(_message.Message):
-    __slots__ = ("hello", "ack", "load")
+    __slots__ = ("hello", "ack", "load", "health")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     ack: Ack
     load: Load
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., load: _Optional[_Union[Load, _Mapping]] = ...) -> None: ...
+    health: Health
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ...) -> None: ...
 
 class OperatorMessage(_message.Message):
     __slots__ = ("delta",)
@@ -92,6 +94,36 @@ class ListenerLoad(_message.Message):
     bytes_out: int
     def __init__(self, name: _Optional[str] = ..., connections: _Optional[int] = ..., active_flows: _Optional[int] = ..., packets_in: _Optional[int] = ..., bytes_in: _Optional[int] = ..., packets_out: _Optional[int] = ..., bytes_out: _Optional[int] = ...) -> None: ...
 
+class Health(_message.Message):
+    __slots__ = ("listeners",)
+    LISTENERS_FIELD_NUMBER: _ClassVar[int]
+    listeners: _containers.RepeatedCompositeFieldContainer[ListenerHealth]
+    def __init__(self, listeners: _Optional[_Iterable[_Union[ListenerHealth, _Mapping]]] = ...) -> None: ...
+
+class ListenerHealth(_message.Message):
+    __slots__ = ("name", "unhealthy", "sick", "panic", "obstacle")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    UNHEALTHY_FIELD_NUMBER: _ClassVar[int]
+    SICK_FIELD_NUMBER: _ClassVar[int]
+    PANIC_FIELD_NUMBER: _ClassVar[int]
+    OBSTACLE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    unhealthy: int
+    sick: _containers.RepeatedCompositeFieldContainer[SickBackend]
+    panic: bool
+    obstacle: str
+    def __init__(self, name: _Optional[str] = ..., unhealthy: _Optional[int] = ..., sick: _Optional[_Iterable[_Union[SickBackend, _Mapping]]] = ..., panic: _Optional[bool] = ..., obstacle: _Optional[str] = ...) -> None: ...
+
+class SickBackend(_message.Message):
+    __slots__ = ("address", "port", "reason")
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    address: str
+    port: int
+    reason: str
+    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class Delta(_message.Message):
     __slots__ = ("sequence", "base", "upserts", "removals")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
@@ -143,7 +175,7 @@ class Port(_message.Message):
     def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
 
 class Listener(_message.Message):
-    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal")
+    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "health_check")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VIP_FIELD_NUMBER: _ClassVar[int]
@@ -155,6 +187,7 @@ class Listener(_message.Message):
     BACKENDS_FIELD_NUMBER: _ClassVar[int]
     HASH_ON_FIELD_NUMBER: _ClassVar[int]
     ON_BACKEND_REMOVAL_FIELD_NUMBER: _ClassVar[int]
+    HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: str
     vip: str
@@ -166,7 +199,68 @@ class Listener(_message.Message):
     backends: _containers.RepeatedCompositeFieldContainer[Backend]
     hash_on: str
     on_backend_removal: str
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ...) -> None: ...
+    health_check: HealthCheck
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., health_check: _Optional[_Union[HealthCheck, _Mapping]] = ...) -> None: ...
+
+class HealthCheck(_message.Message):
+    __slots__ = ("type", "port", "interval_ms", "timeout_ms", "healthy_threshold", "unhealthy_threshold", "panic_threshold_percent", "http", "tls", "grpc", "udp")
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    INTERVAL_MS_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_MS_FIELD_NUMBER: _ClassVar[int]
+    HEALTHY_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    UNHEALTHY_THRESHOLD_FIELD_NUMBER: _ClassVar[int]
+    PANIC_THRESHOLD_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    HTTP_FIELD_NUMBER: _ClassVar[int]
+    TLS_FIELD_NUMBER: _ClassVar[int]
+    GRPC_FIELD_NUMBER: _ClassVar[int]
+    UDP_FIELD_NUMBER: _ClassVar[int]
+    type: str
+    port: int
+    interval_ms: int
+    timeout_ms: int
+    healthy_threshold: int
+    unhealthy_threshold: int
+    panic_threshold_percent: int
+    http: HTTPCheck
+    tls: TLSCheck
+    grpc: GRPCCheck
+    udp: UDPCheck
+    def __init__(self, type: _Optional[str] = ..., port: _Optional[int] = ..., interval_ms: _Optional[int] = ..., timeout_ms: _Optional[int] = ..., healthy_threshold: _Optional[int] = ..., unhealthy_threshold: _Optional[int] = ..., panic_threshold_percent: _Optional[int] = ..., http: _Optional[_Union[HTTPCheck, _Mapping]] = ..., tls: _Optional[_Union[TLSCheck, _Mapping]] = ..., grpc: _Optional[_Union[GRPCCheck, _Mapping]] = ..., udp: _Optional[_Union[UDPCheck, _Mapping]] = ...) -> None: ...
+
+class HTTPCheck(_message.Message):
+    __slots__ = ("path", "host", "expected_statuses")
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    HOST_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_STATUSES_FIELD_NUMBER: _ClassVar[int]
+    path: str
+    host: str
+    expected_statuses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, path: _Optional[str] = ..., host: _Optional[str] = ..., expected_statuses: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TLSCheck(_message.Message):
+    __slots__ = ("server_name", "ca_bundle", "insecure_skip_verify")
+    SERVER_NAME_FIELD_NUMBER: _ClassVar[int]
+    CA_BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    INSECURE_SKIP_VERIFY_FIELD_NUMBER: _ClassVar[int]
+    server_name: str
+    ca_bundle: str
+    insecure_skip_verify: bool
+    def __init__(self, server_name: _Optional[str] = ..., ca_bundle: _Optional[str] = ..., insecure_skip_verify: _Optional[bool] = ...) -> None: ...
+
+class GRPCCheck(_message.Message):
+    __slots__ = ("service",)
+    SERVICE_FIELD_NUMBER: _ClassVar[int]
+    service: str
+    def __init__(self, service: _Optional[str] = ...) -> None: ...
+
+class UDPCheck(_message.Message):
+    __slots__ = ("payload", "expect")
+    PAYLOAD_FIELD_NUMBER: _ClassVar[int]
+    EXPECT_FIELD_NUMBER: _ClassVar[int]
+    payload: str
+    expect: str
+    def __init__(self, payload: _Optional[str] = ..., expect: _Optional[str] = ...) -> None: ...
 
 class Timeouts(_message.Message):
     __slots__ = ("established_s", "syn_s", "fin_s", "udp_s")

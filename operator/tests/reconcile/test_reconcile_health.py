@@ -1,0 +1,163 @@
+"""Health checks from the spec to the status: a real API server, agent, forwarder and backends."""
+
+import contextlib
+import json
+import subprocess
+import uuid
+
+import pytest
+from aiohttp import web
+from operator_support import endpoint_slice, eventually, service
+from operator_world import load_balancer
+
+pytestmark = pytest.mark.apiserver
+
+POD = "edge-skylane-0"
+CHECK = {
+    "type": "HTTP",
+    "intervalSeconds": 1,
+    "healthyThreshold": 1,
+    "unhealthyThreshold": 1,
+    "http": {"path": "/healthz"},
+}
+
+
+class Backends:
+    """Web servers on addresses of this machine, all at one port; `status` by address."""
+
+    def __init__(self, count):
+        number = uuid.uuid4().int
+        self.status = {f"198.19.{number >> 8 & 255}.{1 + (number + i) % 250}": 200 for i in range(count)}
+        self.port = 0
+
+    async def _answer(self, request):
+        return web.Response(status=self.status[request.transport.get_extra_info("sockname")[0]])
+
+    @contextlib.asynccontextmanager
+    async def serving(self):
+        app = web.Application()
+        app.router.add_get("/healthz", self._answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        with contextlib.ExitStack() as stack:
+            for address in self.status:
+                _ip("add", address)
+                stack.callback(_ip, "delete", address)
+                await web.TCPSite(runner, address, self.port).start()
+                self.port = runner.addresses[0][1]
+            try:
+                yield self
+            finally:
+                await runner.cleanup()
+
+
+def _ip(verb, address):
+    subprocess.run(["ip", "address", verb, f"{address}/32", "dev", "lo"], check=True)
+
+
+@pytest.fixture
+async def backends():
+    async with Backends(2).serving() as backends:
+        yield backends
+
+
+@contextlib.asynccontextmanager
+async def checked(world, backends, **check):
+    """A load balancer with a health check, up to Ready; gives its agent."""
+    world.create("v1", "services", service(world.namespace, "web"))
+    slice_ = endpoint_slice(world.namespace, "web", *backends.status, target=backends.port)
+    world.create("discovery.k8s.io/v1", "endpointslices", slice_)
+    body = load_balancer()
+    body["spec"]["listeners"][0]["healthCheck"] = CHECK | check
+    world.create("skylane.dev/v1alpha1", "loadbalancers", body)
+    await world.start_operator()
+    await world.until_pod(POD)
+    world.start_forwarder(POD)
+    agent = world.start_agent(POD)
+    await world.until_condition("Programmed", "True")
+    world.set_ready(POD)
+    await world.until_condition("Ready", "True")
+    yield agent
+
+
+def listener_status(world):
+    return world.load_balancer()["status"]["listeners"][0]
+
+
+async def until_healthy(world, count):
+    def so_many():
+        status = listener_status(world)
+        return status if status.get("healthyBackends") == count else None
+
+    return await eventually(so_many, f"{count} healthy backends", 20)
+
+
+def weights(world):
+    file = world.pod_folder(POD) / "config/listeners/web.json"
+    return {one["address"]: one["weight"] for one in json.loads(file.read_text())["backends"]}
+
+
+async def test_status_tells_who_is_sick_and_why_until_it_is_well(world, backends):
+    async with checked(world, backends):
+        assert "unhealthy" not in await until_healthy(world, 2)
+        sick, well = backends.status
+        backends.status[sick] = 503
+        status = await until_healthy(world, 1)
+        assert status["unhealthy"] == [
+            {"address": sick, "port": backends.port, "pods": [POD], "reason": "HTTP status 503"}
+        ]
+        assert (status["backends"], status["programmedPods"]) == (2, 1)
+        assert weights(world) == {sick: 0, well: 1}
+        found = await world.until_condition("BackendsHealthy", "False", "HealthChecksFailing")
+        assert f"{sick}:{backends.port}" in found["message"]
+        for condition in ("Programmed", "Ready"):
+            assert world.condition(condition)["status"] == "True"
+        backends.status[sick] = 200
+        assert "unhealthy" not in await until_healthy(world, 2)
+        await world.until_condition("BackendsHealthy", "True", "EndpointsReady")
+        assert weights(world) == {sick: 1, well: 1}
+
+
+async def test_panic_is_told_and_keeps_ready_from_being_true(world, backends):
+    async with checked(world, backends):
+        await until_healthy(world, 2)
+        backends.status = dict.fromkeys(backends.status, 503)
+        found = await world.until_condition("BackendsHealthy", "False", "Panic")
+        assert "0 of 2 backends" in found["message"]
+        await world.until_condition("Ready", "False", "BackendsHealthy")
+        assert set(weights(world).values()) == {1}
+
+
+async def test_probes_that_find_the_same_write_nothing(world, backends):
+    async with checked(world, backends) as agent:
+        sick, _ = backends.status
+        backends.status[sick] = 503
+        await until_healthy(world, 1)
+        status = world.operator.status
+        await eventually(lambda: not len(status), "the last write")
+        writes = status.writes
+        version = world.load_balancer()["metadata"]["resourceVersion"]
+        backends.status[sick] = 404  # another reason, the same verdict
+        failed = agent.health.prober.outcomes["failed"]
+        await eventually(
+            lambda: agent.health.prober.outcomes["failed"] >= failed + 3, "three more probes", 20
+        )
+        assert not len(status)
+        assert (status.writes, world.load_balancer()["metadata"]["resourceVersion"]) == (writes, version)
+        assert listener_status(world)["unhealthy"][0]["reason"] == "HTTP status 503"
+
+
+async def test_a_restarted_operator_hears_of_the_sick_at_once(world, backends):
+    async with checked(world, backends):
+        sick, _ = backends.status
+        backends.status[sick] = 503
+        await until_healthy(world, 1)
+        await eventually(lambda: not len(world.operator.status), "the last write")
+        version = world.load_balancer()["metadata"]["resourceVersion"]
+        port = world.operator.grpc_port
+        await world.stop_operator()
+        await world.start_operator(port)
+        await eventually(lambda: (state := world.agent_state(POD)) and state.health, "the agent's word", 20)
+        looked = lambda: not len(world.operator.queue) and not len(world.operator.status)  # noqa: E731
+        await eventually(looked, "the operator's look")
+        assert world.load_balancer()["metadata"]["resourceVersion"] == version
