@@ -138,11 +138,17 @@ backend_is_foreign(const struct json_node *node, const struct fwd_base *base, ui
 	return true;
 }
 
+// 0: no limit.
+static bool read_limit(const struct json_node *node, const char *key, uint64_t *limit) {
+	return json_read_uint(node, key, JSON_OPTIONAL, 0, UINT32_MAX, limit);
+}
+
 static bool read_backend(
 	const struct json_node *node, const struct fwd_base *base, struct fwd_backend *backend
 ) {
-	static const char *const known[] = {"address", "port", "weight", NULL};
+	static const char *const known[] = {"address", "port", "weight", "max_connections", NULL};
 	struct json_node address = json_node_member(node, "address");
+	uint64_t max_connections = 0;
 	uint64_t weight = 1;
 	uint64_t port = 0;
 	bool ok;
@@ -154,10 +160,12 @@ static bool read_backend(
 	ok = json_refuse_unknown(node, known);
 	ok &= json_read_uint(node, "port", JSON_REQUIRED, 1, UINT16_MAX, &port);
 	ok &= json_read_uint(node, "weight", JSON_OPTIONAL, 0, UINT16_MAX, &weight);
+	ok &= read_limit(node, "max_connections", &max_connections);
 	ok &= json_read_ipv4(node, "address", JSON_REQUIRED, &backend->address)
 		&& backend_is_foreign(&address, base, backend->address);
 	backend->port = (uint16_t)port;
 	backend->weight = (uint16_t)weight;
+	backend->max_connections = (uint32_t)max_connections;
 	return ok;
 }
 
@@ -193,6 +201,15 @@ static bool read_policies(const struct json_node *root, struct fwd_listener *lis
 	return ok;
 }
 
+// What is asked of a new flow.
+static bool read_admission(const struct json_node *root, struct fwd_policy *policy) {
+	uint64_t max_connections = 0;
+	bool ok = read_limit(root, "max_connections", &max_connections);
+
+	policy->max_connections = (uint32_t)max_connections;
+	return ok;
+}
+
 static bool read_fields(
 	const struct json_node *root,
 	const char *name,
@@ -211,6 +228,7 @@ static bool read_fields(
 		"on_backend_removal",
 		"arp",
 		"timeouts",
+		"max_connections",
 		"backends",
 		NULL,
 	};
@@ -229,6 +247,7 @@ static bool read_fields(
 	ok &= read_policies(root, listener);
 	ok &= json_read_bool(root, "arp", JSON_OPTIONAL, &arp);
 	ok &= read_timeouts(root, &listener->timeouts);
+	ok &= read_admission(root, &listener->policy);
 	listener->port = (uint16_t)port;
 	listener->protocol = protocol_numbers[protocol];
 	listener->arp = arp;

@@ -68,6 +68,14 @@ struct fwd_backend {
 	uint16_t weight; // 0: no new flows
 	uint32_t
 		slot; // of its counters, the same in every generation of the listener that has this backend
+	uint32_t max_connections; // 0: no limit
+};
+
+// What is asked of a new flow. Limits count the flows of all workers of this process; 0: no limit.
+struct fwd_policy {
+	bool restricts;       // not every flow is admitted: by fwd_listener_measure()
+	bool limits_backends; // some backend has a limit: by fwd_listener_measure()
+	uint32_t max_connections;
 };
 
 // Idle times, seconds.
@@ -90,6 +98,7 @@ struct fwd_listener {
 	bool hash_connection; // sh, mh: by addresses and ports, else by the client's address
 	bool reset_removed; // flows of a backend that is removed end at once, else when they are idle
 	struct fwd_timeouts timeouts;
+	struct fwd_policy policy;
 	// sh, mh: index of the backend + 1 by place, 0: not looked up yet. FWD_HASH_PLACES entries, NULL for other schedulers. The
 	// only part that workers write: whoever looks up first, and all find the same.
 	_Atomic uint16_t *hash_places;
@@ -125,7 +134,7 @@ static inline void fwd_config_set_backend(struct fwd_config *config, uint32_t sl
 		has ? config->backends[slot / 64] | bit : config->backends[slot / 64] & ~bit;
 }
 
-// Fills what the schedulers need to know of the weights. Call when the backends are complete.
+// Fills what the schedulers need to know of the weights, and what the policy asks. Call when all else is complete.
 void fwd_listener_measure(struct fwd_listener *listener);
 
 // Fills both tables from `listeners`. Call before the configuration is published.

@@ -162,15 +162,18 @@ static bool make_shared(
 ) {
 	struct lcore_shared *shared = &dataplane->shared;
 	unsigned n_workers = dataplane->base.n_workers;
+	void *group;
 
 	shared->qsbr =
 		rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(n_workers), RTE_CACHE_LINE_SIZE);
 	dataplane->neighbours =
 		rte_zmalloc("neighbours", sizeof(*dataplane->neighbours), RTE_CACHE_LINE_SIZE);
-	if (shared->qsbr == NULL || dataplane->neighbours == NULL) {
-		snprintf(failure->text, failure->size, "no memory for the neighbour table");
+	group = rte_zmalloc("group", worker_group_size(&dataplane->base), RTE_CACHE_LINE_SIZE);
+	if (shared->qsbr == NULL || dataplane->neighbours == NULL || group == NULL) {
+		snprintf(failure->text, failure->size, "no memory for what the workers share");
 		return false;
 	}
+	dataplane->group = worker_group_init(group, &dataplane->base);
 	rte_rcu_qsbr_init(shared->qsbr, n_workers);
 	for (unsigned i = 0; i < n_workers; i++)
 		rte_rcu_qsbr_thread_register(shared->qsbr, i);
@@ -209,7 +212,9 @@ static struct lcore_worker *make_worker(
 	}
 	worker->shared = &dataplane->shared;
 	worker->pool = dataplane->pool;
-	worker->core = worker_init(memory, &dataplane->base, dataplane->neighbours, index, seed);
+	worker->core = worker_init(
+		memory, &dataplane->base, dataplane->neighbours, dataplane->group, index, seed
+	);
 	flow_table_rotate(&worker->core->flows, seed);
 	worker->index = index;
 	worker->n_ports = dataplane->base.n_ports;

@@ -14,7 +14,7 @@ import ipaddress
 import struct
 from collections import Counter, deque
 
-from model import answers, wire
+from model import answers, policy, wire
 from model.scheduling import Backend, Scheduler
 from model.state import Flow, Json, Neighbour, Port
 from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
@@ -77,7 +77,7 @@ class Model:
         for one in listener["backends"]:
             key = (ip(one["address"]), one["port"])
             backends.append(had.setdefault(key, Backend(*key, 0)))
-            backends[-1].weight = one["weight"]
+            backends[-1].weight, backends[-1].limit = one["weight"], one.get("max_connections", 0)
         return backends
 
     # Time
@@ -303,11 +303,10 @@ class Model:
             raise MalformedError("no_flow")
         if datagram.ttl <= 1:
             raise MalformedError("ttl_exceeded")
+        policy.admit(self, listener)
         if len(self.flows) >= self.max_flows:
             raise MalformedError("flow_table_full")
-        backend = self.schedulers[listener["name"]].pick(listener, self.backends[listener["name"]], key)
-        if backend is None:
-            raise MalformedError("no_backends")
+        backend = policy.choose(self, listener, key)
         if not self.free:
             raise MalformedError("local_ports_exhausted")
         flow = Flow(

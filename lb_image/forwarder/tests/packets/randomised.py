@@ -39,7 +39,11 @@ def random_listeners(rng: random.Random, generation: int) -> list[Json]:
         "arp": rng.random() < 0.5,
     }
     backends = rng.sample([*BACKENDS, "10.77.0.60"], rng.randint(0, 4))
-    listeners = [listener(addresses=backends, weights=[rng.choice([0, 1, 2, 5]) for _ in backends], **chosen)]
+    chosen["max_connections"] = rng.choice([0, 0, 5, 20])
+    first = listener(addresses=backends, weights=[rng.choice([0, 1, 2, 5]) for _ in backends], **chosen)
+    for one in first["backends"]:
+        one["max_connections"] = rng.choice([0, 0, 2, 6])
+    listeners = [first]
     if rng.random() < 0.7:
         listeners.append({**dns(), "name": f"dns-{generation}"})
     return listeners

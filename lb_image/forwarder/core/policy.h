@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// What a listener asks of a new flow. Flows that are there are never looked at again. See docs/design/policy.md.
+
+#pragma once
+
+#include "worker_internal.h"
+
+// Whether the listener takes another flow; else with the reason.
+bool policy_admits(
+	const struct fwd_worker *worker,
+	const struct fwd_listener *listener,
+	enum drop_reason *reason
+);
+
+// Index of the backend for a new flow, one that has room, or SCHEDULER_NONE with the reason.
+uint32_t policy_pick(
+	struct fwd_worker *worker,
+	const struct fwd_listener *listener,
+	const struct flow_key *key,
+	enum drop_reason *reason
+);

@@ -1,0 +1,46 @@
+"""What the reference model asks of a new flow, and where it goes. Connections that have ended do not count."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from model.scheduling import Backend, Key
+from model.state import Json
+from model.wire import MalformedError
+
+if TYPE_CHECKING:
+    from model.fullnat import Model
+
+
+def admit(model: Model, listener: Json) -> None:
+    """Refuse the flow, or not.
+
+    Raises:
+        MalformedError: the listener does not take it; the reason is the drop's.
+    """
+    scheduler, limit = model.schedulers[listener["name"]], listener.get("max_connections", 0)
+    alive = sum(not flow.closed() for flow in model.flows.values() if flow.scheduler is scheduler)
+    if limit and alive >= limit:
+        raise MalformedError("connection_limit")
+
+
+def choose(model: Model, listener: Json, key: Key) -> Backend:
+    """The backend of a new flow: another one where the scheduler's is full.
+
+    Raises:
+        MalformedError: there is none.
+    """
+    scheduler, backends = model.schedulers[listener["name"]], model.backends[listener["name"]]
+
+    def takes(backend: Backend) -> bool:
+        alive = sum(not flow.closed() for flow in model.flows.values() if flow.owner is backend)
+        return not backend.limit or alive < backend.limit
+
+    picked = scheduler.pick(listener, backends, key)
+    if picked is None:
+        raise MalformedError("no_backends")
+    if not takes(picked):
+        picked = scheduler.pick_among(listener, backends, key, takes)
+    if picked is None:
+        raise MalformedError("backend_limit")
+    return picked
