@@ -42,7 +42,8 @@ def test_files_have_exactly_the_fields_of_the_messages():
         "on_backend_removal": "drain",
         "arp": True,
         "timeouts": {"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 180},
-        "backends": [{"address": "10.244.0.1", "port": 8080, "weight": 1}],
+        "max_connections": 1000,
+        "backends": [{"address": "10.244.0.1", "port": 8080, "weight": 1, "max_connections": 50}],
     }
 
 

@@ -58,8 +58,15 @@ def listener_file(listener: pb.Listener) -> Json:
             "fin_s": timeouts.fin_s,
             "udp_s": timeouts.udp_s,
         },
-        "backends": [
-            {"address": backend.address, "port": backend.port, "weight": backend.weight}
-            for backend in listener.backends
-        ],
+        "max_connections": listener.max_connections,
+        "backends": [_backend(backend) for backend in listener.backends],
+    }
+
+
+def _backend(backend: pb.Backend) -> Json:
+    return {
+        "address": backend.address,
+        "port": backend.port,
+        "weight": backend.weight,
+        "max_connections": backend.max_connections,
     }

@@ -15,6 +15,7 @@ from skylane_operator.model.load_balancer import (
 )
 
 FORMAT_VERSION: Literal[1] = 1
+NO_LIMIT = 0
 
 
 class ForwarderPort(FileModel):
@@ -58,6 +59,7 @@ class ForwarderBackend(FileModel):
     address: str
     port: int
     weight: int
+    max_connections: int = NO_LIMIT
 
 
 class ForwarderListener(FileModel):
@@ -74,4 +76,5 @@ class ForwarderListener(FileModel):
     on_backend_removal: BackendRemoval
     arp: bool
     timeouts: ForwarderTimeouts
+    max_connections: int = NO_LIMIT
     backends: tuple[ForwarderBackend, ...]

@@ -42,6 +42,7 @@ PoolName = Annotated[
 ]
 BinarySize = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)$", max_length=11)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Limit = Annotated[int, Field(ge=1, le=2147483647)]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
 
 
@@ -208,6 +209,7 @@ class BackendReference(SpecModel):
     service: DnsLabel
     port: Port
     weight: Annotated[int, Field(ge=0, le=65535)] = 1
+    max_connections_per_endpoint: Limit | None = None
 
 
 class Timeouts(SpecModel):
@@ -229,6 +231,7 @@ class Listener(SpecModel):
     scheduler: Scheduler = Scheduler.WEIGHTED_ROUND_ROBIN
     hash_on: HashOn = HashOn.SOURCE
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
+    max_connections: Limit | None = None
     backends: Annotated[tuple[BackendReference, ...], Field(min_length=1, max_length=16)]
     timeouts: Timeouts = Timeouts()
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from skylane_operator.model.forwarder import ForwarderListener, ForwarderTimeouts
+from skylane_operator.model.forwarder import NO_LIMIT, ForwarderListener, ForwarderTimeouts
 from skylane_operator.model.load_balancer import Listener, VirtualEndpoint
 from skylane_operator.plan.backends import backends_for
 from skylane_operator.plan.checks import senior_claims
@@ -52,6 +52,7 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
                 fin_s=listener.timeouts.fin_seconds,
                 udp_s=listener.timeouts.udp_seconds,
             ),
+            max_connections=listener.max_connections or NO_LIMIT,
             backends=plan.backends,
         )
     )

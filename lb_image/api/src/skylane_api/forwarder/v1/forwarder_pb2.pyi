@@ -143,7 +143,7 @@ class Port(_message.Message):
     def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
 
 class Listener(_message.Message):
-    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal")
+    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VIP_FIELD_NUMBER: _ClassVar[int]
@@ -155,6 +155,7 @@ class Listener(_message.Message):
     BACKENDS_FIELD_NUMBER: _ClassVar[int]
     HASH_ON_FIELD_NUMBER: _ClassVar[int]
     ON_BACKEND_REMOVAL_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: str
     vip: str
@@ -166,7 +167,8 @@ class Listener(_message.Message):
     backends: _containers.RepeatedCompositeFieldContainer[Backend]
     hash_on: str
     on_backend_removal: str
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ...) -> None: ...
+    max_connections: int
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., max_connections: _Optional[int] = ...) -> None: ...
 
 class Timeouts(_message.Message):
     __slots__ = ("established_s", "syn_s", "fin_s", "udp_s")
@@ -181,11 +183,13 @@ class Timeouts(_message.Message):
     def __init__(self, established_s: _Optional[int] = ..., syn_s: _Optional[int] = ..., fin_s: _Optional[int] = ..., udp_s: _Optional[int] = ...) -> None: ...
 
 class Backend(_message.Message):
-    __slots__ = ("address", "port", "weight")
+    __slots__ = ("address", "port", "weight", "max_connections")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     address: str
     port: int
     weight: int
-    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., weight: _Optional[int] = ...) -> None: ...
+    max_connections: int
+    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., weight: _Optional[int] = ..., max_connections: _Optional[int] = ...) -> None: ...
