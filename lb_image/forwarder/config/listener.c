@@ -3,6 +3,7 @@
 #include "listener.h"
 
 #include "json_read.h"
+#include "source_ranges_build.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -202,10 +203,14 @@ static bool read_policies(const struct json_node *root, struct fwd_listener *lis
 }
 
 // What is asked of a new flow.
-static bool read_admission(const struct json_node *root, struct fwd_policy *policy) {
+static bool read_admission(
+	const struct json_node *root, const struct fwd_listener *running, struct fwd_policy *policy
+) {
+	struct source_ranges *known = running == NULL ? NULL : running->policy.sources;
 	uint64_t max_connections = 0;
 	bool ok = read_limit(root, "max_connections", &max_connections);
 
+	ok &= source_ranges_read(root, known, &policy->sources);
 	policy->max_connections = (uint32_t)max_connections;
 	return ok;
 }
@@ -214,6 +219,7 @@ static bool read_fields(
 	const struct json_node *root,
 	const char *name,
 	const struct fwd_base *base,
+	const struct fwd_listener *running,
 	struct fwd_listener *listener
 ) {
 	static const char *const known[] = {
@@ -229,6 +235,8 @@ static bool read_fields(
 		"arp",
 		"timeouts",
 		"max_connections",
+		"allowed_source_ranges",
+		"denied_source_ranges",
 		"backends",
 		NULL,
 	};
@@ -247,14 +255,20 @@ static bool read_fields(
 	ok &= read_policies(root, listener);
 	ok &= json_read_bool(root, "arp", JSON_OPTIONAL, &arp);
 	ok &= read_timeouts(root, &listener->timeouts);
-	ok &= read_admission(root, &listener->policy);
+	ok &= read_admission(root, running, &listener->policy);
 	listener->port = (uint16_t)port;
 	listener->protocol = protocol_numbers[protocol];
 	listener->arp = arp;
 	return ok;
 }
 
-// What the hashing schedulers remember lies behind the backends, so that one free() ends all. NULL without memory; the
+void listener_free(struct fwd_listener *listener) {
+	if (listener != NULL)
+		source_ranges_free(listener->policy.sources);
+	free(listener);
+}
+
+// What the hashing schedulers remember lies behind the backends. NULL without memory; the
 // listener is then freed.
 static struct fwd_listener *add_hash_places(struct fwd_listener *listener) {
 	size_t size = sizeof(*listener) + listener->n_backends * sizeof(listener->backends[0]);
@@ -262,7 +276,7 @@ static struct fwd_listener *add_hash_places(struct fwd_listener *listener) {
 		realloc(listener, size + FWD_HASH_PLACES * sizeof(listener->hash_places[0]));
 
 	if (larger == NULL) {
-		free(listener);
+		listener_free(listener);
 		return NULL;
 	}
 	memset((char *)larger + size, 0, FWD_HASH_PLACES * sizeof(larger->hash_places[0]));
@@ -270,8 +284,12 @@ static struct fwd_listener *add_hash_places(struct fwd_listener *listener) {
 	return larger;
 }
 
-static struct fwd_listener *
-read_root(const struct json_node *root, const char *name, const struct fwd_base *base) {
+static struct fwd_listener *read_root(
+	const struct json_node *root,
+	const char *name,
+	const struct fwd_base *base,
+	const struct fwd_listener *running
+) {
 	struct json_node backends;
 	bool ok = json_read_array(root, "backends", 0, FWD_MAX_BACKENDS, &backends);
 	size_t count = ok ? json_array_size(backends.value) : 0;
@@ -279,11 +297,11 @@ read_root(const struct json_node *root, const char *name, const struct fwd_base 
 
 	listener = calloc(1, sizeof(*listener) + count * sizeof(listener->backends[0]));
 	if (listener != NULL) {
-		ok &= read_fields(root, name, base, listener);
+		ok &= read_fields(root, name, base, running, listener);
 		if (count > 0)
 			ok &= read_backends(&backends, base, listener);
 		if (!ok) {
-			free(listener);
+			listener_free(listener);
 			return NULL;
 		}
 		fwd_listener_measure(listener);
@@ -300,6 +318,7 @@ struct fwd_listener *listener_read(
 	const char *directory,
 	const char *name,
 	const struct fwd_base *base,
+	const struct fwd_listener *running,
 	struct config_errors *errors
 ) {
 	struct fwd_listener *listener = NULL;
@@ -310,7 +329,7 @@ struct fwd_listener *listener_read(
 	if (json_file_open(&file, directory, path, errors)) {
 		struct json_node root = json_node_root(&file);
 
-		listener = read_root(&root, name, base);
+		listener = read_root(&root, name, base, running);
 	}
 	json_file_close(&file);
 	return listener;

@@ -164,7 +164,7 @@ uint32_t flow_create(
 	*reason = DROP_TTL_EXCEEDED;
 	if (view->ip->ttl <= 1)
 		return FLOW_NONE;
-	if (listener->policy.restricts && !policy_admits(worker, listener, reason))
+	if (listener->policy.restricts && !policy_admits(worker, listener, &view->key, reason))
 		return FLOW_NONE;
 	*reason = DROP_FLOW_TABLE_FULL;
 	if (table->active >= table->max_flows)

@@ -28,7 +28,7 @@ void fwd_listener_measure(struct fwd_listener *listener) {
 	struct fwd_policy *policy = &listener->policy;
 	uint16_t max = 0, divisor = 0;
 
-	policy->restricts = policy->max_connections != 0;
+	policy->restricts = policy->max_connections != 0 || policy->sources != NULL;
 	policy->limits_backends = false;
 	for (uint32_t i = 0; i < listener->n_backends; i++) {
 		uint16_t weight = listener->backends[i].weight;

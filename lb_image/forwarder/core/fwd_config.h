@@ -37,6 +37,7 @@ struct fwd_port {
 };
 
 struct steering;
+struct source_ranges;
 
 // Fixed for the life of the process.
 struct fwd_base {
@@ -76,6 +77,7 @@ struct fwd_policy {
 	bool restricts;       // not every flow is admitted: by fwd_listener_measure()
 	bool limits_backends; // some backend has a limit: by fwd_listener_measure()
 	uint32_t max_connections;
+	struct source_ranges *sources; // NULL: all
 };
 
 // Idle times, seconds.

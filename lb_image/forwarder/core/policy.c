@@ -2,6 +2,10 @@
 
 #include "policy.h"
 
+#include "source_ranges.h"
+
+#include <arpa/inet.h>
+
 // Another worker's counter, as it was a moment ago.
 static uint64_t glance(const uint64_t *counter) {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
@@ -42,10 +46,15 @@ static bool has_room(const void *context, const struct fwd_backend *backend) {
 bool policy_admits(
 	const struct fwd_worker *worker,
 	const struct fwd_listener *listener,
+	const struct flow_key *key,
 	enum drop_reason *reason
 ) {
 	const struct fwd_policy *policy = &listener->policy;
 
+	*reason = DROP_SOURCE_DENIED;
+	if (policy->sources != NULL
+	    && !source_ranges_take(policy->sources, ntohl(key->client_address)))
+		return false;
 	*reason = DROP_CONNECTION_LIMIT;
 	return policy->max_connections == 0
 		|| open_connections(worker->group, listener->index) < policy->max_connections;

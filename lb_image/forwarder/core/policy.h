@@ -10,6 +10,7 @@
 bool policy_admits(
 	const struct fwd_worker *worker,
 	const struct fwd_listener *listener,
+	const struct flow_key *key,
 	enum drop_reason *reason
 );
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 #include "core_fixture.h"
+#include "source_ranges.h"
 
 static struct fixture f;
 
@@ -129,6 +130,20 @@ static void weight_zero_takes_nothing_of_a_full_one(void **state) {
 	assert_client(20001, 0, DROP_NO_BACKENDS);
 }
 
+// Whose flow is there goes on, whatever a new generation says of its address.
+static void denied_source_makes_no_flow(void **state) {
+	struct source_ranges *none = calloc(1, sizeof(*none));
+
+	(void)state;
+	start(IPPROTO_UDP);
+	assert_client(20000, 0, DROP_NONE);
+	f.listener->policy.sources = none;
+	fwd_listener_measure(f.listener);
+	assert_client(20001, 0, DROP_SOURCE_DENIED);
+	assert_client(20000, 0, DROP_NONE);
+	free(none);
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 	const struct CMUnitTest tests[] = {
@@ -137,6 +152,7 @@ int main(void) {
 		TEST(limits_hold_over_all_workers),
 		TEST(full_backend_is_passed_over_by_every_scheduler),
 		TEST(weight_zero_takes_nothing_of_a_full_one),
+		TEST(denied_source_makes_no_flow),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

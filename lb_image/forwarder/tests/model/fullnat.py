@@ -303,7 +303,7 @@ class Model:
             raise MalformedError("no_flow")
         if datagram.ttl <= 1:
             raise MalformedError("ttl_exceeded")
-        policy.admit(self, listener)
+        policy.admit(self, listener, key)
         if len(self.flows) >= self.max_flows:
             raise MalformedError("flow_table_full")
         backend = policy.choose(self, listener, key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TYPE_CHECKING
 
 from model.scheduling import Backend, Key
@@ -12,16 +13,30 @@ if TYPE_CHECKING:
     from model.fullnat import Model
 
 
-def admit(model: Model, listener: Json) -> None:
+def admit(model: Model, listener: Json, key: Key) -> None:
     """Refuse the flow, or not.
 
     Raises:
         MalformedError: the listener does not take it; the reason is the drop's.
     """
+    if not takes_source(listener, key[0]):
+        raise MalformedError("source_denied")
     scheduler, limit = model.schedulers[listener["name"]], listener.get("max_connections", 0)
     alive = sum(not flow.closed() for flow in model.flows.values() if flow.scheduler is scheduler)
     if limit and alive >= limit:
         raise MalformedError("connection_limit")
+
+
+def takes_source(listener: Json, client: int) -> bool:
+    """Kubernetes' rule: no allowed range means all; what is denied stays denied."""
+    address = ipaddress.IPv4Address(client)
+    allowed, denied = (
+        [ipaddress.IPv4Network(text) for text in listener.get(f"{kind}_source_ranges", [])]
+        for kind in ("allowed", "denied")
+    )
+    if any(address in network for network in denied):
+        return False
+    return not allowed or any(address in network for network in allowed)
 
 
 def choose(model: Model, listener: Json, key: Key) -> Backend:

@@ -53,4 +53,28 @@ def backend_limit_hashed() -> Case:
     return case(backend_limit_hashed.__doc__, script, limited([3, 0, 12], scheduler="sh"))
 
 
-POLICY = [connection_limit, connection_limit_lowered, backend_limit, backend_limit_hashed]
+def source_ranges() -> Case:
+    """Clients outside allowed_source_ranges, or in denied_source_ranges, make no flow; the longer prefix does not win."""
+    script = up()
+    for last in (0, 7, 127, 128, 191, 192, 200, 255):
+        script.tcp("S", src=f"192.0.2.{last}")
+    for src in ("192.0.1.255", "192.0.3.0", "203.0.113.6", "203.0.113.7", "203.0.113.8", "255.255.255.254"):
+        script.tcp("S", src=src)
+    script.udp(src="192.0.2.129").udp(src="203.0.113.7").udp()
+    allowed = ["192.0.2.0/24", "192.0.2.200/32", "203.0.113.7/32"]
+    web = listener(allowed_source_ranges=allowed, denied_source_ranges=["192.0.2.128/26", "192.0.2.200/29"])
+    return case(source_ranges.__doc__, script, web, dns(denied_source_ranges=["192.0.2.0/24"]))
+
+
+def source_ranges_reloaded() -> Case:
+    """A flow that is there goes on when its client is denied; the client's next one does not begin."""
+    script = up().handshake().tcp("S", 4001, src="192.0.2.11")
+    script.at(2).gateway().tcp("PA", data=b"x").tcp_reply("PA", data=b"y").tcp("S", 4002)
+    script.tcp("S", 4003, src="192.0.2.11").at(4).gateway().tcp("S", 4004)
+    switches = [(1.5, [listener(denied_source_ranges=["192.0.2.10/32"])]), (3.5, [listener()])]
+    return case(source_ranges_reloaded.__doc__, script, switches=switches)
+
+
+POLICY = [
+    connection_limit, connection_limit_lowered, backend_limit, backend_limit_hashed, source_ranges, source_ranges_reloaded,
+]  # fmt: skip
