@@ -21,6 +21,8 @@ def listener(
         arp=True,
         timeouts=pb.Timeouts(established_s=900, syn_s=60, fin_s=60, udp_s=180),
         max_connections=1000,
+        allowed_source_ranges=["192.0.2.0/24"],
+        denied_source_ranges=["192.0.2.128/25"],
         backends=[
             pb.Backend(
                 address=f"10.244.{index // 250}.{index % 250 + 1}", port=8080, weight=1, max_connections=50

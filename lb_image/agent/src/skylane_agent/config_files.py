@@ -59,6 +59,8 @@ def listener_file(listener: pb.Listener) -> Json:
             "udp_s": timeouts.udp_s,
         },
         "max_connections": listener.max_connections,
+        "allowed_source_ranges": list(listener.allowed_source_ranges),
+        "denied_source_ranges": list(listener.denied_source_ranges),
         "backends": [_backend(backend) for backend in listener.backends],
     }
 

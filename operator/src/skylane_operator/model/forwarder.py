@@ -1,6 +1,6 @@
 """The forwarder's file format: `base.json` and `listeners/<name>.json`, field for field."""
 
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Literal
 
 from skylane_operator.model.base import FileModel
@@ -77,4 +77,6 @@ class ForwarderListener(FileModel):
     arp: bool
     timeouts: ForwarderTimeouts
     max_connections: int = NO_LIMIT
+    allowed_source_ranges: tuple[IPv4Network, ...] = ()
+    denied_source_ranges: tuple[IPv4Network, ...] = ()
     backends: tuple[ForwarderBackend, ...]

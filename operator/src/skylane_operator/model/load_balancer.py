@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from skylane_operator.model.address import Address, Interface
+from skylane_operator.model.address import Address, Interface, SourceRange
 from skylane_operator.model.base import ReadModel, SpecModel
 from skylane_operator.model.condition import Condition
 from skylane_operator.model.key import Key
@@ -43,6 +43,7 @@ PoolName = Annotated[
 BinarySize = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)$", max_length=11)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Limit = Annotated[int, Field(ge=1, le=2147483647)]
+SourceRanges = Annotated[tuple[SourceRange, ...], Field(max_length=1000)]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
 
 
@@ -232,6 +233,8 @@ class Listener(SpecModel):
     hash_on: HashOn = HashOn.SOURCE
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
     max_connections: Limit | None = None
+    allowed_source_ranges: SourceRanges = ()
+    denied_source_ranges: SourceRanges = ()
     backends: Annotated[tuple[BackendReference, ...], Field(min_length=1, max_length=16)]
     timeouts: Timeouts = Timeouts()
 

@@ -53,6 +53,8 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
                 udp_s=listener.timeouts.udp_seconds,
             ),
             max_connections=listener.max_connections or NO_LIMIT,
+            allowed_source_ranges=listener.allowed_source_ranges,
+            denied_source_ranges=listener.denied_source_ranges,
             backends=plan.backends,
         )
     )
