@@ -215,6 +215,22 @@ static bool read_admission(
 	return ok;
 }
 
+// Which backend a client had; an affinity that connections share with none makes no sense.
+static bool read_affinity(const struct json_node *root, struct fwd_listener *listener) {
+	struct json_node node = json_node_member(root, "session_affinity_s");
+	uint64_t affinity_s = 0;
+
+	if (!json_read_uint(
+		    root, "session_affinity_s", JSON_OPTIONAL, 0, TIMEOUT_MAX_S, &affinity_s
+	    ))
+		return false;
+	listener->policy.affinity_s = (uint32_t)affinity_s;
+	if (affinity_s == 0 || !listener->hash_connection)
+		return true;
+	json_node_error(&node, "goes by the client's address: hash_on must be \"source\"");
+	return false;
+}
+
 static bool read_fields(
 	const struct json_node *root,
 	const char *name,
@@ -234,6 +250,7 @@ static bool read_fields(
 		"on_backend_removal",
 		"arp",
 		"timeouts",
+		"session_affinity_s",
 		"max_connections",
 		"allowed_source_ranges",
 		"denied_source_ranges",
@@ -253,6 +270,7 @@ static bool read_fields(
 	ok &= json_read_uint(root, "port", JSON_REQUIRED, 1, UINT16_MAX, &port);
 	ok &= json_read_choice(root, "protocol", JSON_REQUIRED, protocol_names, &protocol);
 	ok &= read_policies(root, listener);
+	ok &= read_affinity(root, listener);
 	ok &= json_read_bool(root, "arp", JSON_OPTIONAL, &arp);
 	ok &= read_timeouts(root, &listener->timeouts);
 	ok &= read_admission(root, running, &listener->policy);
@@ -306,7 +324,7 @@ static struct fwd_listener *read_root(
 		}
 		fwd_listener_measure(listener);
 		if (listener->scheduler == FWD_SCHEDULER_SH
-		    || listener->scheduler == FWD_SCHEDULER_MH)
+		    || listener->scheduler == FWD_SCHEDULER_MH || listener->policy.affinity_s != 0)
 			listener = add_hash_places(listener);
 	}
 	if (listener == NULL)

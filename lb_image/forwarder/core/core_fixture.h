@@ -96,7 +96,7 @@ static inline struct fwd_worker *fixture_worker_of(
 	assert_non_null(memory);
 	memset(memory, 0, size);
 	if (group == NULL)
-		group = worker_group_init(memory + own, base);
+		group = worker_group_init(memory + own, base, 42);
 	return worker_init(memory, base, neighbours, group, index, 42);
 }
 

@@ -133,7 +133,7 @@ static uint32_t pick_backend(
 	const struct flow_key *key,
 	enum drop_reason *reason
 ) {
-	if (listener->policy.limits_backends)
+	if (listener->policy.limits_backends || listener->policy.affinity_s != 0)
 		return policy_pick(worker, listener, key, reason);
 	*reason = DROP_NO_BACKENDS;
 	return scheduler_pick(

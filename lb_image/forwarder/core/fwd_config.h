@@ -76,6 +76,8 @@ struct fwd_backend {
 struct fwd_policy {
 	bool restricts;       // not every flow is admitted: by fwd_listener_measure()
 	bool limits_backends; // some backend has a limit: by fwd_listener_measure()
+	uint32_t
+		affinity_s; // how long a client stays with its backend after its last new flow; 0: not at all
 	uint32_t max_connections;
 	struct source_ranges *sources; // NULL: all
 };
@@ -101,7 +103,7 @@ struct fwd_listener {
 	bool reset_removed; // flows of a backend that is removed end at once, else when they are idle
 	struct fwd_timeouts timeouts;
 	struct fwd_policy policy;
-	// sh, mh: index of the backend + 1 by place, 0: not looked up yet. FWD_HASH_PLACES entries, NULL for other schedulers. The
+	// sh, mh, or affinity: index of the backend + 1 by place, 0: not looked up yet. FWD_HASH_PLACES entries, else NULL. The
 	// only part that workers write: whoever looks up first, and all find the same.
 	_Atomic uint16_t *hash_places;
 	uint16_t index;      // own slot in fwd_config, the same in every generation of this name

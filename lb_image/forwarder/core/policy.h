@@ -14,7 +14,8 @@ bool policy_admits(
 	enum drop_reason *reason
 );
 
-// Index of the backend for a new flow, one that has room, or SCHEDULER_NONE with the reason.
+// Index of the backend for a new flow: the one that its client has, and one that has room, as the listener wants it. SCHEDULER_NONE
+// with the reason.
 uint32_t policy_pick(
 	struct fwd_worker *worker,
 	const struct fwd_listener *listener,

@@ -33,7 +33,7 @@ uint32_t scheduler_pick(
 	const struct flow_key *key
 );
 
-// The same for sh and mh alone.
+// The same as sh and mh, for a listener that has hash_places.
 uint32_t scheduler_pick_hashed(const struct fwd_listener *listener, const struct flow_key *key);
 
 typedef bool (*scheduler_filter)(const void *context, const struct fwd_backend *backend);
@@ -49,7 +49,7 @@ uint32_t scheduler_pick_among(
 	const void *context
 );
 
-// The same for sh and mh alone.
+// The same as sh and mh.
 uint32_t scheduler_pick_hashed_among(
 	const struct fwd_listener *listener,
 	const struct flow_key *key,

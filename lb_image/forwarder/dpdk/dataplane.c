@@ -157,8 +157,15 @@ static bool make_inboxes(struct dataplane *dataplane, const struct failure *fail
 	return true;
 }
 
+static uint64_t seed_of(const struct options *options) {
+	return options->has_seed ? options->seed : rte_rand();
+}
+
 static bool make_shared(
-	struct dataplane *dataplane, const struct fwd_config *first, const struct failure *failure
+	struct dataplane *dataplane,
+	const struct options *options,
+	const struct fwd_config *first,
+	const struct failure *failure
 ) {
 	struct lcore_shared *shared = &dataplane->shared;
 	unsigned n_workers = dataplane->base.n_workers;
@@ -173,7 +180,7 @@ static bool make_shared(
 		snprintf(failure->text, failure->size, "no memory for what the workers share");
 		return false;
 	}
-	dataplane->group = worker_group_init(group, &dataplane->base);
+	dataplane->group = worker_group_init(group, &dataplane->base, seed_of(options));
 	rte_rcu_qsbr_init(shared->qsbr, n_workers);
 	for (unsigned i = 0; i < n_workers; i++)
 		rte_rcu_qsbr_thread_register(shared->qsbr, i);
@@ -236,14 +243,8 @@ static bool make_workers(
 	RTE_LCORE_FOREACH_WORKER(lcore) {
 		if (made == dataplane->base.n_workers)
 			break;
-		dataplane->workers[made] = make_worker(
-			dataplane,
-			made,
-			lcore,
-			adaptive,
-			options->has_seed ? options->seed : rte_rand(),
-			failure
-		);
+		dataplane->workers[made] =
+			make_worker(dataplane, made, lcore, adaptive, seed_of(options), failure);
 		if (dataplane->workers[made] == NULL)
 			return false;
 		made++;
@@ -296,7 +297,7 @@ struct dataplane *dataplane_open(
 	    && make_pool(dataplane, options->mbufs, &failure)
 	    && open_ports(dataplane, devargs, &failure)
 	    && choose_steering(dataplane, config->steering, &failure)
-	    && make_shared(dataplane, first, &failure)
+	    && make_shared(dataplane, options, first, &failure)
 	    && make_workers(
 		    dataplane, options, config->poll_mode == BASE_POLL_ADAPTIVE, &failure
 	    )) {

@@ -101,7 +101,7 @@ static bool start(struct shell *shell, const char *directory) {
 		return false;
 	memset(memory, 0, size);
 	memset(group, 0, group_size);
-	shell->group = worker_group_init(group, &shell->base.base);
+	shell->group = worker_group_init(group, &shell->base.base, SEED);
 	shell->worker =
 		worker_init(memory, &shell->base.base, shell->neighbours, shell->group, 0, SEED);
 	return true;

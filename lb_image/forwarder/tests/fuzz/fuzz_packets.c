@@ -19,7 +19,7 @@
 #define CONFIGS 3
 #define START_S 1000u
 #define HOUSEKEEPING_CALLS 16
-#define GROUP_MEMORY (1u << 20)
+#define GROUP_MEMORY (4u << 20)
 #define WORKER_MEMORY (16u << 20)
 
 struct input {
@@ -126,7 +126,12 @@ static void start(struct run *run, uint8_t choice) {
 	memset(group, 0, worker_group_size(&run->base));
 	memset(&neighbours, 0, sizeof(neighbours));
 	run->worker = worker_init(
-		memory, &run->base, &neighbours, worker_group_init(group, &run->base), 0, choice
+		memory,
+		&run->base,
+		&neighbours,
+		worker_group_init(group, &run->base, choice),
+		0,
+		choice
 	);
 	run->config = &configs[0];
 	run->now_ms = START_S * 1000;

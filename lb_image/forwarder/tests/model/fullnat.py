@@ -53,6 +53,7 @@ class Model:
         self.backends: dict[str, list[Backend]] = {}
         own = [(self.local_port(a), a) for a in self.locals] + [(p, int(p.interface.ip)) for p in self.ports]
         self.announced: dict[object, list[int]] = {(p.index, a): [p.index, a, ANNOUNCEMENTS] for p, a in own}
+        self.sessions: dict[tuple[Scheduler, int], tuple[Backend, int]] = {}
         self.drops: Counter[str] = Counter()
         self.fragments: dict[tuple[int, int, int, int], tuple[Flow, int, int]] = {}
         self.fragment_id = FIRST_FRAGMENT_ID

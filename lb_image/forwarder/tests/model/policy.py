@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from model.scheduling import Backend, Key
+from model.scheduling import Backend, Key, Scheduler
 from model.state import Json
 from model.wire import MalformedError
 
@@ -51,6 +52,8 @@ def choose(model: Model, listener: Json, key: Key) -> Backend:
         alive = sum(not flow.closed() for flow in model.flows.values() if flow.owner is backend)
         return not backend.limit or alive < backend.limit
 
+    if listener.get("session_affinity_s"):
+        return stick(model, listener, key, takes)
     picked = scheduler.pick(listener, backends, key)
     if picked is None:
         raise MalformedError("no_backends")
@@ -58,4 +61,27 @@ def choose(model: Model, listener: Json, key: Key) -> Backend:
         picked = scheduler.pick_among(listener, backends, key, takes)
     if picked is None:
         raise MalformedError("backend_limit")
+    return picked
+
+
+def stick(model: Model, listener: Json, key: Key, takes: Callable[[Backend], bool]) -> Backend:
+    """The client's backend while it has one, else the one that its address is hashed to.
+
+    Raises:
+        MalformedError: there is none.
+    """
+    backends, session = model.backends[listener["name"]], (model.schedulers[listener["name"]], key[0])
+    known, seen_s = model.sessions.get(session, (None, 0))
+    if known not in backends or not known.weight or model.now_s - seen_s >= listener["session_affinity_s"]:
+        known = None
+    by_hash = {**listener, "scheduler": "sh"}
+    picked = known or Scheduler().pick(by_hash, backends, key)
+    if picked is None:
+        raise MalformedError("no_backends")
+    if not takes(picked):
+        picked = Scheduler().pick_among(by_hash, backends, key, takes)
+    if picked is None:
+        raise MalformedError("backend_limit")
+    if known is None or picked is known:
+        model.sessions[session] = picked, model.now_s
     return picked

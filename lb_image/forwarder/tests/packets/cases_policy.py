@@ -75,6 +75,33 @@ def source_ranges_reloaded() -> Case:
     return case(source_ranges_reloaded.__doc__, script, switches=switches)
 
 
+def session_affinity() -> Case:
+    """session_affinity_s: a client stays with its backend when others come, until it is away for long, or the backend goes."""
+    clients, script = [f"192.0.2.{n}" for n in range(12)], up()
+    for at_s in (0, 2, 11, 25, 27, 29):
+        script.at(at_s).gateway()
+        for src in clients:
+            script.tcp("S", 4000 + at_s, src=src)
+    script.tcp("S", 5000, src="192.0.2.3").tcp("S", 5001, src="192.0.2.3")
+    sticky: Json = {"scheduler": "wrr", "session_affinity_s": 10}
+    all_three = listener(addresses=BACKENDS, weights=[1, 2, 1], **sticky)
+    drained = listener(addresses=BACKENDS, weights=[1, 0, 1], **sticky)
+    switches = [(1.5, [all_three]), (26.5, [drained]), (28.5, [all_three])]
+    return case(
+        session_affinity.__doc__, script, listener(addresses=BACKENDS[:2], **sticky), switches=switches
+    )
+
+
+def session_affinity_full() -> Case:
+    """A client whose backend is full goes elsewhere, and comes back when there is room."""
+    script = up()
+    for n in range(3):
+        script.tcp("S", 4000 + n)
+    script.tcp("R", 4000).tcp("S", 4003)
+    return case(session_affinity_full.__doc__, script, limited([1, 1, 1], session_affinity_s=60))
+
+
 POLICY = [
     connection_limit, connection_limit_lowered, backend_limit, backend_limit_hashed, source_ranges, source_ranges_reloaded,
+    session_affinity, session_affinity_full,
 ]  # fmt: skip
