@@ -58,6 +58,7 @@ def listener_file(listener: pb.Listener) -> Json:
             "fin_s": timeouts.fin_s,
             "udp_s": timeouts.udp_s,
         },
+        "session_affinity_s": listener.session_affinity_s,
         "max_connections": listener.max_connections,
         "allowed_source_ranges": list(listener.allowed_source_ranges),
         "denied_source_ranges": list(listener.denied_source_ranges),

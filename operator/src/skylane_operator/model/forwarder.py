@@ -16,6 +16,7 @@ from skylane_operator.model.load_balancer import (
 
 FORMAT_VERSION: Literal[1] = 1
 NO_LIMIT = 0
+NO_AFFINITY = 0
 
 
 class ForwarderPort(FileModel):
@@ -76,6 +77,7 @@ class ForwarderListener(FileModel):
     on_backend_removal: BackendRemoval
     arp: bool
     timeouts: ForwarderTimeouts
+    session_affinity_s: int = NO_AFFINITY
     max_connections: int = NO_LIMIT
     allowed_source_ranges: tuple[IPv4Network, ...] = ()
     denied_source_ranges: tuple[IPv4Network, ...] = ()

@@ -222,6 +222,25 @@ class Timeouts(SpecModel):
     udp_seconds: TimeoutSeconds = 180
 
 
+class AffinityType(StrEnum):
+    """What keeps a client with its backend."""
+
+    NONE = "None"
+    CLIENT_IP = "ClientIP"
+
+
+class SessionAffinity(SpecModel):
+    """spec.listeners[].sessionAffinity: whether connections of one client go to one backend."""
+
+    type: AffinityType = AffinityType.NONE
+    timeout_seconds: TimeoutSeconds = 10800
+
+    @property
+    def effective_seconds(self) -> int:
+        """How long a client stays with its backend; 0 if it does not."""
+        return self.timeout_seconds if self.type is AffinityType.CLIENT_IP else 0
+
+
 class Listener(SpecModel):
     """One entry of spec.listeners: a virtual address and port, and who serves it."""
 
@@ -232,11 +251,18 @@ class Listener(SpecModel):
     scheduler: Scheduler = Scheduler.WEIGHTED_ROUND_ROBIN
     hash_on: HashOn = HashOn.SOURCE
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
+    session_affinity: SessionAffinity = SessionAffinity()
     max_connections: Limit | None = None
     allowed_source_ranges: SourceRanges = ()
     denied_source_ranges: SourceRanges = ()
     backends: Annotated[tuple[BackendReference, ...], Field(min_length=1, max_length=16)]
     timeouts: Timeouts = Timeouts()
+
+    @model_validator(mode="after")
+    def _affinity_goes_by_address(self) -> Self:
+        if self.session_affinity.effective_seconds and self.hash_on is HashOn.CONNECTION:
+            raise ValueError("hashOn must be source with sessionAffinity.type ClientIP")
+        return self
 
     @property
     def endpoint(self) -> "VirtualEndpoint":

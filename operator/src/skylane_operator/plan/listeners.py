@@ -52,6 +52,7 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
                 fin_s=listener.timeouts.fin_seconds,
                 udp_s=listener.timeouts.udp_seconds,
             ),
+            session_affinity_s=listener.session_affinity.effective_seconds,
             max_connections=listener.max_connections or NO_LIMIT,
             allowed_source_ranges=listener.allowed_source_ranges,
             denied_source_ranges=listener.denied_source_ranges,

@@ -143,7 +143,7 @@ class Port(_message.Message):
     def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
 
 class Listener(_message.Message):
-    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections", "allowed_source_ranges", "denied_source_ranges")
+    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections", "allowed_source_ranges", "denied_source_ranges", "session_affinity_s")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VIP_FIELD_NUMBER: _ClassVar[int]
@@ -158,6 +158,7 @@ class Listener(_message.Message):
     MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     ALLOWED_SOURCE_RANGES_FIELD_NUMBER: _ClassVar[int]
     DENIED_SOURCE_RANGES_FIELD_NUMBER: _ClassVar[int]
+    SESSION_AFFINITY_S_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: str
     vip: str
@@ -172,7 +173,8 @@ class Listener(_message.Message):
     max_connections: int
     allowed_source_ranges: _containers.RepeatedScalarFieldContainer[str]
     denied_source_ranges: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., max_connections: _Optional[int] = ..., allowed_source_ranges: _Optional[_Iterable[str]] = ..., denied_source_ranges: _Optional[_Iterable[str]] = ...) -> None: ...
+    session_affinity_s: int
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., max_connections: _Optional[int] = ..., allowed_source_ranges: _Optional[_Iterable[str]] = ..., denied_source_ranges: _Optional[_Iterable[str]] = ..., session_affinity_s: _Optional[int] = ...) -> None: ...
 
 class Timeouts(_message.Message):
     __slots__ = ("established_s", "syn_s", "fin_s", "udp_s")
