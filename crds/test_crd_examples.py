@@ -51,13 +51,17 @@ def test_defaults_are_filled_in(with_crd):
 
 
 def test_largest_object_is_within_the_cost_budget(with_crd, tmp_path):
-    """256 listeners and 256 local addresses on 64 replicas: the rules must stay affordable for what the schema allows."""
+    """256 listeners and 256 local addresses on 64 replicas: the rules must stay affordable for what the schema allows.
+
+    Source ranges, which the schema allows more of than an object can hold, are as many as fit.
+    """
     body = yaml.safe_load((CRDS / "examples/valid/minimal.yaml").read_text())
     network = body["spec"]["dataplane"]["networks"][0]
     body["spec"]["replicas"] = 64
     network["addresses"] = [f"10.77.0.{number}/16" for number in range(11, 75)]
     body["spec"]["dataplane"]["localAddresses"] = [f"10.77.200.{number}" for number in range(256)]
     listener = body["spec"]["listeners"][0]
+    listener["allowedSourceRanges"] = [f"10.{number}.0.0/16" for number in range(100)]
     body["spec"]["listeners"] = [{**listener, "name": f"l{n}", "port": 1000 + n} for n in range(256)]
     path = tmp_path / "large.yaml"
     path.write_text(yaml.safe_dump(body))

@@ -20,8 +20,14 @@ def listener(
         on_backend_removal="drain",
         arp=True,
         timeouts=pb.Timeouts(established_s=900, syn_s=60, fin_s=60, udp_s=180),
+        session_affinity_s=10800,
+        max_connections=1000,
+        allowed_source_ranges=["192.0.2.0/24"],
+        denied_source_ranges=["192.0.2.128/25"],
         backends=[
-            pb.Backend(address=f"10.244.{index // 250}.{index % 250 + 1}", port=8080, weight=1)
+            pb.Backend(
+                address=f"10.244.{index // 250}.{index % 250 + 1}", port=8080, weight=1, max_connections=50
+            )
             for index in range(backends)
         ],
     )

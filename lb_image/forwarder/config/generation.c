@@ -63,7 +63,8 @@ static void read_candidate(
 		candidate->chosen = NULL;
 		return;
 	}
-	candidate->fresh = listener_read(source->directory, name, source->base, errors);
+	candidate->fresh =
+		listener_read(source->directory, name, source->base, candidate->running, errors);
 	if (candidate->fresh == NULL)
 		return;
 	if (candidate->running == NULL
@@ -318,7 +319,7 @@ struct fwd_config *generation_build(
 		next = NULL;
 	}
 	for (size_t i = 0; i < candidates.count; i++)
-		free(candidates.items[i].fresh);
+		listener_free(candidates.items[i].fresh);
 	free(candidates.items);
 	return next;
 }
@@ -326,7 +327,7 @@ struct fwd_config *generation_build(
 void generation_free(struct fwd_config *old, const struct fwd_config *next) {
 	for (size_t slot = 0; slot < FWD_MAX_LISTENERS; slot++) {
 		if (next == NULL || old->listeners[slot] != next->listeners[slot])
-			free((void *)old->listeners[slot]);
+			listener_free((struct fwd_listener *)old->listeners[slot]);
 	}
 	free(old);
 }

@@ -2,6 +2,8 @@
 
 #include "generation.h"
 
+#include <source_ranges.h>
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -303,6 +305,36 @@ static void test_backend_slots(void **state) {
 	assert_int_equal(live_backends(f->running), 1);
 }
 
+// The backends' list ends where the lists of prefixes begin.
+#define PREFIXES \
+	"],\"allowed_source_ranges\":[\"10.0.0.0/8\"],\"denied_source_ranges\":[\"10.1.0.0/16\""
+#define OTHER_PREFIXES \
+	"],\"allowed_source_ranges\":[\"10.0.0.0/8\"],\"denied_source_ranges\":[\"10.128.0.0/16\""
+
+// Prefixes are many: a change of a backend takes over those that run, and they live until the last that has them goes.
+static void test_equal_source_ranges_are_shared(void **state) {
+	struct fixture *f = *state;
+	const struct source_ranges *first, *second;
+
+	write_with_backends(f, "a", 1, ONE PREFIXES);
+	load(f, NULL, 0);
+	first = listener_of(f, "a")->policy.sources;
+	assert_non_null(first);
+	write_with_backends(f, "a", 1, ONE "," TWO PREFIXES);
+	load(f, (const char *[]){"a"}, 1);
+	assert_int_equal(listener_of(f, "a")->n_backends, 2);
+	assert_ptr_equal(listener_of(f, "a")->policy.sources, first);
+	assert_int_equal(first->references, 1);
+	write_with_backends(f, "a", 1, ONE OTHER_PREFIXES);
+	load(f, NULL, 0);
+	second = listener_of(f, "a")->policy.sources;
+	assert_true(source_ranges_take(second, 0x0a010000));
+	assert_false(source_ranges_take(second, 0x0a800000));
+	write_with_backends(f, "a", 1, ONE "," TWO);
+	load(f, NULL, 0);
+	assert_null(listener_of(f, "a")->policy.sources);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_only_the_named, set_up, tear_down),
@@ -316,6 +348,9 @@ int main(void) {
 		cmocka_unit_test_setup_teardown(test_conflict_chain, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_bad_name, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_backend_slots, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(
+			test_equal_source_ranges_are_shared, set_up, tear_down
+		),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -237,6 +237,50 @@ bool json_read_ipv4_prefix(
 	return true;
 }
 
+bool json_value_ipv4_network(const struct json_node *node, uint32_t *address, uint8_t *length) {
+	const char *value = json_string_value(node->value);
+	char text[sizeof("255.255.255.255/32")] = "";
+	struct in_addr parsed;
+	char *slash = NULL;
+	uint32_t mask;
+
+	if (value != NULL && strlen(value) < sizeof(text))
+		slash = strchr(strcpy(text, value), '/');
+	if (slash != NULL)
+		*slash++ = '\0';
+	*length = 0;
+	if (slash == NULL || inet_pton(AF_INET, text, &parsed) != 1
+	    || (strcmp(slash, "0") != 0 && !parse_prefix_length(slash, length))) {
+		json_node_error(node, "must be an IPv4 network, as 10.0.0.0/8");
+		return false;
+	}
+	*address = ntohl(parsed.s_addr);
+	mask = *length ? UINT32_MAX << (32 - *length) : 0;
+	if ((*address & ~mask) == 0)
+		return true;
+	parsed.s_addr = htonl(*address & mask);
+	json_node_error(
+		node, "has bits beyond its length; it would be %s/%u", inet_ntoa(parsed), *length
+	);
+	return false;
+}
+
+static bool check_array(const struct json_node *array, size_t minimum, size_t maximum) {
+	size_t size = json_array_size(array->value);
+
+	if (json_is_array(array->value) && size >= minimum && size <= maximum)
+		return true;
+	json_node_error(array, "must be a list of %zu to %zu elements", minimum, maximum);
+	return false;
+}
+
+bool json_read_optional_array(
+	const struct json_node *object, const char *key, size_t maximum, struct json_node *array
+) {
+	*array = json_node_member(object, key);
+	return array->value == NULL || check_array(array, 0, maximum);
+}
+
 bool json_read_array(
 	const struct json_node *object,
 	const char *key,
@@ -244,18 +288,10 @@ bool json_read_array(
 	size_t maximum,
 	struct json_node *array
 ) {
-	size_t size;
 	bool fine;
 
 	*array = json_node_member(object, key);
-	if (!present(array, JSON_REQUIRED, &fine))
-		return false;
-	size = json_array_size(array->value);
-	if (!json_is_array(array->value) || size < minimum || size > maximum) {
-		json_node_error(array, "must be a list of %zu to %zu elements", minimum, maximum);
-		return false;
-	}
-	return true;
+	return present(array, JSON_REQUIRED, &fine) && check_array(array, minimum, maximum);
 }
 
 static bool is_known(const char *name, const char *const *names) {

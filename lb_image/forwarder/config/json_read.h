@@ -64,6 +64,9 @@ bool json_read_ipv4_prefix(
 	const struct json_node *object, const char *key, uint32_t *address, uint8_t *prefix_length
 );
 
+// "10.0.0.0/8" to any IPv4 network: an address in host byte order without bits beyond a prefix length of 0 to 32.
+bool json_value_ipv4_network(const struct json_node *node, uint32_t *address, uint8_t *length);
+
 // An array of `minimum` to `maximum` elements. `*array` points into `object`'s frame.
 bool json_read_array(
 	const struct json_node *object,
@@ -71,6 +74,11 @@ bool json_read_array(
 	size_t minimum,
 	size_t maximum,
 	struct json_node *array
+);
+
+// The same; a missing one is like an empty one.
+bool json_read_optional_array(
+	const struct json_node *object, const char *key, size_t maximum, struct json_node *array
 );
 
 // An error for every member whose name is not in `names`, a list that ends with NULL.

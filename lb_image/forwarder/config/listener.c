@@ -3,6 +3,7 @@
 #include "listener.h"
 
 #include "json_read.h"
+#include "source_ranges_build.h"
 
 #include <netinet/in.h>
 #include <stdlib.h>
@@ -138,11 +139,17 @@ backend_is_foreign(const struct json_node *node, const struct fwd_base *base, ui
 	return true;
 }
 
+// 0: no limit.
+static bool read_limit(const struct json_node *node, const char *key, uint64_t *limit) {
+	return json_read_uint(node, key, JSON_OPTIONAL, 0, UINT32_MAX, limit);
+}
+
 static bool read_backend(
 	const struct json_node *node, const struct fwd_base *base, struct fwd_backend *backend
 ) {
-	static const char *const known[] = {"address", "port", "weight", NULL};
+	static const char *const known[] = {"address", "port", "weight", "max_connections", NULL};
 	struct json_node address = json_node_member(node, "address");
+	uint64_t max_connections = 0;
 	uint64_t weight = 1;
 	uint64_t port = 0;
 	bool ok;
@@ -154,10 +161,12 @@ static bool read_backend(
 	ok = json_refuse_unknown(node, known);
 	ok &= json_read_uint(node, "port", JSON_REQUIRED, 1, UINT16_MAX, &port);
 	ok &= json_read_uint(node, "weight", JSON_OPTIONAL, 0, UINT16_MAX, &weight);
+	ok &= read_limit(node, "max_connections", &max_connections);
 	ok &= json_read_ipv4(node, "address", JSON_REQUIRED, &backend->address)
 		&& backend_is_foreign(&address, base, backend->address);
 	backend->port = (uint16_t)port;
 	backend->weight = (uint16_t)weight;
+	backend->max_connections = (uint32_t)max_connections;
 	return ok;
 }
 
@@ -193,10 +202,40 @@ static bool read_policies(const struct json_node *root, struct fwd_listener *lis
 	return ok;
 }
 
+// What is asked of a new flow.
+static bool read_admission(
+	const struct json_node *root, const struct fwd_listener *running, struct fwd_policy *policy
+) {
+	struct source_ranges *known = running == NULL ? NULL : running->policy.sources;
+	uint64_t max_connections = 0;
+	bool ok = read_limit(root, "max_connections", &max_connections);
+
+	ok &= source_ranges_read(root, known, &policy->sources);
+	policy->max_connections = (uint32_t)max_connections;
+	return ok;
+}
+
+// Which backend a client had; an affinity that connections share with none makes no sense.
+static bool read_affinity(const struct json_node *root, struct fwd_listener *listener) {
+	struct json_node node = json_node_member(root, "session_affinity_s");
+	uint64_t affinity_s = 0;
+
+	if (!json_read_uint(
+		    root, "session_affinity_s", JSON_OPTIONAL, 0, TIMEOUT_MAX_S, &affinity_s
+	    ))
+		return false;
+	listener->policy.affinity_s = (uint32_t)affinity_s;
+	if (affinity_s == 0 || !listener->hash_connection)
+		return true;
+	json_node_error(&node, "goes by the client's address: hash_on must be \"source\"");
+	return false;
+}
+
 static bool read_fields(
 	const struct json_node *root,
 	const char *name,
 	const struct fwd_base *base,
+	const struct fwd_listener *running,
 	struct fwd_listener *listener
 ) {
 	static const char *const known[] = {
@@ -211,6 +250,10 @@ static bool read_fields(
 		"on_backend_removal",
 		"arp",
 		"timeouts",
+		"session_affinity_s",
+		"max_connections",
+		"allowed_source_ranges",
+		"denied_source_ranges",
 		"backends",
 		NULL,
 	};
@@ -227,15 +270,23 @@ static bool read_fields(
 	ok &= json_read_uint(root, "port", JSON_REQUIRED, 1, UINT16_MAX, &port);
 	ok &= json_read_choice(root, "protocol", JSON_REQUIRED, protocol_names, &protocol);
 	ok &= read_policies(root, listener);
+	ok &= read_affinity(root, listener);
 	ok &= json_read_bool(root, "arp", JSON_OPTIONAL, &arp);
 	ok &= read_timeouts(root, &listener->timeouts);
+	ok &= read_admission(root, running, &listener->policy);
 	listener->port = (uint16_t)port;
 	listener->protocol = protocol_numbers[protocol];
 	listener->arp = arp;
 	return ok;
 }
 
-// What the hashing schedulers remember lies behind the backends, so that one free() ends all. NULL without memory; the
+void listener_free(struct fwd_listener *listener) {
+	if (listener != NULL)
+		source_ranges_free(listener->policy.sources);
+	free(listener);
+}
+
+// What the hashing schedulers remember lies behind the backends. NULL without memory; the
 // listener is then freed.
 static struct fwd_listener *add_hash_places(struct fwd_listener *listener) {
 	size_t size = sizeof(*listener) + listener->n_backends * sizeof(listener->backends[0]);
@@ -243,7 +294,7 @@ static struct fwd_listener *add_hash_places(struct fwd_listener *listener) {
 		realloc(listener, size + FWD_HASH_PLACES * sizeof(listener->hash_places[0]));
 
 	if (larger == NULL) {
-		free(listener);
+		listener_free(listener);
 		return NULL;
 	}
 	memset((char *)larger + size, 0, FWD_HASH_PLACES * sizeof(larger->hash_places[0]));
@@ -251,8 +302,12 @@ static struct fwd_listener *add_hash_places(struct fwd_listener *listener) {
 	return larger;
 }
 
-static struct fwd_listener *
-read_root(const struct json_node *root, const char *name, const struct fwd_base *base) {
+static struct fwd_listener *read_root(
+	const struct json_node *root,
+	const char *name,
+	const struct fwd_base *base,
+	const struct fwd_listener *running
+) {
 	struct json_node backends;
 	bool ok = json_read_array(root, "backends", 0, FWD_MAX_BACKENDS, &backends);
 	size_t count = ok ? json_array_size(backends.value) : 0;
@@ -260,16 +315,16 @@ read_root(const struct json_node *root, const char *name, const struct fwd_base 
 
 	listener = calloc(1, sizeof(*listener) + count * sizeof(listener->backends[0]));
 	if (listener != NULL) {
-		ok &= read_fields(root, name, base, listener);
+		ok &= read_fields(root, name, base, running, listener);
 		if (count > 0)
 			ok &= read_backends(&backends, base, listener);
 		if (!ok) {
-			free(listener);
+			listener_free(listener);
 			return NULL;
 		}
 		fwd_listener_measure(listener);
 		if (listener->scheduler == FWD_SCHEDULER_SH
-		    || listener->scheduler == FWD_SCHEDULER_MH)
+		    || listener->scheduler == FWD_SCHEDULER_MH || listener->policy.affinity_s != 0)
 			listener = add_hash_places(listener);
 	}
 	if (listener == NULL)
@@ -281,6 +336,7 @@ struct fwd_listener *listener_read(
 	const char *directory,
 	const char *name,
 	const struct fwd_base *base,
+	const struct fwd_listener *running,
 	struct config_errors *errors
 ) {
 	struct fwd_listener *listener = NULL;
@@ -291,7 +347,7 @@ struct fwd_listener *listener_read(
 	if (json_file_open(&file, directory, path, errors)) {
 		struct json_node root = json_node_root(&file);
 
-		listener = read_root(&root, name, base);
+		listener = read_root(&root, name, base, running);
 	}
 	json_file_close(&file);
 	return listener;

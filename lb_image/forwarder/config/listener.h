@@ -12,13 +12,18 @@
 bool listener_name_is_valid(const char *name);
 
 // Reads and checks `directory`/listeners/`name`.json as far as this can be done without looking at
-// other listeners. The listener is to be freed with free(); NULL with errors added.
+// other listeners. `running` (may be NULL) is its present generation, with which it shares what is equal. To be freed with
+// listener_free(); NULL with errors added.
 struct fwd_listener *listener_read(
 	const char *directory,
 	const char *name,
 	const struct fwd_base *base,
+	const struct fwd_listener *running,
 	struct config_errors *errors
 );
+
+// NULL is allowed.
+void listener_free(struct fwd_listener *listener);
 
 // "listeners/`name`.json"
 void listener_file(const char *name, char *file, size_t size);

@@ -76,19 +76,34 @@ fixture_listener(uint8_t protocol, unsigned n, const uint16_t *weights) {
 	listener->timeouts = (struct fwd_timeouts){900, 60, 50, 180};
 	listener->n_backends = n;
 	for (unsigned i = 0; i < n; i++)
-		listener->backends[i] = (struct fwd_backend){0x0af40005 + i, 8080, weights[i], i};
+		listener->backends[i] =
+			(struct fwd_backend){0x0af40005 + i, 8080, weights[i], i, 0};
 	fwd_listener_measure(listener);
 	return listener;
 }
 
-static inline struct fwd_worker *
-fixture_worker(const struct fwd_base *base, struct neighbour_table *neighbours, unsigned index) {
-	size_t size = (worker_memory_size(base) + 63) & ~(size_t)63;
-	void *memory = aligned_alloc(64, size);
+// `group`: NULL makes one.
+static inline struct fwd_worker *fixture_worker_of(
+	const struct fwd_base *base,
+	struct neighbour_table *neighbours,
+	struct worker_group *group,
+	unsigned index
+) {
+	size_t own = (worker_memory_size(base) + 63) & ~(size_t)63;
+	size_t size = own + ((worker_group_size(base) + 63) & ~(size_t)63);
+	uint8_t *memory = aligned_alloc(64, size);
 
 	assert_non_null(memory);
 	memset(memory, 0, size);
-	return worker_init(memory, base, neighbours, index, 42);
+	if (group == NULL)
+		group = worker_group_init(memory + own, base, 42);
+	return worker_init(memory, base, neighbours, group, index, 42);
+}
+
+// A worker that is alone.
+static inline struct fwd_worker *
+fixture_worker(const struct fwd_base *base, struct neighbour_table *neighbours, unsigned index) {
+	return fixture_worker_of(base, neighbours, NULL, index);
 }
 
 static inline void fixture_start(struct fixture *f, uint32_t max_flows, uint8_t protocol) {

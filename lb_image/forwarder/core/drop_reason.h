@@ -22,6 +22,9 @@
 	X(NOT_OURS, "not_ours", "destination is none of our addresses") \
 	X(NO_LISTENER, "no_listener", "no listener on this address, port and protocol") \
 	X(NO_BACKENDS, "no_backends", "the listener has no backend with a weight above zero") \
+	X(SOURCE_DENIED, "source_denied", "the listener takes no client of this address") \
+	X(CONNECTION_LIMIT, "connection_limit", "the listener has as many connections as it may") \
+	X(BACKEND_LIMIT, "backend_limit", "every backend has as many connections as it may") \
 	X(NO_FLOW, "no_flow", "TCP without SYN, or a reply, that belongs to no flow") \
 	X(FLOW_TABLE_FULL, "flow_table_full", "the worker's flow table is at its limit") \
 	X(LOCAL_PORTS_EXHAUSTED, "local_ports_exhausted", "no local port is free for this backend" \

@@ -5,6 +5,7 @@
 #include "worker_internal.h"
 
 #include "checksum.h"
+#include "policy.h"
 #include "tcp_state.h"
 
 #include <arpa/inet.h>
@@ -125,6 +126,24 @@ static void fill_state(
 	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, flow->state);
 }
 
+// Index of the backend, or SCHEDULER_NONE with the reason.
+static uint32_t pick_backend(
+	struct fwd_worker *worker,
+	const struct fwd_listener *listener,
+	const struct flow_key *key,
+	enum drop_reason *reason
+) {
+	if (listener->policy.limits_backends || listener->policy.affinity_s != 0)
+		return policy_pick(worker, listener, key, reason);
+	*reason = DROP_NO_BACKENDS;
+	return scheduler_pick(
+		listener,
+		&worker->counters.listeners[listener->index].scheduler,
+		worker->counters.backends,
+		key
+	);
+}
+
 uint32_t flow_create(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -145,14 +164,12 @@ uint32_t flow_create(
 	*reason = DROP_TTL_EXCEEDED;
 	if (view->ip->ttl <= 1)
 		return FLOW_NONE;
+	if (listener->policy.restricts && !policy_admits(worker, listener, &view->key, reason))
+		return FLOW_NONE;
 	*reason = DROP_FLOW_TABLE_FULL;
 	if (table->active >= table->max_flows)
 		return FLOW_NONE;
-	counters = &worker->counters.listeners[listener->index];
-	*reason = DROP_NO_BACKENDS;
-	picked = scheduler_pick(
-		listener, &counters->scheduler, worker->counters.backends, &view->key
-	);
+	picked = pick_backend(worker, listener, &view->key, reason);
 	if (picked == SCHEDULER_NONE)
 		return FLOW_NONE;
 	backend = &listener->backends[picked];
@@ -171,6 +188,7 @@ uint32_t flow_create(
 		flow_table_release(table, index);
 		return FLOW_NONE;
 	}
+	counters = &worker->counters.listeners[listener->index];
 	counters->connections++;
 	counters->active_flows++;
 	worker->counters.backends[backend->slot].connections++;

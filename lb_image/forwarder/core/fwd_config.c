@@ -25,14 +25,18 @@ static uint16_t gcd(uint16_t a, uint16_t b) {
 }
 
 void fwd_listener_measure(struct fwd_listener *listener) {
+	struct fwd_policy *policy = &listener->policy;
 	uint16_t max = 0, divisor = 0;
 
+	policy->restricts = policy->max_connections != 0 || policy->sources != NULL;
+	policy->limits_backends = false;
 	for (uint32_t i = 0; i < listener->n_backends; i++) {
 		uint16_t weight = listener->backends[i].weight;
 
 		if (weight > max)
 			max = weight;
 		divisor = gcd(weight, divisor);
+		policy->limits_backends |= listener->backends[i].max_connections != 0;
 	}
 	listener->weight_max = max;
 	listener->weight_gcd = divisor;

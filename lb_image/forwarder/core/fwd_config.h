@@ -38,6 +38,7 @@ struct fwd_port {
 };
 
 struct steering;
+struct source_ranges;
 
 // Fixed for the life of the process.
 struct fwd_base {
@@ -69,6 +70,17 @@ struct fwd_backend {
 	uint16_t weight; // 0: no new flows
 	uint32_t
 		slot; // of its counters, the same in every generation of the listener that has this backend
+	uint32_t max_connections; // 0: no limit
+};
+
+// What is asked of a new flow. Limits count the flows of all workers of this process; 0: no limit.
+struct fwd_policy {
+	bool restricts;       // not every flow is admitted: by fwd_listener_measure()
+	bool limits_backends; // some backend has a limit: by fwd_listener_measure()
+	uint32_t
+		affinity_s; // how long a client stays with its backend after its last new flow; 0: not at all
+	uint32_t max_connections;
+	struct source_ranges *sources; // NULL: all
 };
 
 // Idle times, seconds.
@@ -91,7 +103,8 @@ struct fwd_listener {
 	bool hash_connection; // sh, mh: by addresses and ports, else by the client's address
 	bool reset_removed; // flows of a backend that is removed end at once, else when they are idle
 	struct fwd_timeouts timeouts;
-	// sh, mh: index of the backend + 1 by place, 0: not looked up yet. FWD_HASH_PLACES entries, NULL for other schedulers. The
+	struct fwd_policy policy;
+	// sh, mh, or affinity: index of the backend + 1 by place, 0: not looked up yet. FWD_HASH_PLACES entries, else NULL. The
 	// only part that workers write: whoever looks up first, and all find the same.
 	_Atomic uint16_t *hash_places;
 	uint16_t index;      // own slot in fwd_config, the same in every generation of this name
@@ -126,7 +139,7 @@ static inline void fwd_config_set_backend(struct fwd_config *config, uint32_t sl
 		has ? config->backends[slot / 64] | bit : config->backends[slot / 64] & ~bit;
 }
 
-// Fills what the schedulers need to know of the weights. Call when the backends are complete.
+// Fills what the schedulers need to know of the weights, and what the policy asks. Call when all else is complete.
 void fwd_listener_measure(struct fwd_listener *listener);
 
 // Fills both tables from `listeners`. Call before the configuration is published.

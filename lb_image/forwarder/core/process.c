@@ -65,21 +65,29 @@ FAST_PATH bool send_rewritten(
 	return true;
 }
 
-static void
-change_state(const struct fwd_config *config, struct flow *flow, uint8_t flags, bool from_backend) {
+static void change_state(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct flow *flow,
+	uint8_t flags,
+	bool from_backend
+) {
 	const struct fwd_listener *listener = config->listeners[flow->listener];
 	enum flow_state next = tcp_state_next(flow->state, flags, from_backend);
 
 	if (next == flow->state)
 		return;
 	flow->state = (uint8_t)next;
+	if (next == FLOW_TCP_CLOSED)
+		worker_count_close(worker, flow);
 	// Where the listener is gone, the timeout of the last state stays.
 	if (listener != NULL)
 		flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, next);
 }
 
 FAST_PATH void
-touch(const struct fwd_config *config,
+touch(struct fwd_worker *worker,
+      const struct fwd_config *config,
       struct flow *flow,
       const struct packet_view *view,
       bool from_backend,
@@ -90,7 +98,7 @@ touch(const struct fwd_config *config,
 		flow->last_seen_s = now_s;
 	if (flow->protocol == IPPROTO_TCP
 	    && (flow->state != FLOW_TCP_ESTABLISHED || (flags & (TCP_FIN | TCP_RST))))
-		change_state(config, flow, flags, from_backend);
+		change_state(worker, config, flow, flags, from_backend);
 }
 
 FAST_PATH uint32_t find_or_create(
@@ -185,7 +193,7 @@ FAST_PATH uint32_t process_client(
 	to = to_backend(flow);
 	if (!send_rewritten(worker, packet, view, &to))
 		return FLOW_NONE;
-	touch(config, flow, view, false, now_s);
+	touch(worker, config, flow, view, false, now_s);
 	count_in(worker, flow, view->total_length);
 	return index;
 }
@@ -234,7 +242,7 @@ FAST_PATH uint32_t process_reply(
 	to = to_client(flow);
 	if (!send_rewritten(worker, packet, view, &to))
 		return FLOW_NONE;
-	touch(config, flow, view, true, now_s);
+	touch(worker, config, flow, view, true, now_s);
 	count_out(worker, flow, view->total_length);
 	return view->flow;
 }

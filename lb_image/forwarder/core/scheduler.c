@@ -55,12 +55,14 @@ static bool is_less_loaded(
 	return flows_a < flows_b;
 }
 
-// Of equals the one that comes first behind the last choice: idle backends take turns.
-static uint32_t pick_least(
+// Of equals the one that comes first behind the last choice: idle backends take turns. `takes` may be NULL.
+static inline __attribute__((always_inline)) uint32_t pick_least(
 	const struct fwd_listener *listener,
 	struct scheduler_state *state,
 	const struct backend_counters *counters,
-	bool weighted
+	bool weighted,
+	scheduler_filter takes,
+	const void *context
 ) {
 	const struct fwd_backend *best = NULL;
 	uint32_t i = state->next;
@@ -72,9 +74,12 @@ static uint32_t pick_least(
 			i = 0;
 		backend = &listener->backends[i];
 		if (backend->weight != 0
-		    && (best == NULL || is_less_loaded(backend, best, counters, weighted)))
+		    && (best == NULL || is_less_loaded(backend, best, counters, weighted))
+		    && (takes == NULL || takes(context, backend)))
 			best = backend;
 	}
+	if (best == NULL)
+		return SCHEDULER_NONE;
 	state->next = (uint32_t)(best - listener->backends) + 1;
 	return state->next - 1;
 }
@@ -93,12 +98,32 @@ uint32_t scheduler_pick(
 	case FWD_SCHEDULER_WRR:
 		return pick_wrr(listener, state);
 	case FWD_SCHEDULER_LC:
-		return pick_least(listener, state, counters, false);
+		return pick_least(listener, state, counters, false, NULL, NULL);
 	case FWD_SCHEDULER_WLC:
-		return pick_least(listener, state, counters, true);
+		return pick_least(listener, state, counters, true, NULL, NULL);
 	case FWD_SCHEDULER_SH:
 	case FWD_SCHEDULER_MH:
 		return scheduler_pick_hashed(listener, key);
 	}
 	return SCHEDULER_NONE;
+}
+
+uint32_t scheduler_pick_among(
+	const struct fwd_listener *listener,
+	struct scheduler_state *state,
+	const struct backend_counters *counters,
+	const struct flow_key *key,
+	scheduler_filter takes,
+	const void *context
+) {
+	switch (listener->scheduler) {
+	case FWD_SCHEDULER_SH:
+	case FWD_SCHEDULER_MH:
+		return scheduler_pick_hashed_among(listener, key, takes, context);
+	case FWD_SCHEDULER_RR:
+	case FWD_SCHEDULER_LC:
+		return pick_least(listener, state, counters, false, takes, context);
+	default:
+		return pick_least(listener, state, counters, true, takes, context);
+	}
 }

@@ -21,6 +21,7 @@ struct scheduler_state {
 struct backend_counters {
 	uint64_t connections;
 	uint64_t active_flows;
+	uint64_t closed_flows; // of the active ones, those in state FLOW_TCP_CLOSED
 };
 
 // Index of the backend for a new flow, SCHEDULER_NONE when all weights are 0. Any state is good for any listener: a new
@@ -32,5 +33,26 @@ uint32_t scheduler_pick(
 	const struct flow_key *key
 );
 
-// The same for sh and mh alone.
+// The same as sh and mh, for a listener that has hash_places.
 uint32_t scheduler_pick_hashed(const struct fwd_listener *listener, const struct flow_key *key);
+
+typedef bool (*scheduler_filter)(const void *context, const struct fwd_backend *backend);
+
+// For when the backend of scheduler_pick() is full: the best of those that `takes` says true of, SCHEDULER_NONE without one.
+// sh and mh: the next draw. The others: fewest live flows, by weight for wrr and wlc.
+uint32_t scheduler_pick_among(
+	const struct fwd_listener *listener,
+	struct scheduler_state *state,
+	const struct backend_counters *counters,
+	const struct flow_key *key,
+	scheduler_filter takes,
+	const void *context
+);
+
+// The same as sh and mh.
+uint32_t scheduler_pick_hashed_among(
+	const struct fwd_listener *listener,
+	const struct flow_key *key,
+	scheduler_filter takes,
+	const void *context
+);

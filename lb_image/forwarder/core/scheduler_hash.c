@@ -59,11 +59,16 @@ static uint64_t negative_log(uint32_t u) {
 	return 2 * (z + (z * series >> 32)) + (uint64_t)shift * LN2_Q32;
 }
 
-// Index of the owner. Where all weights are alike the largest draw wins; else the smallest -ln(draw) / weight does, which
+// Index of the owner among those that `takes` says true of (NULL: all), SCHEDULER_NONE without one. Where all weights are alike the largest draw wins; else the smallest -ln(draw) / weight does, which
 // gives each backend a part in proportion to its weight.
-static uint32_t owner_of(const struct fwd_listener *listener, uint32_t place) {
+static inline __attribute__((always_inline)) uint32_t owner_of(
+	const struct fwd_listener *listener,
+	uint32_t place,
+	scheduler_filter takes,
+	const void *context
+) {
 	bool weighted = listener->weight_gcd != listener->weight_max;
-	uint32_t best = 0, best_draw = 0;
+	uint32_t best = SCHEDULER_NONE, best_draw = 0;
 	uint64_t best_cost = 0;
 	uint16_t best_weight = 0;
 
@@ -72,7 +77,7 @@ static uint32_t owner_of(const struct fwd_listener *listener, uint32_t place) {
 		uint32_t drawn = draw(place, backend);
 		uint64_t cost;
 
-		if (backend->weight == 0)
+		if (backend->weight == 0 || (takes != NULL && !takes(context, backend)))
 			continue;
 		if (!weighted) {
 			if (best_weight == 0 || drawn > best_draw)
@@ -94,7 +99,16 @@ uint32_t scheduler_pick_hashed(const struct fwd_listener *listener, const struct
 
 	if (found != 0)
 		return found - 1u;
-	owner = owner_of(listener, place);
+	owner = owner_of(listener, place, NULL, NULL);
 	atomic_store_explicit(known, (uint16_t)(owner + 1), memory_order_relaxed);
 	return owner;
+}
+
+uint32_t scheduler_pick_hashed_among(
+	const struct fwd_listener *listener,
+	const struct flow_key *key,
+	scheduler_filter takes,
+	const void *context
+) {
+	return owner_of(listener, place_of(listener, key), takes, context);
 }

@@ -84,7 +84,8 @@ static void state_of_another_generation_is_good(void **state) {
 
 static void lc_takes_the_one_with_fewest_flows(void **state) {
 	struct fwd_listener *listener = fixture_listener(IPPROTO_UDP, 4, (uint16_t[]){1, 0, 9, 1});
-	struct backend_counters counters[BACKENDS_MAX] = {{0, 5}, {0, 0}, {0, 4}, {0, 4}};
+	struct backend_counters counters[BACKENDS_MAX] = {
+		{.active_flows = 5}, {0}, {.active_flows = 4}, {.active_flows = 4}};
 	struct scheduler_state picks = {0};
 
 	(void)state;

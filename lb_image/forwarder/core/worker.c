@@ -42,6 +42,7 @@ struct fwd_worker *worker_init(
 	void *memory,
 	const struct fwd_base *base,
 	struct neighbour_table *neighbours,
+	struct worker_group *group,
 	unsigned index,
 	uint64_t seed
 ) {
@@ -49,6 +50,8 @@ struct fwd_worker *worker_init(
 
 	worker->base = base;
 	worker->neighbours = neighbours;
+	worker->group = group;
+	group->workers[index] = worker;
 	worker->index = (uint16_t)index;
 	flow_table_init(
 		&worker->flows, (uint8_t *)memory + worker_struct_size(), base, index, seed

@@ -13,6 +13,7 @@
 #include "neighbour.h"
 #include "packet.h"
 #include "scheduler.h"
+#include "worker_group.h"
 
 // Written by the worker only.
 struct listener_counters {
@@ -20,8 +21,10 @@ struct listener_counters {
 	uint64_t bytes_in;    // of their IPv4 datagrams
 	uint64_t packets_out; // to clients
 	uint64_t bytes_out;
-	uint64_t connections; // flows made
+	// A line of its own: other workers look at it, but not for every packet.
+	uint64_t connections __attribute__((aligned(64))); // flows made
 	uint64_t active_flows;
+	uint64_t closed_flows; // of the active ones, those in state FLOW_TCP_CLOSED
 	struct scheduler_state scheduler;
 };
 
@@ -58,6 +61,7 @@ struct second_budget {
 struct fwd_worker {
 	const struct fwd_base *base;
 	struct neighbour_table *neighbours;
+	struct worker_group *group;
 	uint16_t index;
 	uint16_t neighbour_cursor;
 	uint16_t
@@ -83,11 +87,12 @@ struct fwd_worker {
 size_t worker_memory_size(const struct fwd_base *base);
 
 // Makes a worker in zeroed, 64-byte aligned memory of worker_memory_size(). Never fails. `seed` keys the hash of the flow
-// table; the choice of local ports does not depend on it.
+// table; the choice of local ports does not depend on it. The worker joins `group`.
 struct fwd_worker *worker_init(
 	void *memory,
 	const struct fwd_base *base,
 	struct neighbour_table *neighbours,
+	struct worker_group *group,
 	unsigned index,
 	uint64_t seed
 );

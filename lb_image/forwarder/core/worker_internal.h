@@ -152,10 +152,23 @@ static inline void rewrite_udp_checksum(struct udp_header *udp, uint16_t delta) 
 	udp->checksum = checksum ? checksum : 0xffff;
 }
 
+// Counts a connection that has ended; its flow stays for the last packets.
+static inline void worker_count_close(struct fwd_worker *worker, const struct flow *flow) {
+	worker->counters.listeners[flow->listener].closed_flows++;
+	worker->counters.backends[flow->backend_slot].closed_flows++;
+}
+
 // Counts a flow that is about to be deleted.
 static inline void worker_count_end(struct fwd_worker *worker, const struct flow *flow) {
-	worker->counters.listeners[flow->listener].active_flows--;
-	worker->counters.backends[flow->backend_slot].active_flows--;
+	struct listener_counters *listener = &worker->counters.listeners[flow->listener];
+	struct backend_counters *backend = &worker->counters.backends[flow->backend_slot];
+
+	if (flow->state == FLOW_TCP_CLOSED) {
+		listener->closed_flows--;
+		backend->closed_flows--;
+	}
+	listener->active_flows--;
+	backend->active_flows--;
 }
 
 // The worker that has the flow of a packet with these addresses and ports (network byte order), if it has one at all; the

@@ -157,20 +157,30 @@ static bool make_inboxes(struct dataplane *dataplane, const struct failure *fail
 	return true;
 }
 
+static uint64_t seed_of(const struct options *options) {
+	return options->has_seed ? options->seed : rte_rand();
+}
+
 static bool make_shared(
-	struct dataplane *dataplane, const struct fwd_config *first, const struct failure *failure
+	struct dataplane *dataplane,
+	const struct options *options,
+	const struct fwd_config *first,
+	const struct failure *failure
 ) {
 	struct lcore_shared *shared = &dataplane->shared;
 	unsigned n_workers = dataplane->base.n_workers;
+	void *group;
 
 	shared->qsbr =
 		rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(n_workers), RTE_CACHE_LINE_SIZE);
 	dataplane->neighbours =
 		rte_zmalloc("neighbours", sizeof(*dataplane->neighbours), RTE_CACHE_LINE_SIZE);
-	if (shared->qsbr == NULL || dataplane->neighbours == NULL) {
-		snprintf(failure->text, failure->size, "no memory for the neighbour table");
+	group = rte_zmalloc("group", worker_group_size(&dataplane->base), RTE_CACHE_LINE_SIZE);
+	if (shared->qsbr == NULL || dataplane->neighbours == NULL || group == NULL) {
+		snprintf(failure->text, failure->size, "no memory for what the workers share");
 		return false;
 	}
+	dataplane->group = worker_group_init(group, &dataplane->base, seed_of(options));
 	rte_rcu_qsbr_init(shared->qsbr, n_workers);
 	for (unsigned i = 0; i < n_workers; i++)
 		rte_rcu_qsbr_thread_register(shared->qsbr, i);
@@ -211,7 +221,9 @@ static struct lcore_worker *make_worker(
 	}
 	worker->shared = &dataplane->shared;
 	worker->pool = dataplane->pool;
-	worker->core = worker_init(memory, &dataplane->base, dataplane->neighbours, index, seed);
+	worker->core = worker_init(
+		memory, &dataplane->base, dataplane->neighbours, dataplane->group, index, seed
+	);
 	flow_table_rotate(&worker->core->flows, seed);
 	worker->index = index;
 	worker->n_ports = dataplane->base.n_ports;
@@ -233,14 +245,8 @@ static bool make_workers(
 	RTE_LCORE_FOREACH_WORKER(lcore) {
 		if (made == dataplane->base.n_workers)
 			break;
-		dataplane->workers[made] = make_worker(
-			dataplane,
-			made,
-			lcore,
-			adaptive,
-			options->has_seed ? options->seed : rte_rand(),
-			failure
-		);
+		dataplane->workers[made] =
+			make_worker(dataplane, made, lcore, adaptive, seed_of(options), failure);
 		if (dataplane->workers[made] == NULL)
 			return false;
 		made++;
@@ -327,7 +333,7 @@ struct dataplane *dataplane_open(
 	    && make_pool(dataplane, options->mbufs, &failure)
 	    && open_ports(dataplane, devargs, &failure)
 	    && choose_steering(dataplane, config->steering, &failure)
-	    && make_shared(dataplane, first, &failure)
+	    && make_shared(dataplane, options, first, &failure)
 	    && make_steered_workers(dataplane, options, config, &failure)) {
 		launch(dataplane);
 		return dataplane;

@@ -12,6 +12,7 @@ struct dataplane {
 	struct fwd_base base; // with the MAC addresses of the ports
 	struct lcore_shared shared;
 	struct neighbour_table *neighbours;
+	struct worker_group *group;
 	struct steering steering;  // in use when base.steering points to it
 	char steering_reason[160]; // why it is, or is not
 	struct rte_mempool *pool;

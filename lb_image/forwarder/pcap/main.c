@@ -40,6 +40,7 @@ struct shell {
 	uint32_t next_backend_slot; // for the next new backend
 	struct fwd_worker *worker;
 	struct neighbour_table *neighbours;
+	struct worker_group *group;
 	struct frame_source sources[FWD_MAX_PORTS];
 	struct frame_sink sinks[FWD_MAX_PORTS];
 	struct config_switch switches[SWITCHES_MAX];
@@ -79,7 +80,8 @@ static bool load(struct shell *shell, const char *directory) {
 static bool start(struct shell *shell, const char *directory) {
 	struct config_errors errors = {0};
 	bool ok = base_read(directory, true, &shell->base, &errors);
-	size_t size;
+	size_t size, group_size;
+	void *memory, *group;
 
 	config_errors_print(&errors, directory, stderr);
 	config_errors_free(&errors);
@@ -91,12 +93,17 @@ static bool start(struct shell *shell, const char *directory) {
 		       6);
 	shell->base.base.n_workers = 1;
 	size = worker_memory_size(&shell->base.base);
+	group_size = (worker_group_size(&shell->base.base) + 63) & ~(size_t)63;
 	shell->neighbours = calloc(1, sizeof(*shell->neighbours));
-	void *memory = aligned_alloc(64, size);
-	if (shell->neighbours == NULL || memory == NULL)
+	memory = aligned_alloc(64, size);
+	group = aligned_alloc(64, group_size);
+	if (shell->neighbours == NULL || memory == NULL || group == NULL)
 		return false;
 	memset(memory, 0, size);
-	shell->worker = worker_init(memory, &shell->base.base, shell->neighbours, 0, SEED);
+	memset(group, 0, group_size);
+	shell->group = worker_group_init(group, &shell->base.base, SEED);
+	shell->worker =
+		worker_init(memory, &shell->base.base, shell->neighbours, shell->group, 0, SEED);
 	return true;
 }
 
@@ -241,6 +248,7 @@ static void stop(struct shell *shell) {
 		generation_free(shell->config, NULL);
 	free(shell->worker);
 	free(shell->neighbours);
+	free(shell->group);
 }
 
 struct options {

@@ -58,6 +58,10 @@ def listener(name, generation="1" * 16, *addresses):
         "on_backend_removal": "drain",
         "arp": True,
         "timeouts": {"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 180},
+        "session_affinity_s": 0,
+        "max_connections": 0,
+        "allowed_source_ranges": [],
+        "denied_source_ranges": [],
         "backends": [{"address": address, "port": 8080, "weight": 1} for address in addresses],
     }
 
@@ -236,13 +240,23 @@ async def test_an_unasked_ack_tells_of_a_restart(operator):
 
 
 async def test_a_large_configuration_comes_in_portions(operator, monkeypatch):
-    monkeypatch.setattr(session_module, "MAX_BACKENDS_A_DELTA", 4)
+    monkeypatch.setattr(session_module, "MAX_ENTRIES_A_DELTA", 4)
     operator.push(*(listener(f"web-{number}", "1" * 16, "10.0.0.1") for number in range(3)))
     async with agent(operator) as one:
         await one.hello("b" * 16)
         first = [up.name for up in (await one.delta()).upserts]
         await one.ack(1, **dict.fromkeys(first, "1" * 16))
         assert first + [up.name for up in (await one.delta()).upserts] == ["web-0", "web-1", "web-2"]
+
+
+async def test_source_ranges_count_for_the_size_of_a_portion(operator, monkeypatch):
+    monkeypatch.setattr(session_module, "MAX_ENTRIES_A_DELTA", 4)
+    ranges = {"denied_source_ranges": ["192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"]}
+    operator.push(*({**listener(f"web-{number}"), **ranges} for number in range(2)))
+    async with agent(operator) as one:
+        await one.hello("b" * 16)
+        first = (await one.delta()).upserts
+        assert [(up.name, len(up.denied_source_ranges)) for up in first] == [("web-0", 3)]
 
 
 async def test_a_newer_stream_of_a_pod_ends_the_older(operator):

@@ -58,8 +58,18 @@ def listener_file(listener: pb.Listener) -> Json:
             "fin_s": timeouts.fin_s,
             "udp_s": timeouts.udp_s,
         },
-        "backends": [
-            {"address": backend.address, "port": backend.port, "weight": backend.weight}
-            for backend in listener.backends
-        ],
+        "session_affinity_s": listener.session_affinity_s,
+        "max_connections": listener.max_connections,
+        "allowed_source_ranges": list(listener.allowed_source_ranges),
+        "denied_source_ranges": list(listener.denied_source_ranges),
+        "backends": [_backend(backend) for backend in listener.backends],
+    }
+
+
+def _backend(backend: pb.Backend) -> Json:
+    return {
+        "address": backend.address,
+        "port": backend.port,
+        "weight": backend.weight,
+        "max_connections": backend.max_connections,
     }

@@ -19,7 +19,8 @@
 #define CONFIGS 3
 #define START_S 1000u
 #define HOUSEKEEPING_CALLS 16
-#define WORKER_MEMORY (8u << 20)
+#define GROUP_MEMORY (4u << 20)
+#define WORKER_MEMORY (16u << 20)
 
 struct input {
 	const uint8_t *at;
@@ -39,6 +40,7 @@ struct run {
 static struct fwd_config configs[CONFIGS];
 // Used again by every run: to allocate them costs more than the run.
 static uint8_t memory[WORKER_MEMORY] __attribute__((aligned(64)));
+static uint8_t group[GROUP_MEMORY] __attribute__((aligned(64)));
 static struct neighbour_table neighbours;
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
@@ -67,7 +69,7 @@ static void add_listener(
 	listener->n_backends = weights == NULL ? 0 : 3;
 	for (unsigned i = 0; i < listener->n_backends; i++)
 		listener->backends[i] =
-			(struct fwd_backend){addresses[i], 8080, weights[i], slot * 3u + i};
+			(struct fwd_backend){addresses[i], 8080, weights[i], slot * 3u + i, 0};
 	for (unsigned i = 0; i < listener->n_backends; i++)
 		fwd_config_set_backend(&configs[config], listener->backends[i].slot, true);
 	fwd_listener_measure(listener);
@@ -120,8 +122,17 @@ static void start(struct run *run, uint8_t choice) {
 	run->base.ports[0].mtu = run->base.ports[1].mtu = choice & 2 ? 600 : 1500;
 	MUST(worker_memory_size(&run->base) <= sizeof(memory));
 	memset(memory, 0, worker_memory_size(&run->base));
+	MUST(worker_group_size(&run->base) <= sizeof(group));
+	memset(group, 0, worker_group_size(&run->base));
 	memset(&neighbours, 0, sizeof(neighbours));
-	run->worker = worker_init(memory, &run->base, &neighbours, 0, choice);
+	run->worker = worker_init(
+		memory,
+		&run->base,
+		&neighbours,
+		worker_group_init(group, &run->base, choice),
+		0,
+		choice
+	);
 	run->config = &configs[0];
 	run->now_ms = START_S * 1000;
 }

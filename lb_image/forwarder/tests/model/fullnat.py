@@ -14,7 +14,7 @@ import ipaddress
 import struct
 from collections import Counter, deque
 
-from model import answers, wire
+from model import answers, policy, wire
 from model.scheduling import Backend, Scheduler
 from model.state import Flow, Json, Neighbour, Port
 from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
@@ -53,6 +53,7 @@ class Model:
         self.backends: dict[str, list[Backend]] = {}
         own = [(self.local_port(a), a) for a in self.locals] + [(p, int(p.interface.ip)) for p in self.ports]
         self.announced: dict[object, list[int]] = {(p.index, a): [p.index, a, ANNOUNCEMENTS] for p, a in own}
+        self.sessions: dict[tuple[Scheduler, int], tuple[Backend, int]] = {}
         self.drops: Counter[str] = Counter()
         self.fragments: dict[tuple[int, int, int, int], tuple[Flow, int, int]] = {}
         self.fragment_id = FIRST_FRAGMENT_ID
@@ -77,7 +78,7 @@ class Model:
         for one in listener["backends"]:
             key = (ip(one["address"]), one["port"])
             backends.append(had.setdefault(key, Backend(*key, 0)))
-            backends[-1].weight = one["weight"]
+            backends[-1].weight, backends[-1].limit = one["weight"], one.get("max_connections", 0)
         return backends
 
     # Time
@@ -303,11 +304,10 @@ class Model:
             raise MalformedError("no_flow")
         if datagram.ttl <= 1:
             raise MalformedError("ttl_exceeded")
+        policy.admit(self, listener, key)
         if len(self.flows) >= self.max_flows:
             raise MalformedError("flow_table_full")
-        backend = self.schedulers[listener["name"]].pick(listener, self.backends[listener["name"]], key)
-        if backend is None:
-            raise MalformedError("no_backends")
+        backend = policy.choose(self, listener, key)
         if not self.free:
             raise MalformedError("local_ports_exhausted")
         flow = Flow(

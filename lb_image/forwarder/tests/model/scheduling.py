@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, log
 from typing import Any
 
+Key = tuple[int, int, int, int, int]  # client address and port, VIP and port, protocol
 MASK = (1 << 64) - 1
 PLACES = 65536
 
@@ -19,6 +21,7 @@ class Backend:
     port: int
     weight: int
     active: int = 0
+    limit: int = 0  # of open connections, 0: none
 
 
 def mix(x: int) -> int:
@@ -28,8 +31,8 @@ def mix(x: int) -> int:
     return x ^ x >> 31
 
 
-def place_of(listener: dict[str, Any], key: tuple[int, int, int, int, int]) -> int:
-    """``key``: client address and port, VIP and port, protocol."""
+def place_of(listener: dict[str, Any], key: Key) -> int:
+    """What a client, or a connection, is hashed to."""
     client, client_port, vip, vip_port, _ = key
     hashed = mix(client)
     if listener.get("hash_on") == "connection":
@@ -49,9 +52,7 @@ class Scheduler:
     def __init__(self) -> None:
         self.position, self.threshold = 0, 0
 
-    def pick(
-        self, listener: dict[str, Any], backends: list[Backend], key: tuple[int, int, int, int, int]
-    ) -> Backend | None:
+    def pick(self, listener: dict[str, Any], backends: list[Backend], key: Key) -> Backend | None:
         """The backend of a new flow, None when all weights are 0."""
         if not any(b.weight for b in backends):
             return None
@@ -63,11 +64,26 @@ class Scheduler:
         self.position = index + 1
         return backends[index]
 
-    def least(self, kind: str, backends: list[Backend]) -> int:
+    def pick_among(
+        self, listener: dict[str, Any], backends: list[Backend], key: Key, takes: Callable[[Backend], bool]
+    ) -> Backend | None:
+        """When the one of ``pick`` is full: the next draw, or the fewest live flows."""
+        able = [b for b in backends if b.weight and takes(b)]
+        kind = listener["scheduler"]
+        if not able:
+            return None
+        if kind in ("sh", "mh"):
+            place = place_of(listener, key)
+            return min(able, key=lambda b: cost(place, b))
+        index = self.least("wlc" if kind in ("wrr", "wlc") else "lc", backends, takes)
+        self.position = index + 1
+        return backends[index]
+
+    def least(self, kind: str, backends: list[Backend], takes: Callable[[Backend], bool] = bool) -> int:
         """lc and wlc: fewest live flows, of equals the first from the position on."""
         start = self.position if self.position < len(backends) else 0
         order = [*range(start, len(backends)), *range(start)]
-        able = [i for i in order if backends[i].weight]
+        able = [i for i in order if backends[i].weight and takes(backends[i])]
         loads = {i: Fraction(backends[i].active, backends[i].weight if kind == "wlc" else 1) for i in able}
         chosen: int = min(able, key=loads.__getitem__)
         return chosen

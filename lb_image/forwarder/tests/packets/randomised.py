@@ -39,7 +39,15 @@ def random_listeners(rng: random.Random, generation: int) -> list[Json]:
         "arp": rng.random() < 0.5,
     }
     backends = rng.sample([*BACKENDS, "10.77.0.60"], rng.randint(0, 4))
-    listeners = [listener(addresses=backends, weights=[rng.choice([0, 1, 2, 5]) for _ in backends], **chosen)]
+    chosen["max_connections"] = rng.choice([0, 0, 5, 20])
+    if chosen["hash_on"] == "source":
+        chosen["session_affinity_s"] = rng.choice([0, 0, 3, 30])
+    chosen["denied_source_ranges"] = rng.choice([[], [], ["192.0.2.11/32"], ["10.77.0.0/24", "0.0.0.0/2"]])
+    chosen["allowed_source_ranges"] = rng.choice([[], [], ["192.0.2.8/29"], ["0.0.0.0/0"]])
+    first = listener(addresses=backends, weights=[rng.choice([0, 1, 2, 5]) for _ in backends], **chosen)
+    for one in first["backends"]:
+        one["max_connections"] = rng.choice([0, 0, 2, 6])
+    listeners = [first]
     if rng.random() < 0.7:
         listeners.append({**dns(), "name": f"dns-{generation}"})
     return listeners

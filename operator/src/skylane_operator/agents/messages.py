@@ -14,6 +14,7 @@ _MAX_REASON = 128
 
 # The file format's version is the agent's to write, not part of the contract.
 _NOT_SENT = {"version"}
+_LISTS = ("backends", "allowed_source_ranges", "denied_source_ranges")
 
 
 def base_message(base: Json) -> pb.Base:
@@ -51,11 +52,11 @@ def health_in(health: pb.Health) -> dict[str, AgentHealth]:
     }
 
 
-def first_portion(listeners: tuple[Json, ...], max_backends: int) -> tuple[Json, ...]:
-    """As many from the start as have at most `max_backends` backends together, but at least one."""
+def first_portion(listeners: tuple[Json, ...], max_entries: int) -> tuple[Json, ...]:
+    """As many from the start as have at most `max_entries` backends and source ranges together, but at least one."""
     total = 0
     for index, listener in enumerate(listeners):
-        total += 1 + len(listener["backends"])
-        if index and total > max_backends:
+        total += 1 + sum(len(listener[name]) for name in _LISTS)
+        if index and total > max_entries:
             return listeners[:index]
     return listeners

@@ -24,7 +24,7 @@ from skylane_operator.snapshot import Delta, delta_for
 
 ACK_TIMEOUT_S = 15.0
 # About half a MiB, well below gRPC's limit of 4 MiB a message.
-MAX_BACKENDS_A_DELTA = 20_000
+MAX_ENTRIES_A_DELTA = 20_000
 # What a listener that is not there has for a generation.
 GONE = ""
 
@@ -134,7 +134,7 @@ class Session:
         self._dirty.clear()
         if delta.empty:
             return None
-        upserts = first_portion(delta.upserts, MAX_BACKENDS_A_DELTA)
+        upserts = first_portion(delta.upserts, MAX_ENTRIES_A_DELTA)
         self._dirty.update(listener["name"] for listener in delta.upserts[len(upserts) :])
         wanted = {listener["name"]: listener["generation"] for listener in upserts}
         wanted |= dict.fromkeys(delta.removals, GONE)

@@ -1,6 +1,6 @@
 """IPv4 addresses as the resource writes them. IPv6 is refused by the type, with a message."""
 
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -19,6 +19,15 @@ def _with_prefix(value: object) -> object:
     return value
 
 
+def _with_network(value: object) -> object:
+    _with_prefix(value)
+    if isinstance(value, str):
+        network = IPv4Interface(value).network
+        if value != str(network):
+            raise ValueError(f"{value!r} has bits beyond its prefix length; write {network}")
+    return value
+
+
 Address = Annotated[
     IPv4Address,
     WithJsonSchema({"type": "string", "pattern": ADDRESS_PATTERN, "minLength": 7, "maxLength": 15}),
@@ -26,5 +35,10 @@ Address = Annotated[
 Interface = Annotated[
     IPv4Interface,
     BeforeValidator(_with_prefix),
+    WithJsonSchema({"type": "string", "pattern": INTERFACE_PATTERN, "minLength": 9, "maxLength": 18}),
+]
+SourceRange = Annotated[
+    IPv4Network,
+    BeforeValidator(_with_network),
     WithJsonSchema({"type": "string", "pattern": INTERFACE_PATTERN, "minLength": 9, "maxLength": 18}),
 ]

@@ -1,6 +1,6 @@
 """The forwarder's file format: `base.json` and `listeners/<name>.json`, field for field."""
 
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network
 from typing import Literal
 
 from skylane_operator.model.base import FileModel
@@ -15,6 +15,8 @@ from skylane_operator.model.load_balancer import (
 )
 
 FORMAT_VERSION: Literal[1] = 1
+NO_LIMIT = 0
+NO_AFFINITY = 0
 
 
 class ForwarderPort(FileModel):
@@ -58,6 +60,7 @@ class ForwarderBackend(FileModel):
     address: str
     port: int
     weight: int
+    max_connections: int = NO_LIMIT
 
 
 class AgentHttpCheck(FileModel):
@@ -119,5 +122,9 @@ class ForwarderListener(FileModel):
     on_backend_removal: BackendRemoval
     arp: bool
     timeouts: ForwarderTimeouts
+    session_affinity_s: int = NO_AFFINITY
+    max_connections: int = NO_LIMIT
+    allowed_source_ranges: tuple[IPv4Network, ...] = ()
+    denied_source_ranges: tuple[IPv4Network, ...] = ()
     backends: tuple[ForwarderBackend, ...]
     health_check: AgentHealthCheck | None = None

@@ -6,7 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from skylane_operator.model.address import Address, Interface
+from skylane_operator.model.address import Address, Interface, SourceRange
 from skylane_operator.model.base import ReadModel, SpecModel
 from skylane_operator.model.condition import Condition
 from skylane_operator.model.health_check import HealthCheck
@@ -43,6 +43,8 @@ PoolName = Annotated[
 ]
 BinarySize = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)$", max_length=11)]
 Port = Annotated[int, Field(ge=1, le=65535)]
+Limit = Annotated[int, Field(ge=1, le=2147483647)]
+SourceRanges = Annotated[tuple[SourceRange, ...], Field(max_length=1000)]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
 
 
@@ -209,6 +211,7 @@ class BackendReference(SpecModel):
     service: DnsLabel
     port: Port
     weight: Annotated[int, Field(ge=0, le=65535)] = 1
+    max_connections_per_endpoint: Limit | None = None
 
 
 class Timeouts(SpecModel):
@@ -218,6 +221,25 @@ class Timeouts(SpecModel):
     syn_seconds: TimeoutSeconds = 60
     fin_seconds: TimeoutSeconds = 60
     udp_seconds: TimeoutSeconds = 180
+
+
+class AffinityType(StrEnum):
+    """What keeps a client with its backend."""
+
+    NONE = "None"
+    CLIENT_IP = "ClientIP"
+
+
+class SessionAffinity(SpecModel):
+    """spec.listeners[].sessionAffinity: whether connections of one client go to one backend."""
+
+    type: AffinityType = AffinityType.NONE
+    timeout_seconds: TimeoutSeconds = 10800
+
+    @property
+    def effective_seconds(self) -> int:
+        """How long a client stays with its backend; 0 if it does not."""
+        return self.timeout_seconds if self.type is AffinityType.CLIENT_IP else 0
 
 
 class Listener(SpecModel):
@@ -230,9 +252,19 @@ class Listener(SpecModel):
     scheduler: Scheduler = Scheduler.WEIGHTED_ROUND_ROBIN
     hash_on: HashOn = HashOn.SOURCE
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
+    session_affinity: SessionAffinity = SessionAffinity()
+    max_connections: Limit | None = None
+    allowed_source_ranges: SourceRanges = ()
+    denied_source_ranges: SourceRanges = ()
     backends: Annotated[tuple[BackendReference, ...], Field(min_length=1, max_length=16)]
     timeouts: Timeouts = Timeouts()
     health_check: HealthCheck | None = None
+
+    @model_validator(mode="after")
+    def _affinity_goes_by_address(self) -> Self:
+        if self.session_affinity.effective_seconds and self.hash_on is HashOn.CONNECTION:
+            raise ValueError("hashOn must be source with sessionAffinity.type ClientIP")
+        return self
 
     @property
     def endpoint(self) -> "VirtualEndpoint":

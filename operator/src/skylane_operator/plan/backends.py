@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import AddressValueError, IPv4Address
 
-from skylane_operator.model.forwarder import ForwarderBackend
+from skylane_operator.model.forwarder import NO_LIMIT, ForwarderBackend
 from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
 from skylane_operator.model.load_balancer import BackendReference, Listener
 from skylane_operator.plan.types import Blocks, Inputs, Reason, Rejected
@@ -21,6 +21,7 @@ class Resolved:
 
     weight: int
     endpoints: tuple[SocketAddress, ...]
+    limit: int | None = None
 
 
 def backends_for(
@@ -29,7 +30,8 @@ def backends_for(
     """Endpoints of a listener with their weights, and the references that lead nowhere.
 
     `path` is the listener's field path. An endpoint that several references reach is listed once, with the sum of
-    its weights. The order depends on the addresses alone, so that equal endpoints give an equal generation.
+    its weights and the smallest of its limits. The order depends on the addresses alone, so that equal endpoints give an
+    equal generation.
     """
     resolved: list[Resolved] = []
     rejected: list[Rejected] = []
@@ -46,12 +48,20 @@ def weighted_backends(resolved: list[Resolved]) -> tuple[ForwarderBackend, ...]:
     """Endpoints with their weights, by address; one that several Services reach is listed once, with the sum."""
     weights = endpoint_weights([(service.weight, len(service.endpoints)) for service in resolved])
     totals: dict[SocketAddress, int] = {}
+    limits: dict[SocketAddress, int] = {}
     for service, weight in zip(resolved, weights, strict=True):
         for endpoint in service.endpoints:
             totals[endpoint] = totals.get(endpoint, 0) + weight
+            if service.limit is not None:
+                limits[endpoint] = min(service.limit, limits.get(endpoint, service.limit))
     return tuple(
-        ForwarderBackend(address=address, port=port, weight=min(weight, MAX_WEIGHT))
-        for (address, port), weight in sorted(totals.items(), key=_by_number)
+        ForwarderBackend(
+            address=endpoint[0],
+            port=endpoint[1],
+            weight=min(weight, MAX_WEIGHT),
+            max_connections=limits.get(endpoint, NO_LIMIT),
+        )
+        for endpoint, weight in sorted(totals.items(), key=_by_number)
     )
 
 
@@ -75,7 +85,7 @@ def _resolve(
     if port is None:
         return _unknown_port(inputs, listener, service, reference, path)
     endpoints = ready_endpoints(inputs.endpoint_slices.get(reference.service, ()), port)
-    return Resolved(reference.weight, tuple(endpoints))
+    return Resolved(reference.weight, tuple(endpoints), reference.max_connections_per_endpoint)
 
 
 def _service_port(service: Service, number: int, protocol: str) -> ServicePort | None:

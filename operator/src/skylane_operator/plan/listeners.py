@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from skylane_operator.model.forwarder import ForwarderListener, ForwarderTimeouts
+from skylane_operator.model.forwarder import NO_LIMIT, ForwarderListener, ForwarderTimeouts
 from skylane_operator.model.load_balancer import Listener, VirtualEndpoint
 from skylane_operator.plan.backends import backends_for
 from skylane_operator.plan.checks import senior_claims
@@ -53,6 +53,10 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
                 fin_s=listener.timeouts.fin_seconds,
                 udp_s=listener.timeouts.udp_seconds,
             ),
+            session_affinity_s=listener.session_affinity.effective_seconds,
+            max_connections=listener.max_connections or NO_LIMIT,
+            allowed_source_ranges=listener.allowed_source_ranges,
+            denied_source_ranges=listener.denied_source_ranges,
             backends=plan.backends,
             health_check=agent_health_check(listener.health_check),
         )

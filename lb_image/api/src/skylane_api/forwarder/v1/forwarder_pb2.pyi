@@ -175,7 +175,7 @@ class Port(_message.Message):
     def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
 
 class Listener(_message.Message):
-    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "health_check")
+    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections", "allowed_source_ranges", "denied_source_ranges", "session_affinity_s", "health_check")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VIP_FIELD_NUMBER: _ClassVar[int]
@@ -187,6 +187,10 @@ class Listener(_message.Message):
     BACKENDS_FIELD_NUMBER: _ClassVar[int]
     HASH_ON_FIELD_NUMBER: _ClassVar[int]
     ON_BACKEND_REMOVAL_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    ALLOWED_SOURCE_RANGES_FIELD_NUMBER: _ClassVar[int]
+    DENIED_SOURCE_RANGES_FIELD_NUMBER: _ClassVar[int]
+    SESSION_AFFINITY_S_FIELD_NUMBER: _ClassVar[int]
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: str
@@ -199,8 +203,12 @@ class Listener(_message.Message):
     backends: _containers.RepeatedCompositeFieldContainer[Backend]
     hash_on: str
     on_backend_removal: str
+    max_connections: int
+    allowed_source_ranges: _containers.RepeatedScalarFieldContainer[str]
+    denied_source_ranges: _containers.RepeatedScalarFieldContainer[str]
+    session_affinity_s: int
     health_check: HealthCheck
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., health_check: _Optional[_Union[HealthCheck, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., max_connections: _Optional[int] = ..., allowed_source_ranges: _Optional[_Iterable[str]] = ..., denied_source_ranges: _Optional[_Iterable[str]] = ..., session_affinity_s: _Optional[int] = ..., health_check: _Optional[_Union[HealthCheck, _Mapping]] = ...) -> None: ...
 
 class HealthCheck(_message.Message):
     __slots__ = ("type", "port", "interval_ms", "timeout_ms", "healthy_threshold", "unhealthy_threshold", "panic_threshold_percent", "http", "tls", "grpc", "udp")
@@ -275,11 +283,13 @@ class Timeouts(_message.Message):
     def __init__(self, established_s: _Optional[int] = ..., syn_s: _Optional[int] = ..., fin_s: _Optional[int] = ..., udp_s: _Optional[int] = ...) -> None: ...
 
 class Backend(_message.Message):
-    __slots__ = ("address", "port", "weight")
+    __slots__ = ("address", "port", "weight", "max_connections")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
     address: str
     port: int
     weight: int
-    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., weight: _Optional[int] = ...) -> None: ...
+    max_connections: int
+    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., weight: _Optional[int] = ..., max_connections: _Optional[int] = ...) -> None: ...

@@ -1,0 +1,87 @@
+"""What the reference model asks of a new flow, and where it goes. Connections that have ended do not count."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from model.scheduling import Backend, Key, Scheduler
+from model.state import Json
+from model.wire import MalformedError
+
+if TYPE_CHECKING:
+    from model.fullnat import Model
+
+
+def admit(model: Model, listener: Json, key: Key) -> None:
+    """Refuse the flow, or not.
+
+    Raises:
+        MalformedError: the listener does not take it; the reason is the drop's.
+    """
+    if not takes_source(listener, key[0]):
+        raise MalformedError("source_denied")
+    scheduler, limit = model.schedulers[listener["name"]], listener.get("max_connections", 0)
+    alive = sum(not flow.closed() for flow in model.flows.values() if flow.scheduler is scheduler)
+    if limit and alive >= limit:
+        raise MalformedError("connection_limit")
+
+
+def takes_source(listener: Json, client: int) -> bool:
+    """Kubernetes' rule: no allowed range means all; what is denied stays denied."""
+    address = ipaddress.IPv4Address(client)
+    allowed, denied = (
+        [ipaddress.IPv4Network(text) for text in listener.get(f"{kind}_source_ranges", [])]
+        for kind in ("allowed", "denied")
+    )
+    if any(address in network for network in denied):
+        return False
+    return not allowed or any(address in network for network in allowed)
+
+
+def choose(model: Model, listener: Json, key: Key) -> Backend:
+    """The backend of a new flow: another one where the scheduler's is full.
+
+    Raises:
+        MalformedError: there is none.
+    """
+    scheduler, backends = model.schedulers[listener["name"]], model.backends[listener["name"]]
+
+    def takes(backend: Backend) -> bool:
+        alive = sum(not flow.closed() for flow in model.flows.values() if flow.owner is backend)
+        return not backend.limit or alive < backend.limit
+
+    if listener.get("session_affinity_s"):
+        return stick(model, listener, key, takes)
+    picked = scheduler.pick(listener, backends, key)
+    if picked is None:
+        raise MalformedError("no_backends")
+    if not takes(picked):
+        picked = scheduler.pick_among(listener, backends, key, takes)
+    if picked is None:
+        raise MalformedError("backend_limit")
+    return picked
+
+
+def stick(model: Model, listener: Json, key: Key, takes: Callable[[Backend], bool]) -> Backend:
+    """The client's backend while it has one, else the one that its address is hashed to.
+
+    Raises:
+        MalformedError: there is none.
+    """
+    backends, session = model.backends[listener["name"]], (model.schedulers[listener["name"]], key[0])
+    known, seen_s = model.sessions.get(session, (None, 0))
+    if known not in backends or not known.weight or model.now_s - seen_s >= listener["session_affinity_s"]:
+        known = None
+    by_hash = {**listener, "scheduler": "sh"}
+    picked = known or Scheduler().pick(by_hash, backends, key)
+    if picked is None:
+        raise MalformedError("no_backends")
+    if not takes(picked):
+        picked = Scheduler().pick_among(by_hash, backends, key, takes)
+    if picked is None:
+        raise MalformedError("backend_limit")
+    if known is None or picked is known:
+        model.sessions[session] = picked, model.now_s
+    return picked
