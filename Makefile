@@ -40,7 +40,10 @@ packets: setup build ## rewrite the packet cases from cases.py and the model; re
 bench: setup build ## on-CPU ns per packet, beside testpmd; writes build/bench.json
 	@$(RUN) --directory lb_image/forwarder/tests python -m bench
 
+bench-control: setup build ## the control plane on a real API server, up to 5,000 Services; writes build/bench-control.json
+	@$(RUN) --directory operator/tests python -m control_bench
+
 e2e: setup ## the end-to-end suites
 	@$(RUN) pytest e2e/suites
 
-.PHONY: help setup demo demo-on-cluster down test lint fix build golden packets bench e2e
+.PHONY: help setup demo demo-on-cluster down test lint fix build golden packets bench bench-control e2e

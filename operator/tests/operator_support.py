@@ -4,13 +4,13 @@ import asyncio
 import time
 
 
-async def eventually(condition, what, timeout_s=10.0):
+async def eventually(condition, what, timeout_s=10.0, interval_s=0.005):
     """Wait until `condition()` is true and return what it gave; AssertionError names `what` after the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (result := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"after {timeout_s:g} s still waiting for {what}")
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(interval_s)
     return result
 
 

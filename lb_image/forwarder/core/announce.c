@@ -44,7 +44,12 @@ unsigned announce_run(
 ) {
 	unsigned made = 0;
 
+	if (config->slots_end > announce->slots_end)
+		announce->slots_end = config->slots_end;
 	for (; count > 0 && made < max; count--) {
+		// Slots that no listener has ever had are passed over.
+		if (announce->cursor >= announce->slots_end && announce->cursor < FWD_MAX_LISTENERS)
+			announce->cursor = FWD_MAX_LISTENERS;
 		struct announce_entry *entry = &announce->entries[announce->cursor];
 
 		if (announce->cursor < FWD_MAX_LISTENERS)

@@ -23,6 +23,7 @@ struct announce {
 	struct announce_entry
 		entries[ANNOUNCE_ENTRIES]; // by listener slot, then local addresses, then ports
 	uint16_t cursor;
+	uint32_t slots_end; // one more than the highest slot that a listener has ever had
 };
 
 // Notes the addresses of `base`; listeners are noted as they are seen.

@@ -65,11 +65,13 @@ static void index_vip(struct fwd_config *config, const struct fwd_listener *list
 void fwd_config_index(struct fwd_config *config) {
 	memset(config->lookup, 0, sizeof(config->lookup));
 	memset(config->vips, 0, sizeof(config->vips));
+	config->slots_end = 0;
 	for (unsigned slot = 0; slot < FWD_MAX_LISTENERS; slot++) {
 		const struct fwd_listener *listener = config->listeners[slot];
 
 		if (listener == NULL)
 			continue;
+		config->slots_end = slot + 1;
 		index_listener(config, listener);
 		index_vip(config, listener);
 	}

@@ -120,6 +120,7 @@ _Static_assert(FWD_LOOKUP_SIZE >= 2 * FWD_MAX_LISTENERS, "the lookup stays at mo
 
 struct fwd_config {
 	const struct fwd_listener *listeners[FWD_MAX_LISTENERS]; // by slot, NULL: free
+	uint32_t slots_end; // one more than the highest slot in use; by fwd_config_index()
 	// By fwd_config_index(), from address, port and protocol to the slot + 1; 0: empty.
 	uint16_t lookup[FWD_LOOKUP_SIZE];
 	// By fwd_config_index(), from a VIP to the slot + 1 of one of its listeners, one that answers ARP where there is one.
@@ -142,7 +143,7 @@ static inline void fwd_config_set_backend(struct fwd_config *config, uint32_t sl
 // Fills what the schedulers need to know of the weights, and what the policy asks. Call when all else is complete.
 void fwd_listener_measure(struct fwd_listener *listener);
 
-// Fills both tables from `listeners`. Call before the configuration is published.
+// Fills both tables and `slots_end` from `listeners`. Call before the configuration is published.
 void fwd_config_index(struct fwd_config *config);
 
 // Slot of the listener, or FWD_NO_SLOT.

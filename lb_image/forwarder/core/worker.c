@@ -133,6 +133,8 @@ resolve_backends(struct fwd_worker *worker, const struct fwd_config *config, uin
 	unsigned left = PREFETCH_BACKENDS;
 
 	for (unsigned n = 0; n < PREFETCH_STEP; n++) {
+		if (worker->prefetch_slot >= config->slots_end)
+			worker->prefetch_slot = worker->prefetch_backend = 0;
 		const struct fwd_listener *listener = config->listeners[worker->prefetch_slot];
 		uint32_t count = listener == NULL ? 0 : listener->n_backends;
 
@@ -144,7 +146,7 @@ resolve_backends(struct fwd_worker *worker, const struct fwd_config *config, uin
 			);
 		}
 		worker->prefetch_backend = 0;
-		worker->prefetch_slot = (worker->prefetch_slot + 1) % FWD_MAX_LISTENERS;
+		worker->prefetch_slot++;
 	}
 }
 

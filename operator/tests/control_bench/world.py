@@ -84,18 +84,16 @@ class BenchWorld(World):
         """The LoadBalancer with its pod, forwarder and agent."""
         self.add_load_balancer(services=(), pools=[self.add_pool("100.64.0.0/16")], maxFlowsPerWorker=1024)
         self.process.start()
-        await self._until_pod()
+        # Seldom: a question costs the API server more than the answer is worth.
+        await eventually(self._has_pod, "the pod", 60, interval_s=0.5)
         self.set_ready(POD)
         self.start_forwarder(POD)
         self.agent = self.start_agent(POD)
         await eventually(lambda: self.agent.local.running, "the forwarder", 30)
         self._count_deltas()
 
-    async def _until_pod(self):
-        # Seldom: a question costs the API server more than the answer is worth.
-        async with asyncio.timeout(60):
-            while not self.api.request("GET", self.path("v1", "pods"))["items"]:
-                await asyncio.sleep(0.5)
+    def _has_pod(self):
+        return self.api.request("GET", self.path("v1", "pods"))["items"]
 
     def _count_deltas(self):
         local, apply = self.agent.local, self.agent.local.apply
