@@ -209,12 +209,16 @@ class World:
         self.operator = Operator(settings, self.client)
         self._stop_operator = asyncio.Event()
         self._operator_task = asyncio.create_task(self.operator.run(self._stop_operator))
-        ready = asyncio.create_task(self.operator.wait_ready())
-        await asyncio.wait({ready, self._operator_task}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
-        if self._operator_task.done():
-            self._operator_task.result()
-        assert ready.done(), "the operator is not ready"
+        await self.until_leading(self.operator, self._operator_task)
         return self.operator
+
+    async def until_leading(self, operator, task):
+        def leads():
+            if task.done():
+                task.result()
+            return operator.term is not None and operator.term.began.is_set()
+
+        await eventually(leads, "the operator to lead", 20)
 
     async def stop_operator(self):
         self._stop_operator.set()
@@ -253,7 +257,7 @@ class World:
         secret = self.get("v1", "secrets", "skylane-operator-tls")
         (folder / "ca.crt").write_bytes(_decoded(secret["data"][CA_CERTIFICATE]))
         return AgentSettings(
-            operator_address=f"127.0.0.1:{self.operator.grpc_port}",
+            operator_address=f"127.0.0.1:{self.operator.term.grpc_port}",
             operator_server_name=f"skylane-operator.{self.namespace}.svc",
             token_file=folder / "token",
             ca_file=folder / "ca.crt",
@@ -279,7 +283,7 @@ class World:
         await asyncio.wait_for(task, 20)
 
     def agent_state(self, pod, load_balancer="edge"):
-        return self.operator.agents.states_of(Key(self.namespace, load_balancer)).get(pod)
+        return self.operator.term.agents.states_of(Key(self.namespace, load_balancer)).get(pod)
 
     def start_forwarder(self, pod):
         """skylane-fwd in a network namespace of its own that has the interface net1, as Multus would give it."""
