@@ -48,6 +48,7 @@ class Lease:
         self._election = Election(identity, self._timing)
         self._body: Json | None = None  # the Lease as last read or written
         self._trouble = False
+        self.holder = ""  # as last seen; empty: nobody
         self.last_turn = time.monotonic()  # `run` did anything at all
 
     def held(self) -> bool:
@@ -126,6 +127,7 @@ class Lease:
         if self._body is None or not self.held():
             self._body = await self._read()
             self._election.saw(_record_in(self._body) if self._body else None, self._now_s())
+            self._note_holder()
             if not self._election.may_take(self._now_s()):
                 return False
         asked_s = self._now_s()
@@ -136,6 +138,11 @@ class Lease:
             return False
         self._election.wrote(_record_in(self._body), asked_s)
         return True
+
+    def _note_holder(self) -> None:
+        if self._election.holder != self.holder:
+            self.holder = self._election.holder
+            _log.info("Lease %s is held by %s", self._key, self.holder or "nobody")
 
     async def _release(self) -> None:
         """Tell the others at once. If that fails they wait for the end of the Lease."""
