@@ -101,6 +101,7 @@ class World:
         self.api, self.client, self.folder = api, client, folder
         self.namespace = f"test-{uuid.uuid4().hex[:10]}"
         self.operator = None
+        self.agents_dial = None  # None: that operator
         self._stop_operator = None
         self._operator_task = None
         self._agents = {}
@@ -257,7 +258,7 @@ class World:
         secret = self.get("v1", "secrets", "skylane-operator-tls")
         (folder / "ca.crt").write_bytes(_decoded(secret["data"][CA_CERTIFICATE]))
         return AgentSettings(
-            operator_address=f"127.0.0.1:{self.operator.term.grpc_port}",
+            operator_address=self.agents_dial or f"127.0.0.1:{self.operator.term.grpc_port}",
             operator_server_name=f"skylane-operator.{self.namespace}.svc",
             token_file=folder / "token",
             ca_file=folder / "ca.crt",
@@ -269,11 +270,11 @@ class World:
             http_port=0,
         )
 
-    def start_agent(self, pod, **kwargs):
+    def start_agent(self, pod, timing=None, **kwargs):
         settings = self.agent_settings(pod, **kwargs)
         settings.config_dir.mkdir(exist_ok=True)
         stop = asyncio.Event()
-        agent = Agent(settings, Timing(first_delay_s=0.05, longest_delay_s=0.2))
+        agent = Agent(settings, timing or Timing(first_delay_s=0.05, longest_delay_s=0.2))
         self._agents[pod] = (asyncio.create_task(agent.run(stop)), stop)
         return agent
 

@@ -40,10 +40,10 @@ class Timing:
     keepalive_timeout_s: float = 5.0
     write_timeout_s: float = 20.0
     connect_s: float = 3.0
-    # Another replica of the operator takes over within seconds: an attempt a second then finds it in time.
+    # Another replica of the operator takes over within seconds: two attempts a second then find it in time.
     first_delay_s: float = 0.2
-    soon_delay_s: float = 1.0
-    soon_attempts: int = 30
+    soon_delay_s: float = 0.5
+    soon_attempts: int = 40
     longest_delay_s: float = 5.0
     refused_delay_s: float = 30.0
     proven_s: float = 30.0  # a stream that lived this long starts the delays anew
