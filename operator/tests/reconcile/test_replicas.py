@@ -183,6 +183,48 @@ async def test_leader_that_is_cut_off_ends_before_another_begins(world, replicas
     assert all(one[1] <= following[0] for one, following in itertools.pairwise(terms))
 
 
+def address_of(world, name):
+    ingress = world.service(name)["status"].get("loadBalancer", {}).get("ingress", [{"ip": ""}])
+    return ingress[0]["ip"]
+
+
+def add_load_balancer_service(world, name, **annotations):
+    spec = {
+        "type": "LoadBalancer",
+        "loadBalancerClass": "skylane.dev/edge",
+        "allocateLoadBalancerNodePorts": False,
+    }
+    body = service(world.namespace, name, **spec)
+    body["metadata"]["annotations"] = annotations
+    world.create("v1", "services", body)
+
+
+async def test_addresses_that_another_leader_has_assigned_stay(world, replicas, monkeypatch):
+    monkeypatch.setattr(term_module, "SETTLE_S", 2.0)
+    world.add_load_balancer(services=(), pools=[world.add_pool("192.0.2.8/30")])
+    add_load_balancer_service(world, "web")
+    leader, other = await replicas.start(), await replicas.start()
+    await leader.until_leading()
+    await eventually(lambda: address_of(world, "web") == "192.0.2.8", "the first address")
+    leader.api_relay.cut()
+    await other.until_leading()
+    # The other one moves it, as it is asked to, and gives its address to somebody else.
+    wanted = {"skylane.dev/address": "192.0.2.9"}
+    world.change("v1", "services", "web", lambda body: body["metadata"].update(annotations=wanted))
+    await eventually(lambda: address_of(world, "web") == "192.0.2.9", "the move")
+    world.change("v1", "services", "web", lambda body: body["metadata"].update(annotations={}))
+    add_load_balancer_service(world, "late")
+    await eventually(lambda: address_of(world, "late") == "192.0.2.8", "the address that is free again")
+    leader.api_relay.mend()
+    await other.stop()
+    await leader.until_leading(20)
+    term = leader.operator.term
+    await eventually(
+        lambda: term._settled and not len(term.services) and not len(term._service_status), "a look"
+    )
+    assert (address_of(world, "web"), address_of(world, "late")) == ("192.0.2.9", "192.0.2.8")
+
+
 async def test_outage_of_the_api_server_ends_no_process_and_disturbs_no_forwarder(world, replicas):
     both = [await replicas.start(), await replicas.start()]
     await both[0].until_leading()
