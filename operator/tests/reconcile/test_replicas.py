@@ -13,6 +13,8 @@ from replicas_world import LEASES, SLICES, Replicas
 from skylane_agent.stream import Timing
 from skylane_operator import app as app_module
 from skylane_operator import term as term_module
+from skylane_operator.errors import ApiError
+from skylane_operator.kube.client import APPLY, JSON, KubeClient
 
 pytestmark = pytest.mark.apiserver
 
@@ -279,3 +281,26 @@ async def test_lease_names_the_process(world, replicas):
     assert spec["leaseDurationSeconds"] == 3
     await leader.stop()
     assert world.get(*LEASES)["spec"]["holderIdentity"] == ""
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("PATCH", "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices/web-1"),
+        ("PATCH", "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices/skylane-operator"),
+        ("POST", "/apis/discovery.k8s.io/v1/namespaces/{}/endpointslices"),
+        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/{}/leases/another"),
+        ("PUT", "/apis/coordination.k8s.io/v1/namespaces/default/leases/skylane-operator"),
+        ("GET", "/apis/coordination.k8s.io/v1/namespaces/{}/leases"),
+        ("DELETE", "/apis/coordination.k8s.io/v1/namespaces/{}/leases/skylane-operator"),
+    ],
+)
+async def test_nobody_elses_lease_or_endpoint_slice_is_the_operators(world, replicas, method, path):
+    content_type = APPLY if method == "PATCH" else JSON
+    query = {"fieldManager": "skylane-operator"} if method == "PATCH" else None
+    async with await KubeClient.connect(replicas.kubeconfig()) as client:
+        with pytest.raises(ApiError) as refused:
+            await client.request(
+                method, path.format(world.namespace), body={}, query=query, content_type=content_type
+            )
+    assert refused.value.status == 403
