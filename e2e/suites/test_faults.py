@@ -24,6 +24,8 @@ NAME = "demo"
 POD = "demo-skylane-0"
 CONDITION_TIMEOUT_S = 30
 INTERVAL_S = 0.005
+OPERATOR = "skylane-operator"
+FOLLOW_TIMEOUT_S = 15
 
 
 class Traffic:
@@ -169,29 +171,70 @@ def test_vip_inside_a_local_address_is_refused(demo: Cluster) -> None:
     assert "localAddresses" in refusal
 
 
-def operator_pod(cluster: Cluster) -> str:
-    pods = cluster.read_all(
-        "pods", "-n", steps.OPERATOR_NAMESPACE, "-l", "app.kubernetes.io/name=skylane-operator"
+def leader_pod(cluster: Cluster) -> str:
+    """The operator's pod that leads: the holder of the Lease is called after it."""
+    lease = cluster.read("lease", OPERATOR, steps.OPERATOR_NAMESPACE)
+    return str(lease["spec"].get("holderIdentity", "")).partition("_")[0]
+
+
+def leader_address(cluster: Cluster) -> str:
+    """Where agents find the leader."""
+    piece = cluster.read("endpointslice", OPERATOR, steps.OPERATOR_NAMESPACE)
+    return str(piece["endpoints"][0]["addresses"][0])
+
+
+def wait_for_all_replicas(cluster: Cluster) -> None:
+    words = ("rollout", "status", f"deployment/{OPERATOR}", "-n", steps.OPERATOR_NAMESPACE, "--timeout=60s")
+    cluster.kubectl(*words)
+    # Status alone would be content with one: the strategy allows the other to be away.
+    path = "jsonpath={.status.readyReplicas}=2"
+    words = (
+        "wait",
+        f"deployment/{OPERATOR}",
+        "-n",
+        steps.OPERATOR_NAMESPACE,
+        f"--for={path}",
+        "--timeout=60s",
     )
-    return steps.name_of(pods[0])
+    cluster.kubectl(*words)
 
 
-def test_operator_killed(demo: Cluster) -> None:
-    """Nothing is disturbed, and afterwards a change still arrives."""
+def wait_for_another_leader(cluster: Cluster, before: str) -> None:
+    """Until another pod than `before` leads, and is the one that agents are sent to."""
+
+    def follows() -> bool:
+        leader = leader_pod(cluster)
+        if leader in ("", before):
+            return False
+        address = cluster.read("pod", leader, steps.OPERATOR_NAMESPACE)["status"]["podIP"]
+        return bool(leader_address(cluster) == address)
+
+    wait_until(follows, f"a leader after {before}", FOLLOW_TIMEOUT_S, interval_s=0.1)
+
+
+def test_leading_operator_killed(demo: Cluster) -> None:
+    """Another replica leads, nothing is disturbed, and a change still arrives."""
+    wait_for_all_replicas(demo)
+    leader = leader_pod(demo)
     with traffic() as running:
-        kill_container(demo, operator_pod(demo), "operator", steps.OPERATOR_NAMESPACE)
-        demo.kubectl(
-            "rollout",
-            "status",
-            "deployment/skylane-operator",
-            "-n",
-            steps.OPERATOR_NAMESPACE,
-            "--timeout=60s",
-        )
+        kill_container(demo, leader, "operator", steps.OPERATOR_NAMESPACE)
+        wait_for_another_leader(demo, leader)
     assert running.answers.failed == 0, running.answers.failures
     assert steps.scale_under_load(demo).failed == 0
     statuses = demo.read("pod", POD)["status"]["containerStatuses"]
     assert [status["restartCount"] for status in statuses] == [0, 0]
+
+
+def test_leading_operator_deleted(demo: Cluster) -> None:
+    """It hands over, as in a rollout or when its node is drained."""
+    wait_for_all_replicas(demo)
+    leader = leader_pod(demo)
+    with traffic() as running:
+        demo.kubectl("delete", "pod", leader, "-n", steps.OPERATOR_NAMESPACE, "--wait=false")
+        wait_for_another_leader(demo, leader)
+    assert running.answers.failed == 0, running.answers.failures
+    assert steps.scale_under_load(demo).failed == 0
+    wait_for_all_replicas(demo)
 
 
 def test_agent_killed(demo: Cluster) -> None:

@@ -59,7 +59,8 @@ def test_package_holds_the_crds_themselves(tmp_path: Path) -> None:
         ("operator.image.pullPolicy=Sometimes", "at '/operator/image/pullPolicy'"),
         ("operator.image.repository=", "at '/operator/image/repository'"),
         ("operator.watchNamespaces={Not_A_Name}", "at '/operator/watchNamespaces/0'"),
-        ("operator.replicas=2", "at '/operator': additional properties 'replicas'"),
+        ("operator.replicas=0", "at '/operator/replicas'"),
+        ("operator.replica=2", "at '/operator': additional properties 'replica'"),
     ],
 )
 def test_wrong_value_is_refused_by_name(setting: str, named: str) -> None:

@@ -1,4 +1,7 @@
+import asyncio
 import logging
+import random
+import time
 
 import grpc
 import pytest
@@ -7,7 +10,7 @@ from agent_operator import Authority, Operator, running, serving, until, write_c
 from agent_proxy import FreezingProxy
 
 from skylane_agent.agent import Agent
-from skylane_agent.stream import Timing
+from skylane_agent.stream import OperatorStream, Timing
 
 # Everything faster than in a pod, so that a test of reconnecting takes well under a second.
 FAST = Timing(load_every_s=0.05, first_delay_s=0.02, longest_delay_s=0.1, refused_delay_s=0.1)
@@ -193,3 +196,31 @@ def test_the_default_keepalive_notices_a_dead_peer_within_20_s():
     timing = Timing()
     assert timing.keepalive_s + timing.keepalive_timeout_s <= 20
     assert timing.write_timeout_s <= 20
+
+
+async def test_an_address_that_takes_the_call_and_stays_mute_is_given_up(folder):
+    """What a leader that has died with its node looks like, until the Service knows another one."""
+    muted = []
+    server = await asyncio.start_server(lambda _, writer: muted.append(writer), "127.0.0.1")
+    timing = Timing(connect_s=0.3, first_delay_s=0.02, longest_delay_s=0.1)
+    agent = agent_in(folder, server.sockets[0].getsockname()[1], timing)
+    started_s = time.monotonic()
+    try:
+        async with running(agent):
+            await until(lambda: len(muted) >= 3)
+    finally:
+        server.close()
+        for writer in muted:
+            writer.transport.abort()
+    assert time.monotonic() - started_s < 10
+
+
+def test_an_operator_that_is_away_is_dialled_often_at_first_and_seldom_later():
+    timing = Timing()
+    stream = OperatorStream(None, None, None, random.Random(1), timing)  # noqa: S311 - a test's
+    waits = stream._delays()
+    at_first = [next(waits) for _ in range(timing.soon_attempts)]
+    assert max(at_first) <= 0.5
+    assert sum(at_first) > 10  # a Lease ends sooner
+    later = [next(waits) for _ in range(50)]
+    assert all(2.5 <= wait_s <= 5.0 for wait_s in later[3:])

@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    ValidationError,
+    model_validator,
+)
+from pydantic_core import ErrorDetails
 
 from skylane_operator.errors import SettingsError
 from skylane_operator.model.key import Key
@@ -33,6 +42,7 @@ class Settings(BaseModel):
     operator_address: HostPort | None = (
         None  # what agents dial; None: the ClusterIP of Service skylane-operator
     )
+    pod_address: IPvAnyAddress | None = None  # our own, for that Service; None: nobody comes through it
     # "namespace/name" of the LoadBalancer for Services of type LoadBalancer without a class; None: they are left alone
     default_load_balancer: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")] | None = None
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # empty: all
@@ -49,6 +59,12 @@ class Settings(BaseModel):
         namespace, _, name = self.default_load_balancer.partition("/")
         return Key(namespace, name)
 
+    @model_validator(mode="after")
+    def _can_be_found(self) -> Self:
+        if self.operator_address is None and self.pod_address is None:
+            raise ValueError("agents would not find us: set SKYLANE_POD_ADDRESS or SKYLANE_OPERATOR_ADDRESS")
+        return self
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Raises SettingsError that names the variable."""
@@ -62,10 +78,15 @@ class Settings(BaseModel):
         try:
             return cls.model_validate(given)
         except ValidationError as error:
-            faults = [f"{_PREFIX}{str(fault['loc'][0]).upper()}: {fault['msg']}" for fault in error.errors()]
-            raise SettingsError("; ".join(faults)) from error
+            raise SettingsError("; ".join(map(_text, error.errors()))) from error
 
     @property
     def server_name(self) -> str:
         """The name in the serving certificate."""
         return f"skylane-operator.{self.namespace}.svc"
+
+
+def _text(fault: ErrorDetails) -> str:
+    # What concerns several variables names them itself.
+    variable = f"{_PREFIX}{str(fault['loc'][0]).upper()}: " if fault["loc"] else ""
+    return f"{variable}{fault['msg']}"

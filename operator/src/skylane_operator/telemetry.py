@@ -1,6 +1,7 @@
 """Health endpoints and metrics of the operator (HTTP, plain)."""
 
 from collections.abc import Callable, Iterable
+from typing import Protocol
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
@@ -12,42 +13,61 @@ from skylane_operator.handlers.queue import DirtyQueue
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.status_writer import StatusWriter
 
-# A reflector turns every minute, whether the API server answers or not: to restart would not bring that back.
+# A reflector turns every minute, whether the API server answers or not: to restart would not bring that back. So does who
+# looks at the Lease, twice a second.
 MAX_STALLED_S = 300.0
 
 
-class OperatorCollector(Collector):
-    """Reads what the parts count by themselves, at the moment of the scrape."""
+class Leading(Protocol):
+    """What a leader has; see `Term`."""
 
-    def __init__(self, cluster: Cluster, agents: Agents, queue: DirtyQueue, status: StatusWriter) -> None:
-        self._cluster, self._agents, self._queue, self._status = cluster, agents, queue, status
+    agents: Agents
+    queue: DirtyQueue
+    status: StatusWriter
+
+
+class OperatorCollector(Collector):
+    """Reads what the parts count by themselves, at the moment of the scrape. Who does not lead has little to tell."""
+
+    def __init__(self, cluster: Cluster, leading: Callable[[], Leading | None]) -> None:
+        self._cluster, self._leading = cluster, leading
 
     def collect(self) -> Iterable[Metric]:
         """One family at a time."""
-        yield CounterMetricFamily("skylane_reconciles", "Reconciles begun.", self._queue.handled)
-        yield CounterMetricFamily("skylane_reconcile_failures", "Reconciles to repeat.", self._queue.failed)
-        yield CounterMetricFamily("skylane_status_writes", "Status patches written.", self._status.writes)
+        leading = self._leading()
         yield GaugeMetricFamily(
-            "skylane_queue_keys", "LoadBalancers that wait for a reconcile.", len(self._queue)
+            "skylane_operator_leader",
+            "1 for the replica that leads, 0 for those that stand by.",
+            leading is not None,
         )
-        yield GaugeMetricFamily("skylane_agents", "Agents connected.", self._agents.connection_count())
         yield GaugeMetricFamily(
             "skylane_watch_silence_seconds",
             "Time since the most silent watch heard of the API server.",
             self._cluster.silence_s(),
         )
-        flows = GaugeMetricFamily(
-            "skylane_listener_active_flows",
-            "Flows of a listener over all its pods.",
-            labels=["namespace", "load_balancer", "listener"],
-        )
-        for (key, listener), count in sorted(self._agents.active_flows().items()):
-            flows.add_metric([key.namespace, key.name, listener], count)
-        yield flows
+        if leading is not None:
+            yield from _of_leader(leading)
+
+
+def _of_leader(leading: Leading) -> Iterable[Metric]:
+    queue = leading.queue
+    yield CounterMetricFamily("skylane_reconciles", "Reconciles begun.", queue.handled)
+    yield CounterMetricFamily("skylane_reconcile_failures", "Reconciles to repeat.", queue.failed)
+    yield CounterMetricFamily("skylane_status_writes", "Status patches written.", leading.status.writes)
+    yield GaugeMetricFamily("skylane_queue_keys", "LoadBalancers that wait for a reconcile.", len(queue))
+    yield GaugeMetricFamily("skylane_agents", "Agents connected.", leading.agents.connection_count())
+    flows = GaugeMetricFamily(
+        "skylane_listener_active_flows",
+        "Flows of a listener over all its pods.",
+        labels=["namespace", "load_balancer", "listener"],
+    )
+    for (key, listener), count in sorted(leading.agents.active_flows().items()):
+        flows.add_metric([key.namespace, key.name, listener], count)
+    yield flows
 
 
 class HttpServer:
-    """/healthz fails when a reflector is stuck, /readyz until `ready` says so, /metrics is Prometheus text."""
+    """/healthz fails when a part is stuck that must turn, /readyz until `ready` says so, /metrics is Prometheus text."""
 
     def __init__(
         self, collector: OperatorCollector, stalled_s: Callable[[], float], ready: Callable[[], bool]
@@ -76,7 +96,9 @@ class HttpServer:
     async def _healthz(self, _request: web.Request) -> web.Response:
         stalled = self._stalled_s()
         if stalled > MAX_STALLED_S:
-            return web.Response(status=503, text=f"a watch has been stuck for {stalled:.0f} s\n")
+            return web.Response(
+                status=503, text=f"a watch, or the look at the Lease, has been stuck for {stalled:.0f} s\n"
+            )
         return web.Response(text="ok\n")
 
     async def _readyz(self, _request: web.Request) -> web.Response:

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import itertools
 
 import pytest
 from kubernetes.aio.client.configuration import Configuration
@@ -108,6 +109,23 @@ async def test_goes_on_after_the_api_server_was_away(api_server, client, namespa
         await asyncio.to_thread(api_server.restart)
         add(api_server, namespace, "later")
         await eventually(lambda: "later" in watched.names(), "the watch to be opened again", 30)
+
+
+async def test_who_catches_up_lists_anew_and_at_once_what_had_failed(
+    api_server, client, namespace, monkeypatch
+):
+    monkeypatch.setattr(reflector_module, "delays", lambda: itertools.repeat(3600.0))
+    async with Watched(client, namespace).running() as watched:
+        await asyncio.wait_for(watched.reflector.catch_up(), 10)
+        assert watched.reflector.relists == 1
+        await asyncio.to_thread(api_server.stop_api_server)
+        await eventually(lambda: not watched.reflector.following.is_set(), "the watch to fail")
+        await asyncio.to_thread(api_server.start)
+        add(api_server, namespace, "missed")
+        assert watched.names() == set()
+        await asyncio.wait_for(watched.reflector.catch_up(), 10)
+        assert watched.names() == {"missed"}
+        assert watched.reflector.relists == 2
 
 
 async def test_an_idle_kind_is_no_silence(client, namespace, monkeypatch):

@@ -101,6 +101,7 @@ class World:
         self.api, self.client, self.folder = api, client, folder
         self.namespace = f"test-{uuid.uuid4().hex[:10]}"
         self.operator = None
+        self.agents_dial = None  # None: that operator
         self._stop_operator = None
         self._operator_task = None
         self._agents = {}
@@ -209,12 +210,16 @@ class World:
         self.operator = Operator(settings, self.client)
         self._stop_operator = asyncio.Event()
         self._operator_task = asyncio.create_task(self.operator.run(self._stop_operator))
-        ready = asyncio.create_task(self.operator.wait_ready())
-        await asyncio.wait({ready, self._operator_task}, timeout=20, return_when=asyncio.FIRST_COMPLETED)
-        if self._operator_task.done():
-            self._operator_task.result()
-        assert ready.done(), "the operator is not ready"
+        await self.until_leading(self.operator, self._operator_task)
         return self.operator
+
+    async def until_leading(self, operator, task):
+        def leads():
+            if task.done():
+                task.result()
+            return operator.term is not None and operator.term.began.is_set()
+
+        await eventually(leads, "the operator to lead", 20)
 
     async def stop_operator(self):
         self._stop_operator.set()
@@ -253,7 +258,7 @@ class World:
         secret = self.get("v1", "secrets", "skylane-operator-tls")
         (folder / "ca.crt").write_bytes(_decoded(secret["data"][CA_CERTIFICATE]))
         return AgentSettings(
-            operator_address=f"127.0.0.1:{self.operator.grpc_port}",
+            operator_address=self.agents_dial or f"127.0.0.1:{self.operator.term.grpc_port}",
             operator_server_name=f"skylane-operator.{self.namespace}.svc",
             token_file=folder / "token",
             ca_file=folder / "ca.crt",
@@ -265,11 +270,11 @@ class World:
             http_port=0,
         )
 
-    def start_agent(self, pod, **kwargs):
+    def start_agent(self, pod, timing=None, **kwargs):
         settings = self.agent_settings(pod, **kwargs)
         settings.config_dir.mkdir(exist_ok=True)
         stop = asyncio.Event()
-        agent = Agent(settings, Timing(first_delay_s=0.05, longest_delay_s=0.2))
+        agent = Agent(settings, timing or Timing(first_delay_s=0.05, longest_delay_s=0.2))
         self._agents[pod] = (asyncio.create_task(agent.run(stop)), stop)
         return agent
 
@@ -279,7 +284,7 @@ class World:
         await asyncio.wait_for(task, 20)
 
     def agent_state(self, pod, load_balancer="edge"):
-        return self.operator.agents.states_of(Key(self.namespace, load_balancer)).get(pod)
+        return self.operator.term.agents.states_of(Key(self.namespace, load_balancer)).get(pod)
 
     def start_forwarder(self, pod):
         """skylane-fwd in a network namespace of its own that has the interface net1, as Multus would give it."""

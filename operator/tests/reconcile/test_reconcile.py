@@ -79,7 +79,7 @@ async def test_change_of_an_endpoint_reaches_the_forwarder(world, record_propert
 async def test_restarted_operator_disturbs_nothing(world):
     forwarder = await programmed(world)
     written, process = listener_file(world).stat().st_mtime_ns, forwarder.process.pid
-    port = world.operator.grpc_port
+    port = world.operator.term.grpc_port
     await world.stop_operator()
     await world.start_operator(port)
     await eventually(lambda: (state := world.agent_state(POD)) and state.connected, "the agent's return", 20)
@@ -97,8 +97,8 @@ async def test_restarted_operator_tells_no_trouble_while_agents_dial(world):
     await world.stop_operator()
     await world.stop_agent(POD)
     await world.start_operator()
-    operator = world.operator
-    looked = lambda: operator.queue.handled and not len(operator.queue) and not len(operator.status)  # noqa: E731
+    term = world.operator.term
+    looked = lambda: term.queue.handled and not len(term.queue) and not len(term.status)  # noqa: E731
     await eventually(looked, "the first look")
     assert world.load_balancer()["status"]["conditions"] == conditions
     # An agent that stays away is told all the same.

@@ -58,23 +58,23 @@ async def test_a_steady_state_writes_nothing(world, monkeypatch):
 
     def settled():
         # A flush lingers for a second after its write, long enough for the write's echo to have been handled.
-        return not len(world.operator.queue) and not world.operator.status._tasks
+        return not len(world.operator.term.queue) and not world.operator.term.status._tasks
 
     await eventually(settled, "the last status to be written")
-    status_writes = world.operator.status.writes
+    status_writes = world.operator.term.status.writes
     with writes_of(world.client, monkeypatch) as writes:
-        handled = world.operator.queue.handled
+        handled = world.operator.term.queue.handled
         for number in range(3):
-            world.operator.queue.mark(key)
-            await eventually(lambda: world.operator.queue.handled > handled + number, "a reconcile")  # noqa: B023
+            world.operator.term.queue.mark(key)
+            await eventually(lambda: world.operator.term.queue.handled > handled + number, "a reconcile")  # noqa: B023
         add_service(world, "unrelated")
         await eventually(
             lambda: world.operator.cluster.services.get(Key(world.namespace, "unrelated")),
             "the other Service",
         )
-        await world.operator.status.aclose()
+        await world.operator.term.status.aclose()
     assert writes == []
-    assert world.operator.status.writes == status_writes
+    assert world.operator.term.status.writes == status_writes
 
 
 async def test_what_somebody_else_changes_or_deletes_comes_back(world):
@@ -163,7 +163,7 @@ async def test_a_deleted_load_balancer_leaves_nothing(world):
     key = Key(world.namespace, "edge")
     world.delete(*OURS)
     await eventually(lambda: key not in world.operator.cluster.load_balancers.all(), "the operator to notice")
-    await eventually(lambda: not world.operator.agents.states_of(key), "its agents to be forgotten")
+    await eventually(lambda: not world.operator.term.agents.states_of(key), "its agents to be forgotten")
 
     def left():
         kinds = [("apps/v1", "statefulsets"), ("v1", "services"), ("v1", "serviceaccounts")]
@@ -204,7 +204,7 @@ async def test_a_status_of_an_object_that_is_gone_is_no_fault(world):
     await serving(world)
     stored = await world.operator.cluster.load_balancers.read(Key(world.namespace, "edge"))
     world.delete(*OURS)
-    world.operator.status.write(stored, {**stored.status, "replicas": "9/9"})
+    world.operator.term.status.write(stored, {**stored.status, "replicas": "9/9"})
     await eventually(lambda: not world.operator.cluster.load_balancers.all(), "the operator to notice")
     with pytest.raises(ApiNotFoundError):
         await world.client.request("GET", world.path(*OURS))

@@ -108,13 +108,13 @@ async def test_restarted_operator_disturbs_no_service_and_moves_no_address(world
     world.delete("v1", "services", "web")  # a lower address is free now: nobody moves there
     await eventually(lambda: list(served(world)) == [("192.0.2.9", 80)], "one listener")
     before, version = listeners_on_disk(world), world.service("other")["metadata"]["resourceVersion"]
-    port = world.operator.grpc_port
+    port = world.operator.term.grpc_port
     await world.stop_operator()
     await world.start_operator(port)
     await eventually(
         lambda: (world.agent_state(POD) or None) and world.agent_state(POD).connected, "the agent"
     )
-    await eventually(lambda: world.operator._settled, "settled", 20)
+    await eventually(lambda: world.operator.term._settled, "settled", 20)
     assert listeners_on_disk(world) == before
     assert world.service("other")["metadata"]["resourceVersion"] == version
 

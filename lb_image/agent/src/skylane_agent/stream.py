@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeAlias
 
@@ -40,7 +41,11 @@ class Timing:
     keepalive_s: float = 10.0
     keepalive_timeout_s: float = 5.0
     write_timeout_s: float = 20.0
+    connect_s: float = 3.0
+    # Another replica of the operator takes over within seconds: two attempts a second then find it in time.
     first_delay_s: float = 0.2
+    soon_delay_s: float = 0.5
+    soon_attempts: int = 40
     longest_delay_s: float = 5.0
     refused_delay_s: float = 30.0
     proven_s: float = 30.0  # a stream that lived this long starts the delays anew
@@ -85,7 +90,10 @@ class OperatorStream:
             await asyncio.sleep(wait_s)
 
     def _delays(self) -> Iterator[float]:
-        return delays(self._timing.first_delay_s, self._timing.longest_delay_s, self._chance)
+        timing, chance = self._timing, self._chance
+        soon_s = min(timing.soon_delay_s, timing.longest_delay_s)
+        soon = delays(timing.first_delay_s, soon_s, chance)
+        return chain(islice(soon, timing.soon_attempts), delays(soon_s, timing.longest_delay_s, chance))
 
     async def _attempt(self) -> bool:
         """One stream from dial to end; true if the operator will have nothing to do with this pod."""
@@ -139,6 +147,8 @@ class OperatorStream:
             # gRPC waits for the answer to a ping for 60 s on its own account, whatever the line above says.
             ("grpc.http2.ping_timeout_ms", int(self._timing.keepalive_timeout_s * 1000)),
             ("grpc.http2.max_pings_without_data", 0),
+            # By its name a pause between attempts, it is also how long one attempt may take; by default 20 s.
+            ("grpc.min_reconnect_backoff_ms", int(self._timing.connect_s * 1000)),
             ("grpc.max_receive_message_length", _MESSAGE_MAX_BYTES),
             ("grpc.enable_retries", 0),
             ("grpc.use_local_subchannel_pool", 1),

@@ -22,7 +22,6 @@ from skylane_operator.plan.names import workload_name
 
 HELLO_TIMEOUT_S = 10.0
 MAX_STREAMS = 4096
-STOP_GRACE_S = 1.0
 
 # A peer that vanished without a word is noticed within half a minute; agents ping as often, which is allowed.
 _OPTIONS = (
@@ -93,7 +92,7 @@ class AgentServer(forwarder_pb2_grpc.ForwarderServicer):
     async def stop(self) -> None:
         """End all streams; agents go on with what they have and dial again."""
         if self._server is not None:
-            await self._server.stop(STOP_GRACE_S)
+            await self._server.stop(grace=None)
 
     def _configuration(self) -> grpc.ServerCertificateConfiguration:
         current = self._certificate()

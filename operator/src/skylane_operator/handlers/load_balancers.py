@@ -37,10 +37,11 @@ def registry_for(changed: Callable[[Key], object], login: Callable[[], kopf.Conn
     return registry
 
 
-async def watch_load_balancers(registry: _Registry, namespaces: tuple[str, ...], stop: asyncio.Event) -> None:
-    """Run Kopf until `stop` is set, in a thread with an event loop of its own: the handlers are called there.
+async def watch_load_balancers(registry: _Registry, namespaces: tuple[str, ...]) -> None:
+    """Run Kopf until cancelled, in a thread with an event loop of its own: the handlers are called there.
 
-    At its end Kopf cancels every task of its loop that is younger than itself, ours would be among them.
+    At its end Kopf cancels every task of its loop that is younger than itself, ours would be among them. The thread may go on
+    for a moment after we have returned.
     """
     flag = threading.Event()
 
@@ -56,13 +57,8 @@ async def watch_load_balancers(registry: _Registry, namespaces: tuple[str, ...],
         )
         asyncio.run(operator)
 
-    kopf_ends = asyncio.create_task(asyncio.to_thread(run))
-    told_to_stop = asyncio.create_task(stop.wait())
     try:
-        await asyncio.wait({kopf_ends, told_to_stop}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.to_thread(run)
     finally:
-        told_to_stop.cancel()
         flag.set()
-    await kopf_ends
-    if not stop.is_set():
-        raise WatchEndedError("Kopf has ended by itself; without it no change of a LoadBalancer is seen")
+    raise WatchEndedError("Kopf has ended by itself; without it no change of a LoadBalancer is seen")

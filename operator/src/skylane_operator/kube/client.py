@@ -5,7 +5,7 @@ generated models and its watch are not used: they build every object twice, and 
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlencode
@@ -34,9 +34,13 @@ Json = dict[str, Any]
 
 
 class KubeClient:
-    """JSON requests and watches. Raises ApiError and its kinds, nothing else."""
+    """JSON requests and watches. Raises ApiError and its kinds, nothing else.
+
+    `may_write` is asked before each write: who leads no longer, and has not noticed yet, writes nothing.
+    """
 
     def __init__(self, configuration: Configuration) -> None:
+        self.may_write: Callable[[], bool] = lambda: True
         configuration.connection_pool_maxsize = MAX_CONNECTIONS
         self.configuration = configuration
         self._rest = RESTClientObject(configuration)
@@ -77,6 +81,8 @@ class KubeClient:
         content_type: str = JSON,
     ) -> Json:
         """One request and its answer."""
+        if method != "GET" and not self.may_write():
+            raise ApiUnavailableError(f"{method} {path}: not sent, for somebody else may lead by now")
         timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
         response = await self._send(method, path, query, body, content_type, timeout)
         async with response:
@@ -92,11 +98,17 @@ class KubeClient:
                 return
             query["continue"] = following
 
-    async def watch(self, path: str, query: Mapping[str, str]) -> AsyncIterator[Json]:
-        """Events of a watch until the server ends it. An ERROR event is raised as what its code says."""
+    async def watch(
+        self, path: str, query: Mapping[str, str], opened: Callable[[], object] = lambda: None
+    ) -> AsyncIterator[Json]:
+        """Events of a watch until the server ends it. An ERROR event is raised as what its code says.
+
+        `opened` is called once the server has agreed to it.
+        """
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=WATCH_SILENCE_S)
         response = await self._open_watch(path, {**query, "watch": "true"}, timeout)
         async with response:
+            opened()
             while line := await _line(response.content):
                 event = _decoded(line)
                 if event["type"] == "ERROR":

@@ -192,6 +192,14 @@ class Cluster:
         for reflector in self.reflectors:
             await reflector.synced.wait()
 
+    async def catch_up(self, timeout_s: float) -> list[str]:
+        """Wait until every watch is open, those that failed being tried again at once; the kinds that failed once more."""
+        waits = {asyncio.create_task(one.catch_up()): one.resource.plural for one in self.reflectors}
+        _, late = await asyncio.wait(waits, timeout=timeout_s)
+        for task in late:
+            task.cancel()
+        return sorted({waits[task] for task in late})
+
     def silence_s(self) -> float:
         """Seconds since the reflector that has been silent longest heard of the API server."""
         return time.monotonic() - min(reflector.last_contact for reflector in self.reflectors)
@@ -247,6 +255,10 @@ class Cluster:
             services=services,
             obstacle=obstacle,
         )
+
+    def forget_assignments(self) -> None:
+        """Have addresses assigned by what the Services say: another replica may have done so since it was last our turn."""
+        self.assignments, self.address_holders = {}, {}
 
     def wanted(self, service: Service) -> Key | None:
         """The LoadBalancer that a Service of type LoadBalancer asks for, if it is one of ours."""

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
 from skylane_operator.backoff import delays
@@ -56,6 +56,7 @@ class Reflector(Generic[T]):
         self.resource = resource
         self.store = store
         self.synced = asyncio.Event()  # the first list is in the store, or the kind does not exist
+        self.following = asyncio.Event()  # a watch is open, or nothing is there to watch
         self.absent = False  # the API server does not know the kind
         self.last_contact = time.monotonic()  # the API server was heard
         self.last_turn = time.monotonic()  # `run` did anything at all
@@ -65,6 +66,7 @@ class Reflector(Generic[T]):
         self._path = resource.collection_path(namespace)
         self._query = {"labelSelector": label_selector} if label_selector else {}
         self._resource_version = ""
+        self._hurry = asyncio.Event()
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -79,13 +81,35 @@ class Reflector(Generic[T]):
             except ApiExpiredError as expired:
                 _log.info("%s: listing again: %s", self.resource.plural, expired)
                 self._resource_version = ""
-                await asyncio.sleep(next(waits))
+                waits = await self._pause(waits)
             except ApiNotFoundError:
                 self._forget_kind()
                 await asyncio.sleep(ABSENT_PAUSE_S)
             except ApiError as error:
                 _log.warning("%s: %s", self.resource.plural, error)
-                await asyncio.sleep(next(waits))
+                waits = await self._pause(waits)
+
+    async def catch_up(self) -> None:
+        """Wait until the watch is open. If it has failed, all is listed anew, and at once: what was missed is known then."""
+        if not self.following.is_set():
+            self._resource_version = ""
+            self._hurry.set()
+        await self.following.wait()
+
+    def _opened(self) -> None:
+        if not self._resource_version:
+            raise ApiExpiredError(f"{self.resource.plural}: to be listed first")
+        self.following.set()
+
+    async def _pause(self, waits: Iterator[float]) -> Iterator[float]:
+        """Wait before the next attempt; returns the waiting times to go on with, short ones again when somebody waits."""
+        self.following.clear()
+        try:
+            await asyncio.wait_for(self._hurry.wait(), next(waits))
+        except TimeoutError:
+            return waits
+        self._hurry.clear()
+        return delays()
 
     async def _list(self) -> None:
         seen: set[Key] = set()
@@ -110,7 +134,7 @@ class Reflector(Generic[T]):
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(random.randint(WATCH_LEAST_S, WATCH_MOST_S)),  # noqa: S311 - jitter
         }
-        async for event in self._client.watch(self._path, query):
+        async for event in self._client.watch(self._path, query, self._opened):
             self.last_contact = time.monotonic()
             item = event["object"]
             if event["type"] == "DELETED":
@@ -148,6 +172,7 @@ class Reflector(Generic[T]):
         for key in [key for key in self.store if self._covers(key)]:
             self._drop(key)
         self.synced.set()
+        self.following.set()
 
 
 def _key_of(item: Json) -> Key:

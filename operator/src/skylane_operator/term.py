@@ -1,0 +1,215 @@
+"""One term of leadership: all that only the leader does.
+
+Made when the Lease is taken, ended when it is lost and never used again: in between another replica has led, and nothing that
+was remembered of agents, retries and writes need be true any more.
+"""
+
+import asyncio
+import logging
+import socket
+from datetime import UTC, datetime
+from typing import Any
+
+from skylane_operator.agents.registry import Agents
+from skylane_operator.agents.server import AgentServer, Certificate
+from skylane_operator.agents.tls import CA_CERTIFICATE, CERTIFICATE, KEY, renewed
+from skylane_operator.errors import ApiError, SettingsError
+from skylane_operator.handlers.load_balancers import registry_for, watch_load_balancers
+from skylane_operator.handlers.queue import DirtyQueue
+from skylane_operator.kube.apply import Applier
+from skylane_operator.kube.client import KubeClient
+from skylane_operator.kube.cluster import Cluster
+from skylane_operator.kube.connection import connection_info
+from skylane_operator.kube.events import EventWriter
+from skylane_operator.kube.leader_address import LeaderAddress
+from skylane_operator.kube.resource import LOAD_BALANCER, SERVICE, VIRTUAL_IP_POOL
+from skylane_operator.kube.status_writer import StatusWriter
+from skylane_operator.kube.tls_secret import ensure_secret
+from skylane_operator.kube.token_review import TokenIdentity, identity_of
+from skylane_operator.model.key import Key
+from skylane_operator.reconcile import Reconciler
+from skylane_operator.render import RenderSettings
+from skylane_operator.service_reconcile import ServiceReconciler
+from skylane_operator.settings import Settings
+from skylane_operator.waiting import together
+
+SERVICE_NAME = "skylane-operator"
+TLS_SECRET = "skylane-operator-tls"  # noqa: S105 - its name
+GRPC_PORT = 9443
+# All addresses are assigned together: a burst of new Services is one turn.
+ADDRESSES_INTERVAL_S = 0.2
+ALL_ADDRESSES = Key("", "addresses")
+RENEW_CHECK_S = 3600.0
+# A watch that cannot be opened for so long does not keep us from leading: others would hardly do better.
+CATCH_UP_S = 5.0
+# Agents dial again within 5 s. Until then the status of before is the best that is known of their pods.
+SETTLE_S = 10.0
+
+_log = logging.getLogger(__name__)
+
+
+class Term:
+    """`cluster` is kept up to date by somebody else, before, during and after. `grpc_port` is known once `began` is set."""
+
+    def __init__(self, settings: Settings, client: KubeClient, cluster: Cluster) -> None:
+        self._settings, self._client, self._cluster = settings, client, cluster
+        self._files: dict[str, bytes] = {}
+        self._address = ""
+        self._leader_address: LeaderAddress | None = None
+        self._settled = False
+        self.queue = DirtyQueue(self._reconcile)
+        self.services = DirtyQueue(self._reconcile_service)
+        self._addresses = DirtyQueue(self._assign_addresses, ADDRESSES_INTERVAL_S)
+        self.agents = Agents(self.queue.mark, self.services.mark)
+        events = EventWriter(client, socket.gethostname())
+        self.status = StatusWriter(client, LOAD_BALANCER, events, cluster.load_balancers.keep)
+        self._service_status = StatusWriter(client, SERVICE, events)
+        self._pool_status = StatusWriter(client, VIRTUAL_IP_POOL, events)
+        self._server = AgentServer(self.agents, self._identity, self._certificate)
+        self._reconciler = Reconciler(
+            client=client,
+            cluster=cluster,
+            agents=self.agents,
+            applier=Applier(client, cluster.owned),
+            status=self.status,
+            settings=self._render_settings,
+            settled=lambda: self._settled,
+            now=lambda: datetime.now(UTC),
+        )
+        self._service_reconciler = ServiceReconciler(
+            cluster=cluster,
+            agents=self.agents,
+            service_status=self._service_status,
+            pool_status=self._pool_status,
+            mark=self.queue.mark,
+            mark_service=self.services.mark,
+            settled=lambda: self._settled,
+            now=lambda: datetime.now(UTC),
+        )
+        self.grpc_port = 0
+        self.began = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled. Raises ApiError if it could not begin, other kinds of SkylaneError for what no retry mends."""
+        try:
+            await self._begin()
+            queues = [queue.run() for queue in (self.queue, self.services, self._addresses)]
+            work = [*queues, self._keep_certificate(), self._settle(), self._watch()]
+            if self._leader_address is not None:
+                work.append(self._leader_address.keep())
+            await together(*work)
+        finally:
+            # Writes end first: what ends with the streams is nobody's news.
+            for writer in (self.status, self._service_status, self._pool_status):
+                await writer.aclose()
+            await self._server.stop()
+
+    async def _begin(self) -> None:
+        # A replica that could not reach the API server for a while knows only what was: agents may have newer from another.
+        if late := await self._cluster.catch_up(CATCH_UP_S):
+            _log.warning("leading on what was known before of: %s", ", ".join(late))
+        await self._cluster.load_balancers.refresh()
+        self._serve_services()
+        await self._renew_certificate()
+        self.grpc_port = await self._server.start(self._settings.grpc_address)
+        await self._be_found()
+        self._mark_all()
+        self.began.set()
+
+    def _serve_services(self) -> None:
+        # Before any agent is told what its LoadBalancer wants: what a Service adds to that must not seem to be gone.
+        self._cluster.forget_assignments()
+        self._service_reconciler.assign()
+        for key in self._cluster.assignments:
+            self._service_reconciler.reconcile(key)
+
+    async def _be_found(self) -> None:
+        """Have agents come here, through the Service if we know our own address."""
+        self._address = self._settings.operator_address or ""
+        if self._settings.pod_address is None:
+            return
+        key = Key(self._settings.namespace, SERVICE_NAME)
+        service = await self._client.request("GET", SERVICE.path(key))
+        self._address = self._address or _dialled(key, service["spec"])
+        self._leader_address = LeaderAddress(
+            self._client, key, service["metadata"]["uid"], str(self._settings.pod_address), self.grpc_port
+        )
+        await self._leader_address.write()
+
+    def mark_addresses(self) -> None:
+        """What the addresses of Services depend on has changed."""
+        self._addresses.mark(ALL_ADDRESSES)
+
+    def _mark_all(self) -> None:
+        for key in self._cluster.load_balancers.all():
+            self.queue.mark(key)
+
+    async def _settle(self) -> None:
+        await asyncio.sleep(SETTLE_S)
+        self._settled = True
+        self._mark_all()
+        for key in self._cluster.asking_services():
+            self.services.mark(key)
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        registry = registry_for(
+            lambda key: loop.call_soon_threadsafe(self._load_balancer_changed, key),
+            lambda: connection_info(self._client),
+        )
+        await watch_load_balancers(registry, self._settings.watch_namespaces)
+
+    def _load_balancer_changed(self, key: Key) -> None:
+        self._cluster.load_balancers.invalidate(key)
+        self.queue.mark(key)
+
+    async def _reconcile(self, key: Key) -> None:
+        await self._reconciler.reconcile(key)
+
+    async def _reconcile_service(self, key: Key) -> None:
+        self._service_reconciler.reconcile(key)
+
+    async def _assign_addresses(self, _all: Key) -> None:
+        self._service_reconciler.assign()
+
+    async def _renew_certificate(self) -> None:
+        def renew(files: dict[str, bytes] | None) -> dict[str, bytes]:
+            return renewed(files, self._settings.server_name, datetime.now(UTC))
+
+        key = Key(self._settings.namespace, TLS_SECRET)
+        before = self._files.get(CA_CERTIFICATE)
+        self._files = await ensure_secret(self._client, key, renew)
+        if before not in (None, self._files[CA_CERTIFICATE]):
+            self._mark_all()  # their ConfigMaps carry the CA
+
+    async def _keep_certificate(self) -> None:
+        while True:
+            await asyncio.sleep(RENEW_CHECK_S)
+            try:
+                await self._renew_certificate()
+            except ApiError as error:
+                _log.warning("TLS Secret: %s", error)
+
+    async def _identity(self, token: str) -> TokenIdentity | None:
+        return await identity_of(self._client, token)
+
+    def _certificate(self) -> Certificate:
+        return Certificate(key=self._files[KEY], chain=self._files[CERTIFICATE])
+
+    def _render_settings(self) -> RenderSettings:
+        return RenderSettings(
+            lb_image=self._settings.lb_image,
+            operator_address=self._address,
+            operator_server_name=self._settings.server_name,
+            ca_certificate=self._files[CA_CERTIFICATE].decode(),
+            image_pull_policy=self._settings.image_pull_policy,
+        )
+
+
+def _dialled(key: Key, service_spec: dict[str, Any]) -> str:
+    address = service_spec.get("clusterIP", "")
+    if address in ("", "None"):
+        raise SettingsError(
+            f"Service {key} has no ClusterIP for agents to dial; give it one, or set SKYLANE_OPERATOR_ADDRESS"
+        )
+    return f"{address}:{GRPC_PORT}"
