@@ -10,6 +10,7 @@
 #include <string.h>
 
 #define TIMEOUT_MAX_S 86400
+#define CLIENT_RATE_MAX 1000000
 
 static const char *const scheduler_names[] = {
 	[FWD_SCHEDULER_RR] = "rr",
@@ -202,6 +203,26 @@ static bool read_policies(const struct json_node *root, struct fwd_listener *lis
 	return ok;
 }
 
+static bool read_client_limits(const struct json_node *root, struct fwd_policy *policy) {
+	static const char *const known[] = {"max_connections", "new_connections_per_second", NULL};
+	struct json_node limits = json_node_member(root, "client_limits");
+	uint64_t max_connections = 0, rate = 0;
+	bool ok;
+
+	if (limits.value != NULL && !json_is_object(limits.value)) {
+		json_node_error(&limits, "must be an object");
+		return false;
+	}
+	ok = json_refuse_unknown(&limits, known);
+	ok &= read_limit(&limits, "max_connections", &max_connections);
+	ok &= json_read_uint(
+		&limits, "new_connections_per_second", JSON_OPTIONAL, 0, CLIENT_RATE_MAX, &rate
+	);
+	policy->client_max_connections = (uint32_t)max_connections;
+	policy->client_rate = (uint32_t)rate;
+	return ok;
+}
+
 // What is asked of a new flow.
 static bool read_admission(
 	const struct json_node *root, const struct fwd_listener *running, struct fwd_policy *policy
@@ -210,6 +231,7 @@ static bool read_admission(
 	uint64_t max_connections = 0;
 	bool ok = read_limit(root, "max_connections", &max_connections);
 
+	ok &= read_client_limits(root, policy);
 	ok &= source_ranges_read(root, known, &policy->sources);
 	policy->max_connections = (uint32_t)max_connections;
 	return ok;
@@ -252,6 +274,7 @@ static bool read_fields(
 		"timeouts",
 		"session_affinity_s",
 		"max_connections",
+		"client_limits",
 		"allowed_source_ranges",
 		"denied_source_ranges",
 		"backends",

@@ -179,3 +179,27 @@ fixture_client(struct fixture *f, uint16_t src_port, uint8_t flags, uint32_t now
 	fixture_frame(f, 0, FIXTURE_CLIENT, src_port, FIXTURE_VIP, 80, flags);
 	fixture_process(f, now_s);
 }
+
+// Two workers of one group in place of the fixture's one.
+static inline void fixture_pair(struct fixture *f, struct fwd_worker *workers[2]) {
+	size_t size;
+	void *group;
+
+	f->base.n_workers = 2;
+	size = (worker_group_size(&f->base) + 63) & ~(size_t)63;
+	group = aligned_alloc(64, size);
+	assert_non_null(group);
+	memset(group, 0, size);
+	worker_group_init(group, &f->base, 42);
+	free(f->worker);
+	for (unsigned i = 0; i < 2; i++)
+		workers[i] = fixture_worker_of(&f->base, f->neighbours, group, i);
+	f->worker = workers[0];
+}
+
+// The second one is left to fixture_stop().
+static inline void fixture_pair_stop(struct fixture *f, struct fwd_worker *workers[2]) {
+	free(workers[0]->group);
+	free(workers[0]);
+	f->worker = workers[1];
+}

@@ -24,6 +24,8 @@
 	X(NO_BACKENDS, "no_backends", "the listener has no backend with a weight above zero") \
 	X(SOURCE_DENIED, "source_denied", "the listener takes no client of this address") \
 	X(CONNECTION_LIMIT, "connection_limit", "the listener has as many connections as it may") \
+	X(CLIENT_LIMIT, "client_limit", "the client has as many connections as it may") \
+	X(CLIENT_RATE, "client_rate", "the client makes connections faster than it may") \
 	X(BACKEND_LIMIT, "backend_limit", "every backend has as many connections as it may") \
 	X(NO_FLOW, "no_flow", "TCP without SYN, or a reply, that belongs to no flow") \
 	X(FLOW_TABLE_FULL, "flow_table_full", "the worker's flow table is at its limit") \

@@ -5,6 +5,7 @@
 #include "worker_internal.h"
 
 #include "checksum.h"
+#include "client_limits.h"
 #include "policy.h"
 #include "tcp_state.h"
 
@@ -123,6 +124,7 @@ static void fill_state(
 	flow->hash = view->hash;
 	flow->last_seen_s = now_s;
 	flow->created_s = now_s;
+	flow->is_counted = false;
 	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, flow->state);
 }
 
@@ -188,6 +190,8 @@ uint32_t flow_create(
 		flow_table_release(table, index);
 		return FLOW_NONE;
 	}
+	if (listener->policy.client_max_connections != 0)
+		client_limits_count(worker, &table->flows[index]);
 	counters = &worker->counters.listeners[listener->index];
 	counters->connections++;
 	counters->active_flows++;

@@ -62,7 +62,8 @@ struct flow {
 	uint16_t client_neighbour;
 	uint8_t backend_port_index; // forwarder port towards the backend
 	uint8_t client_port_index;
-	uint16_t reserved;
+	bool is_counted; // among the connections of its client
+	uint8_t reserved;
 	uint32_t hash; // of the key
 	union {
 		uint32_t next_free;    // index, in state FLOW_FREE

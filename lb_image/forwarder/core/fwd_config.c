@@ -28,7 +28,11 @@ void fwd_listener_measure(struct fwd_listener *listener) {
 	struct fwd_policy *policy = &listener->policy;
 	uint16_t max = 0, divisor = 0;
 
-	policy->restricts = policy->max_connections != 0 || policy->sources != NULL;
+	policy->limits_clients = policy->client_max_connections != 0 || policy->client_rate != 0;
+	policy->restricts =
+		policy->max_connections != 0 || policy->sources != NULL || policy->limits_clients;
+	policy->client_interval =
+		policy->client_rate ? (uint32_t)(FWD_RATE_UNITS_PER_S / policy->client_rate) : 0;
 	policy->limits_backends = false;
 	for (uint32_t i = 0; i < listener->n_backends; i++) {
 		uint16_t weight = listener->backends[i].weight;

@@ -73,13 +73,20 @@ struct fwd_backend {
 	uint32_t max_connections; // 0: no limit
 };
 
+#define FWD_RATE_UNITS_PER_S 1024000ull
+
 // What is asked of a new flow. Limits count the flows of all workers of this process; 0: no limit.
 struct fwd_policy {
 	bool restricts;       // not every flow is admitted: by fwd_listener_measure()
+	bool limits_clients;  // by fwd_listener_measure()
 	bool limits_backends; // some backend has a limit: by fwd_listener_measure()
 	uint32_t
 		affinity_s; // how long a client stays with its backend after its last new flow; 0: not at all
 	uint32_t max_connections;
+	uint32_t client_max_connections;
+	uint32_t client_rate; // new flows of one client a second
+	uint32_t
+		client_interval; // 1/FWD_RATE_UNITS_PER_S s between them: by fwd_listener_measure()
 	struct source_ranges *sources; // NULL: all
 };
 

@@ -2,6 +2,7 @@
 
 #include "policy.h"
 
+#include "client_limits.h"
 #include "source_ranges.h"
 
 #include <arpa/inet.h>
@@ -56,8 +57,11 @@ bool policy_admits(
 	    && !source_ranges_take(policy->sources, ntohl(key->client_address)))
 		return false;
 	*reason = DROP_CONNECTION_LIMIT;
-	return policy->max_connections == 0
-		|| open_connections(worker->group, listener->index) < policy->max_connections;
+	if (policy->max_connections != 0
+	    && open_connections(worker->group, listener->index) >= policy->max_connections)
+		return false;
+	return !policy->limits_clients
+		|| client_limits_admit(worker, listener, key->client_address, reason);
 }
 
 // Entry of the table of affinity: slot of the backend, then the second in which its last flow was made, as far as it goes.

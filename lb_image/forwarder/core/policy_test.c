@@ -38,30 +38,6 @@ static void assert_client(uint16_t port, uint8_t flags, enum drop_reason reason)
 	assert_int_equal(f.packet.drop_reason, reason);
 }
 
-// Two workers of one group in place of the fixture's one.
-static void make_pair(struct fwd_worker *workers[2]) {
-	size_t size;
-	void *group;
-
-	f.base.n_workers = 2;
-	size = (worker_group_size(&f.base) + 63) & ~(size_t)63;
-	group = aligned_alloc(64, size);
-	assert_non_null(group);
-	memset(group, 0, size);
-	worker_group_init(group, &f.base, 42);
-	free(f.worker);
-	for (unsigned i = 0; i < 2; i++)
-		workers[i] = fixture_worker_of(&f.base, f.neighbours, group, i);
-	f.worker = workers[0];
-}
-
-// The second one is left to tear_down().
-static void drop_pair(struct fwd_worker *workers[2]) {
-	free(workers[0]->group);
-	free(workers[0]);
-	f.worker = workers[1];
-}
-
 static void full_listener_refuses_new_flows_and_keeps_old_ones(void **state) {
 	(void)state;
 	start(IPPROTO_UDP);
@@ -99,7 +75,7 @@ static void limits_hold_over_all_workers(void **state) {
 	f.listener->backends[0].max_connections = 3;
 	f.listener->policy.max_connections = 4;
 	fwd_listener_measure(f.listener);
-	make_pair(workers);
+	fixture_pair(&f, workers);
 	for (uint16_t n = 0; n < 5; n++) {
 		f.worker = workers[n % 2];
 		assert_client(20000 + n, 0, n < 3 ? DROP_NONE : DROP_BACKEND_LIMIT);
@@ -110,7 +86,7 @@ static void limits_hold_over_all_workers(void **state) {
 		f.worker = workers[n];
 		assert_client(21000 + n, 0, DROP_CONNECTION_LIMIT);
 	}
-	drop_pair(workers);
+	fixture_pair_stop(&f, workers);
 }
 
 static void full_backend_is_passed_over_by_every_scheduler(void **state) {
@@ -239,7 +215,7 @@ static void workers_agree_about_a_client(void **state) {
 
 	(void)state;
 	start(IPPROTO_UDP);
-	make_pair(workers);
+	fixture_pair(&f, workers);
 	use_sticky(3, 8);
 	for (uint32_t c = 0; c < CLIENTS; c++)
 		seen[c] = backend_of(workers[c % 2], c, 1000, FIXTURE_NOW_S);
@@ -256,7 +232,7 @@ static void workers_agree_about_a_client(void **state) {
 		assert_int_equal(
 			backend_of(workers[!(c % 2)], c, 1003, FIXTURE_NOW_S + 3), seen[c]
 		);
-	drop_pair(workers);
+	fixture_pair_stop(&f, workers);
 }
 
 // Where both agree at once: nobody has seen the client before.
@@ -265,7 +241,7 @@ static void strangers_go_where_the_hash_says(void **state) {
 
 	(void)state;
 	start(IPPROTO_UDP);
-	make_pair(workers);
+	fixture_pair(&f, workers);
 	use_sticky(5, 8);
 	for (uint32_t c = 0; c < CLIENTS; c++) {
 		const struct flow_key key = {.client_address = htonl(FIXTURE_CLIENT + c)};
@@ -275,7 +251,7 @@ static void strangers_go_where_the_hash_says(void **state) {
 			scheduler_pick_hashed(f.listener, &key)
 		);
 	}
-	drop_pair(workers);
+	fixture_pair_stop(&f, workers);
 }
 
 // He is expected back: the place that he had is his as soon as there is room.

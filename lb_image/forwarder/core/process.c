@@ -338,6 +338,7 @@ void worker_process(
 	uint32_t now_s = (uint32_t)(now_ms / 1000);
 
 	worker->now_s = now_s;
+	worker->now_ms = now_ms;
 	for (unsigned i = 0; i < count; i++)
 		packet_classify(worker, config, &packets[i], &views[i], now_s);
 	for (unsigned i = 0; i < count; i++)

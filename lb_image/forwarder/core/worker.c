@@ -25,7 +25,8 @@ static size_t worker_struct_size(void) {
 }
 
 size_t worker_memory_size(const struct fwd_base *base) {
-	return worker_struct_size() + flow_table_size(base);
+	return worker_struct_size() + flow_table_size(base)
+		+ client_table_size(worker_group_clients(base->max_flows_per_worker));
 }
 
 static void
@@ -46,6 +47,7 @@ struct fwd_worker *worker_init(
 	unsigned index,
 	uint64_t seed
 ) {
+	uint8_t *at = (uint8_t *)memory + worker_struct_size();
 	struct fwd_worker *worker = memory;
 
 	worker->base = base;
@@ -53,8 +55,11 @@ struct fwd_worker *worker_init(
 	worker->group = group;
 	group->workers[index] = worker;
 	worker->index = (uint16_t)index;
-	flow_table_init(
-		&worker->flows, (uint8_t *)memory + worker_struct_size(), base, index, seed
+	flow_table_init(&worker->flows, at, base, index, seed);
+	client_table_init(
+		&worker->clients,
+		at + flow_table_size(base),
+		worker_group_clients(base->max_flows_per_worker)
 	);
 	worker->sweep_step = worker->flows.n_flows / SWEEP_CALLS + SWEEP_MIN;
 	for (uint16_t i = 0; i < base->n_local_addresses; i++) {

@@ -69,6 +69,7 @@ struct fwd_worker {
 	uint32_t prefetch_backend; // the next one of that listener
 	uint32_t sweep_step;
 	uint32_t now_s;                   // of the present burst
+	uint64_t now_ms;                  // of the present burst
 	struct second_budget icmp_errors; // that it may still send
 	struct second_budget
 		errors_passed;  // to the next worker, because nobody knows whose they are
@@ -80,6 +81,7 @@ struct fwd_worker {
 		[FWD_MAX_PORTS];  // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
 	struct announce announce; // of worker 0
 	struct fragment_table fragments;
+	struct client_table clients; // value: open connections; other workers read it
 	struct worker_counters counters;
 };
 

@@ -20,6 +20,7 @@ struct worker_group {
 	uint16_t n_workers;
 	uint64_t seed;                // of the clients' hash
 	struct client_table affinity; // value: slot of the backend, second of the last new flow
+	struct client_table rates;    // value: when the client's bucket of tokens will be full
 };
 
 // Entries of a table of clients for so many flows: a power of two, of bounded size.

@@ -152,8 +152,14 @@ static inline void rewrite_udp_checksum(struct udp_header *udp, uint16_t delta) 
 	udp->checksum = checksum ? checksum : 0xffff;
 }
 
+// Takes a flow that is counted from the connections of its client.
+void worker_uncount_client(struct fwd_worker *worker, const struct flow *flow);
+
 // Counts a connection that has ended; its flow stays for the last packets.
-static inline void worker_count_close(struct fwd_worker *worker, const struct flow *flow) {
+static inline void worker_count_close(struct fwd_worker *worker, struct flow *flow) {
+	if (flow->is_counted)
+		worker_uncount_client(worker, flow);
+	flow->is_counted = false;
 	worker->counters.listeners[flow->listener].closed_flows++;
 	worker->counters.backends[flow->backend_slot].closed_flows++;
 }
@@ -167,6 +173,8 @@ static inline void worker_count_end(struct fwd_worker *worker, const struct flow
 		listener->closed_flows--;
 		backend->closed_flows--;
 	}
+	if (flow->is_counted)
+		worker_uncount_client(worker, flow);
 	listener->active_flows--;
 	backend->active_flows--;
 }

@@ -4,7 +4,7 @@ It shares nothing with the C code. What it takes as the contract:
 
 * one worker, one bank (``max_flows_per_worker`` ≤ local addresses x 64,512): local ports are taken first in, first out, at the
   start in order of address, then port from 1024;
-* the clock counts whole seconds from the first frame; idle flows end and neighbours are asked at the start of a second;
+* the clock counts whole seconds from the first frame (``now_ms``, which the caller sets, is for rates); idle flows end and neighbours are asked at the start of a second;
 * ``rr`` and ``wrr`` are LVS's, and go on where they stood when a listener gets a new generation.
 """
 
@@ -54,10 +54,11 @@ class Model:
         own = [(self.local_port(a), a) for a in self.locals] + [(p, int(p.interface.ip)) for p in self.ports]
         self.announced: dict[object, list[int]] = {(p.index, a): [p.index, a, ANNOUNCEMENTS] for p, a in own}
         self.sessions: dict[tuple[Scheduler, int], tuple[Backend, int]] = {}
+        self.full_at: dict[tuple[Scheduler, int], int] = {}
         self.drops: Counter[str] = Counter()
         self.fragments: dict[tuple[int, int, int, int], tuple[Flow, int, int]] = {}
         self.fragment_id = FIRST_FRAGMENT_ID
-        self.now_s = -1
+        self.now_s, self.now_ms = -1, 0
         self.load(listeners)
 
     def load(self, listeners: list[Json]) -> None:
@@ -326,6 +327,7 @@ class Model:
             entry.mac, entry.confirmed_s = frame[6:12], self.now_s
         self.flows[key] = self.replies[flow.local] = flow
         backend.active += 1
+        flow.counted = bool(listener.get("client_limits", {}).get("max_connections"))
         self.set_timeout(flow)
         return flow
 

@@ -26,6 +26,33 @@ def admit(model: Model, listener: Json, key: Key) -> None:
     alive = sum(not flow.closed() for flow in model.flows.values() if flow.scheduler is scheduler)
     if limit and alive >= limit:
         raise MalformedError("connection_limit")
+    limits = listener.get("client_limits", {})
+    if (
+        limits.get("max_connections")
+        and connections_of(model, scheduler, key[0]) >= limits["max_connections"]
+    ):
+        raise MalformedError("client_limit")
+    if limits.get("new_connections_per_second"):
+        take_token(model, (scheduler, key[0]), limits["new_connections_per_second"])
+
+
+def connections_of(model: Model, scheduler: Scheduler, client: int) -> int:
+    """Open connections that were made while there was a limit."""
+    flows = (flow for flow in model.flows.values() if flow.scheduler is scheduler and flow.counted)
+    return sum(flow.client[0] == client and not flow.closed() for flow in flows)
+
+
+def take_token(model: Model, client: tuple[Scheduler, int], rate: int) -> None:
+    """A bucket of a second's tokens, one of which comes back every ``interval``.
+
+    Raises:
+        MalformedError: it is empty.
+    """
+    interval, now = 1_024_000 // rate, model.now_ms * 1024
+    full_at = max(model.full_at.get(client, 0), now)
+    if full_at + interval > now + rate * interval:
+        raise MalformedError("client_rate")
+    model.full_at[client] = full_at + interval
 
 
 def takes_source(listener: Json, client: int) -> bool:

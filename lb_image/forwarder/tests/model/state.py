@@ -49,6 +49,7 @@ class Flow:
     phase: str
     ends: set[str] = field(default_factory=set)
     timeout_s: int = 0
+    counted: bool = False  # among the connections of its client
     hops: set[tuple[int, int]] = field(default_factory=set)
 
     def closed(self) -> bool:

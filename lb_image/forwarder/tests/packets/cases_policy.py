@@ -101,7 +101,36 @@ def session_affinity_full() -> Case:
     return case(session_affinity_full.__doc__, script, limited([1, 1, 1], session_affinity_s=60))
 
 
+def client_limit() -> Case:
+    """client_limits.max_connections: of each client for itself; a connection that ended makes room, by FIN as by RST."""
+    script = up()
+    for src in ("192.0.2.10", "192.0.2.11"):
+        for n in range(3):
+            script.tcp("S", 4000 + n, src=src)
+    script.tcp_reply("SA").tcp("A", 4000).tcp_reply("FA").tcp("FA", 4000).tcp("S", 4002).tcp("S", 4003)
+    script.tcp("R", 4001, src="192.0.2.11").tcp("S", 4001, src="192.0.2.11").udp().udp(sport=5001).udp()
+    limits = {"max_connections": 2}
+    return case(
+        client_limit.__doc__,
+        script,
+        listener(client_limits=limits),
+        dns(client_limits={"max_connections": 1}),
+    )
+
+
+def client_rate() -> Case:
+    """client_limits.new_connections_per_second: a second's worth at once, then as they come; packets of a flow cost nothing."""
+    script = up()
+    for at_s in (0.1, 0.2, 1.0, 3.0):
+        script.at(at_s).gateway()
+        for n in range(7):
+            script.tcp("S", round(4000 + 100 * at_s + n)).tcp("S", round(4000 + 100 * at_s + n))
+    script.tcp("S", src="192.0.2.11")
+    limits = {"new_connections_per_second": 5}
+    return case(client_rate.__doc__, script, listener(client_limits=limits))
+
+
 POLICY = [
     connection_limit, connection_limit_lowered, backend_limit, backend_limit_hashed, source_ranges, source_ranges_reloaded,
-    session_affinity, session_affinity_full,
+    session_affinity, session_affinity_full, client_limit, client_rate,
 ]  # fmt: skip

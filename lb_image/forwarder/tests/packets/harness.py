@@ -134,6 +134,7 @@ def run_model(case: Case) -> Outcome:
             model.load(switches.pop(0)[1])
         for port, data in model.tick((sent.time_us - start_us) // 1_000_000):
             out.append(Frame(sent.time_us, names[port], data))
+        model.now_ms = (sent.time_us - start_us) // 1000
         result = model.process(names.index(sent.port), sent.data)
         if result:
             out.append(Frame(sent.time_us, names[result[0]], result[1]))

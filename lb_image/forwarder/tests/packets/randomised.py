@@ -42,6 +42,10 @@ def random_listeners(rng: random.Random, generation: int) -> list[Json]:
     chosen["max_connections"] = rng.choice([0, 0, 5, 20])
     if chosen["hash_on"] == "source":
         chosen["session_affinity_s"] = rng.choice([0, 0, 3, 30])
+    chosen["client_limits"] = {
+        "max_connections": rng.choice([0, 0, 2, 9]),
+        "new_connections_per_second": rng.choice([0, 0, 1, 3, 700]),
+    }
     chosen["denied_source_ranges"] = rng.choice([[], [], ["192.0.2.11/32"], ["10.77.0.0/24", "0.0.0.0/2"]])
     chosen["allowed_source_ranges"] = rng.choice([[], [], ["192.0.2.8/29"], ["0.0.0.0/0"]])
     first = listener(addresses=backends, weights=[rng.choice([0, 1, 2, 5]) for _ in backends], **chosen)
