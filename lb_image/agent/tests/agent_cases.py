@@ -22,6 +22,7 @@ def listener(
         timeouts=pb.Timeouts(established_s=900, syn_s=60, fin_s=60, udp_s=180),
         session_affinity_s=10800,
         max_connections=1000,
+        client_limits=pb.ClientLimits(max_connections=20, new_connections_per_second=5),
         allowed_source_ranges=["192.0.2.0/24"],
         denied_source_ranges=["192.0.2.128/25"],
         backends=[

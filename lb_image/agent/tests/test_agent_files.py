@@ -44,6 +44,7 @@ def test_files_have_exactly_the_fields_of_the_messages():
         "timeouts": {"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 180},
         "session_affinity_s": 10800,
         "max_connections": 1000,
+        "client_limits": {"max_connections": 20, "new_connections_per_second": 5},
         "allowed_source_ranges": ["192.0.2.0/24"],
         "denied_source_ranges": ["192.0.2.128/25"],
         "backends": [{"address": "10.244.0.1", "port": 8080, "weight": 1, "max_connections": 50}],

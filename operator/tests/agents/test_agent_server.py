@@ -60,6 +60,7 @@ def listener(name, generation="1" * 16, *addresses):
         "timeouts": {"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 180},
         "session_affinity_s": 0,
         "max_connections": 0,
+        "client_limits": {"max_connections": 0, "new_connections_per_second": 0},
         "allowed_source_ranges": [],
         "denied_source_ranges": [],
         "backends": [{"address": address, "port": 8080, "weight": 1} for address in addresses],

@@ -60,6 +60,10 @@ def listener_file(listener: pb.Listener) -> Json:
         },
         "session_affinity_s": listener.session_affinity_s,
         "max_connections": listener.max_connections,
+        "client_limits": {
+            "max_connections": listener.client_limits.max_connections,
+            "new_connections_per_second": listener.client_limits.new_connections_per_second,
+        },
         "allowed_source_ranges": list(listener.allowed_source_ranges),
         "denied_source_ranges": list(listener.denied_source_ranges),
         "backends": [_backend(backend) for backend in listener.backends],

@@ -108,6 +108,13 @@ class AgentHealthCheck(FileModel):
     udp: AgentUdpCheck | None = None
 
 
+class ForwarderClientLimits(FileModel):
+    """Of each client."""
+
+    max_connections: int = NO_LIMIT
+    new_connections_per_second: int = NO_LIMIT
+
+
 class ForwarderListener(FileModel):
     """listeners/<name>.json, and the health check from which the agent makes the weights in it."""
 
@@ -124,6 +131,7 @@ class ForwarderListener(FileModel):
     timeouts: ForwarderTimeouts
     session_affinity_s: int = NO_AFFINITY
     max_connections: int = NO_LIMIT
+    client_limits: ForwarderClientLimits = ForwarderClientLimits()
     allowed_source_ranges: tuple[IPv4Network, ...] = ()
     denied_source_ranges: tuple[IPv4Network, ...] = ()
     backends: tuple[ForwarderBackend, ...]

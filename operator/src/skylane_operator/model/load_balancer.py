@@ -242,6 +242,13 @@ class SessionAffinity(SpecModel):
         return self.timeout_seconds if self.type is AffinityType.CLIENT_IP else 0
 
 
+class ClientLimits(SpecModel):
+    """spec.listeners[].clientLimits: what one client's address may have and do."""
+
+    max_connections: Limit | None = None
+    new_connections_per_second: Annotated[int, Field(ge=1, le=1000000)] | None = None
+
+
 class Listener(SpecModel):
     """One entry of spec.listeners: a virtual address and port, and who serves it."""
 
@@ -254,6 +261,7 @@ class Listener(SpecModel):
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
     session_affinity: SessionAffinity = SessionAffinity()
     max_connections: Limit | None = None
+    client_limits: ClientLimits = ClientLimits()
     allowed_source_ranges: SourceRanges = ()
     denied_source_ranges: SourceRanges = ()
     backends: Annotated[tuple[BackendReference, ...], Field(min_length=1, max_length=16)]

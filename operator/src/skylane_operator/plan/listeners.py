@@ -2,7 +2,12 @@
 
 from collections.abc import Iterator
 
-from skylane_operator.model.forwarder import NO_LIMIT, ForwarderListener, ForwarderTimeouts
+from skylane_operator.model.forwarder import (
+    NO_LIMIT,
+    ForwarderClientLimits,
+    ForwarderListener,
+    ForwarderTimeouts,
+)
 from skylane_operator.model.load_balancer import Listener, VirtualEndpoint
 from skylane_operator.plan.backends import backends_for
 from skylane_operator.plan.checks import senior_claims
@@ -55,6 +60,10 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
             ),
             session_affinity_s=listener.session_affinity.effective_seconds,
             max_connections=listener.max_connections or NO_LIMIT,
+            client_limits=ForwarderClientLimits(
+                max_connections=listener.client_limits.max_connections or NO_LIMIT,
+                new_connections_per_second=listener.client_limits.new_connections_per_second or NO_LIMIT,
+            ),
             allowed_source_ranges=listener.allowed_source_ranges,
             denied_source_ranges=listener.denied_source_ranges,
             backends=plan.backends,

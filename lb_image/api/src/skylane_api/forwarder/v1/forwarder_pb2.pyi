@@ -175,7 +175,7 @@ class Port(_message.Message):
     def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
 
 class Listener(_message.Message):
-    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections", "allowed_source_ranges", "denied_source_ranges", "session_affinity_s", "health_check")
+    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections", "allowed_source_ranges", "denied_source_ranges", "session_affinity_s", "client_limits", "health_check")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VIP_FIELD_NUMBER: _ClassVar[int]
@@ -191,6 +191,7 @@ class Listener(_message.Message):
     ALLOWED_SOURCE_RANGES_FIELD_NUMBER: _ClassVar[int]
     DENIED_SOURCE_RANGES_FIELD_NUMBER: _ClassVar[int]
     SESSION_AFFINITY_S_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_LIMITS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: str
@@ -207,8 +208,17 @@ class Listener(_message.Message):
     allowed_source_ranges: _containers.RepeatedScalarFieldContainer[str]
     denied_source_ranges: _containers.RepeatedScalarFieldContainer[str]
     session_affinity_s: int
+    client_limits: ClientLimits
     health_check: HealthCheck
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., max_connections: _Optional[int] = ..., allowed_source_ranges: _Optional[_Iterable[str]] = ..., denied_source_ranges: _Optional[_Iterable[str]] = ..., session_affinity_s: _Optional[int] = ..., health_check: _Optional[_Union[HealthCheck, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., max_connections: _Optional[int] = ..., allowed_source_ranges: _Optional[_Iterable[str]] = ..., denied_source_ranges: _Optional[_Iterable[str]] = ..., session_affinity_s: _Optional[int] = ..., client_limits: _Optional[_Union[ClientLimits, _Mapping]] = ..., health_check: _Optional[_Union[HealthCheck, _Mapping]] = ...) -> None: ...
+
+class ClientLimits(_message.Message):
+    __slots__ = ("max_connections", "new_connections_per_second")
+    MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    NEW_CONNECTIONS_PER_SECOND_FIELD_NUMBER: _ClassVar[int]
+    max_connections: int
+    new_connections_per_second: int
+    def __init__(self, max_connections: _Optional[int] = ..., new_connections_per_second: _Optional[int] = ...) -> None: ...
 
 class HealthCheck(_message.Message):
     __slots__ = ("type", "port", "interval_ms", "timeout_ms", "healthy_threshold", "unhealthy_threshold", "panic_threshold_percent", "http", "tls", "grpc", "udp")
