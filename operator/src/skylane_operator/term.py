@@ -63,7 +63,7 @@ class Term:
         self.agents = Agents(self.queue.mark, self.services.mark)
         events = EventWriter(client, socket.gethostname())
         self.status = StatusWriter(client, LOAD_BALANCER, events, cluster.load_balancers.keep)
-        self._service_status = StatusWriter(client, SERVICE, events)
+        self._service_status = StatusWriter(client, SERVICE, events, cluster.keep_service)
         self._pool_status = StatusWriter(client, VIRTUAL_IP_POOL, events)
         self._server = AgentServer(self.agents, self._identity, self._certificate)
         self._reconciler = Reconciler(

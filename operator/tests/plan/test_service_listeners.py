@@ -4,7 +4,7 @@ import pytest
 from service_world import EDGE, service
 
 from skylane_operator.model.key import Key
-from skylane_operator.model.kubernetes import EndpointSlice
+from skylane_operator.model.kubernetes import EndpointSlice, Service
 from skylane_operator.plan.service_class import wanted_load_balancer
 from skylane_operator.plan.service_listeners import listener_name, plan_for_service
 from skylane_operator.plan.service_types import Assigned
@@ -50,6 +50,72 @@ def test_a_wrong_annotation_is_named_and_the_rest_is_served():
     assert [str(fault.reason) for fault in plan.faults] == ["InvalidAnnotation"]
     assert "skylane.dev/scheduler: 'fastest'" in plan.faults[0].message
     assert (plan.answering[0].scheduler, plan.answering[0].hash_on) == ("wrr", "connection")
+
+
+def with_spec(one, **spec):
+    return Service.model_validate(
+        {
+            "metadata": one.metadata.model_dump(by_alias=True),
+            "spec": {"type": "LoadBalancer", "ports": [{"name": "p80-tcp", "port": 80}], **spec},
+        }
+    )
+
+
+def test_session_affinity_of_the_service():
+    config = {"clientIP": {"timeoutSeconds": 600}}
+    one = with_spec(service(), sessionAffinity="ClientIP", sessionAffinityConfig=config)
+    assert plan_for_service(one, ASSIGNED, ()).answering[0].session_affinity_s == 600
+    default = with_spec(service(), sessionAffinity="ClientIP")
+    assert plan_for_service(default, ASSIGNED, ()).answering[0].session_affinity_s == 10800
+
+
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        (["10.0.0.1/8", " 192.0.2.0/24", "2001:db8::/32"], ["10.0.0.0/8", "192.0.2.0/24"]),
+        (["2001:db8::/32"], ["255.255.255.255/32"]),
+        ([], []),
+    ],
+)
+def test_source_ranges_of_the_service(given, allowed):
+    one = with_spec(service(), loadBalancerSourceRanges=given)
+    (listener,) = plan_for_service(one, ASSIGNED, ()).answering
+    assert [str(network) for network in listener.allowed_source_ranges] == allowed
+
+
+@pytest.mark.parametrize(
+    "annotations",
+    [
+        {"skylane.dev/denied-source-ranges": "10.0.0.0/33"},
+        {"service.beta.kubernetes.io/load-balancer-source-ranges": "10.0.0.0/8,nonsense"},
+    ],
+)
+def test_ranges_that_cannot_be_read_let_nobody_in(annotations):
+    one = service()
+    metadata = one.metadata.model_copy(update={"annotations": annotations})
+    plan = plan_for_service(one.model_copy(update={"metadata": metadata}), ASSIGNED, ())
+    assert [str(fault.reason) for fault in plan.faults] == ["InvalidAnnotation"]
+    assert [str(network) for network in plan.answering[0].allowed_source_ranges] == ["255.255.255.255/32"]
+
+
+def test_limits_and_denied_ranges_by_annotation():
+    one = service(
+        max_connections="1000",
+        client_new_connections_per_second="5",
+        denied_source_ranges="10.0.0.0/8, 192.0.2.0/24",
+    )
+    (listener,) = plan_for_service(one, ASSIGNED, ()).answering
+    assert (listener.max_connections, listener.client_limits.new_connections_per_second) == (1000, 5)
+    assert [str(network) for network in listener.denied_source_ranges] == ["10.0.0.0/8", "192.0.2.0/24"]
+
+
+def test_what_contradicts_itself_is_named_and_the_rest_is_served():
+    one = with_spec(service(hash_on="connection", scheduler="mh"), sessionAffinity="ClientIP")
+    plan = plan_for_service(one, ASSIGNED, ())
+    assert [fault.message.partition(":")[0] for fault in plan.faults] == [
+        "the annotation skylane.dev/hash-on"
+    ]
+    assert (plan.answering[0].session_affinity_s, plan.answering[0].scheduler) == (10800, "mh")
 
 
 def test_sctp_is_named_and_the_rest_is_served():

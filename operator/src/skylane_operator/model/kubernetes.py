@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 # Go clients write an empty list as null.
 Items = Annotated[tuple[T, ...], BeforeValidator(lambda value: () if value is None else value)]
+# core/v1 DefaultClientIPServiceAffinitySeconds
+DEFAULT_AFFINITY_S = 10800
 Quantities = Annotated[dict[str, str | int | float], BeforeValidator(lambda value: value or {})]
 
 
@@ -25,6 +27,18 @@ class ServicePort(ReadModel):
     protocol: str = "TCP"
 
 
+class ClientIPAffinity(ReadModel):
+    """sessionAffinityConfig.clientIP of a Service."""
+
+    timeout_seconds: int | None = None
+
+
+class SessionAffinityConfig(ReadModel):
+    """sessionAffinityConfig of a Service."""
+
+    client_ip: Annotated[ClientIPAffinity | None, Field(alias="clientIP")] = None
+
+
 class ServiceSpec(ReadModel):
     """Spec of a Service."""
 
@@ -32,6 +46,16 @@ class ServiceSpec(ReadModel):
     ports: Items[ServicePort] = ()
     load_balancer_class: str | None = None
     load_balancer_ip: Annotated[str, Field(alias="loadBalancerIP")] = ""
+    load_balancer_source_ranges: Items[str] = ()
+    session_affinity: str = "None"
+    session_affinity_config: SessionAffinityConfig | None = None
+
+    @property
+    def affinity_seconds(self) -> int:
+        """How long a client stays with its backend, if it does; three hours unless the Service says otherwise."""
+        config = self.session_affinity_config
+        given = config.client_ip.timeout_seconds if config and config.client_ip else None
+        return DEFAULT_AFFINITY_S if given is None else given
 
 
 class IngressPoint(ReadModel):

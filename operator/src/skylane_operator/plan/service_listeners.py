@@ -1,9 +1,10 @@
 """The listeners that a Service of type LoadBalancer becomes: one for each of its ports."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, ip_network
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -16,12 +17,20 @@ from skylane_operator.plan.listeners import forwarder_listener
 from skylane_operator.plan.service_types import Assigned, ServiceReason
 from skylane_operator.plan.types import ListenerPlan
 
-# Annotation to the field of a listener; the values are those of the LoadBalancer resource.
+# Annotation to the field of a listener, the values as the LoadBalancer resource has them.
 LISTENER_ANNOTATIONS = {
-    "skylane.dev/scheduler": "scheduler",
-    "skylane.dev/hash-on": "hash_on",
-    "skylane.dev/on-backend-removal": "on_backend_removal",
+    "skylane.dev/scheduler": ("scheduler",),
+    "skylane.dev/hash-on": ("hash_on",),
+    "skylane.dev/on-backend-removal": ("on_backend_removal",),
+    "skylane.dev/max-connections": ("max_connections",),
+    "skylane.dev/client-max-connections": ("client_limits", "max_connections"),
+    "skylane.dev/client-new-connections-per-second": ("client_limits", "new_connections_per_second"),
 }
+# What Kubernetes calls it, and what it was before it became a field.
+SOURCE_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
+# Ranges of the other IP version alone let nobody in: this matches no client.
+_NOBODY = "255.255.255.255/32"
+IPV4 = 4
 _DIGEST_DIGITS = 8
 _NAME_MAX = 48  # with the port, the digest and two dashes: 63
 
@@ -82,34 +91,72 @@ def _files(plans: Iterable[ListenerPlan], *, arp: bool) -> tuple[ForwarderListen
     return tuple(forwarder_listener(plan, arp=arp) for plan in plans)
 
 
-def _settings(service: Service) -> tuple[dict[str, str], list[ServiceFault]]:
-    """Fields of the listeners that annotations set; one that is not valid is left out and named."""
-    settings: dict[str, str] = {}
+Settings = dict[str, Any]
+
+
+def _settings(service: Service) -> tuple[Settings, list[ServiceFault]]:
+    """Fields of the listeners that the Service sets; one that is not valid is named and left out, ranges let nobody in."""
+    settings: Settings = {}
     faults: list[ServiceFault] = []
-    annotations = service.metadata.annotations
-    for annotation, field_name in LISTENER_ANNOTATIONS.items():
-        if annotation not in annotations:
-            continue
-        value = annotations[annotation]
+    for source, path, value in _given(service):
+        wider = _with(settings, path, value)
         try:
-            _probe(**{field_name: value})
+            _probe(wider)
         except ValidationError as error:
             expected = error.errors(include_url=False)[0]["msg"]
-            message = f"the annotation {annotation}: {value!r} is not valid ({expected}); correct it"
+            message = f"{source}: {value!r} is not valid ({expected}); correct it"
             faults.append(ServiceFault(ServiceReason.INVALID_ANNOTATION, message))
+            if path[0].endswith("source_ranges"):
+                # A list that cannot be read must not become an open door.
+                settings = {**settings, "allowed_source_ranges": (_NOBODY,)}
         else:
-            settings[field_name] = value
+            settings = wider
     return settings, faults
 
 
-def _probe(**settings: str) -> None:
+def _given(service: Service) -> Iterator[tuple[str, tuple[str, ...], object]]:
+    """Where it says so, which field of a listener that is, and its value."""
+    spec, annotations = service.spec, service.metadata.annotations
+    if spec.session_affinity == "ClientIP":
+        affinity = {"type": "ClientIP", "timeout_seconds": spec.affinity_seconds}
+        yield "spec.sessionAffinity", ("session_affinity",), affinity
+    ranges = spec.load_balancer_source_ranges or _split(annotations.get(SOURCE_RANGES_ANNOTATION, ""))
+    if ranges:
+        yield "spec.loadBalancerSourceRanges", ("allowed_source_ranges",), _ranges(ranges)
+    if denied := _split(annotations.get("skylane.dev/denied-source-ranges", "")):
+        yield "the annotation skylane.dev/denied-source-ranges", ("denied_source_ranges",), denied
+    for annotation, path in LISTENER_ANNOTATIONS.items():
+        if annotation in annotations:
+            yield f"the annotation {annotation}", path, annotations[annotation]
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _ranges(given: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of IPv4, without host bits: the API server takes both versions, and 10.0.0.1/8. As given if one is no range."""
+    try:
+        networks = [ip_network(text.strip(), strict=False) for text in given]
+    except ValueError:
+        return given
+    return tuple(str(network) for network in networks if network.version == IPV4) or (_NOBODY,)
+
+
+def _with(settings: Settings, path: tuple[str, ...], value: object) -> Settings:
+    first, *rest = path
+    inner = _with(settings.get(first, {}), tuple(rest), value) if rest else value
+    return {**settings, first: inner}
+
+
+def _probe(settings: Settings) -> None:
     reference = BackendReference(service="a", port=1)
     Listener.model_validate(
         {"name": "a", "vip": "192.0.2.1", "port": 1, "backends": (reference,), **settings}
     )
 
 
-def _listener(service: Service, assigned: Assigned, port: ServicePort, settings: dict[str, str]) -> Listener:
+def _listener(service: Service, assigned: Assigned, port: ServicePort, settings: Settings) -> Listener:
     name = service.metadata.name
     return Listener.model_validate(
         {
