@@ -54,16 +54,19 @@ class ServiceReconciler:
         holders = self.cluster.address_holders
         for assignment in (before, after):
             if isinstance(assignment, Assigned):
-                for rival in self.cluster.load_balancers.claiming(assignment.address):
-                    self.mark(rival)
+                for address in assignment.addresses:
+                    for rival in self.cluster.load_balancers.claiming(address):
+                        self.mark(rival)
                 self.mark(assignment.load_balancer)
-        if isinstance(before, Assigned) and holders.get(before.address) == key:
-            del holders[before.address]
-        if isinstance(after, Assigned):
-            holders[after.address] = key
+        for address in before.addresses if isinstance(before, Assigned) else ():
+            if holders.get(address) == key:
+                del holders[address]
+        for address in after.addresses if isinstance(after, Assigned) else ():
+            holders[address] = key
 
     def _tell_pools(self) -> None:
-        addresses = {one.address for one in self.cluster.assignments.values() if isinstance(one, Assigned)}
+        assigned = [one for one in self.cluster.assignments.values() if isinstance(one, Assigned)]
+        addresses = {address for one in assigned for address in one.addresses}
         taken: Counter[str] = Counter()
         pools = list(self.cluster.pools.values())
         for pool in pools:

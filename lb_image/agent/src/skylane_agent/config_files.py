@@ -33,6 +33,8 @@ def _port(port: pb.Port) -> Json:
         "resource": port.resource,
         "address": port.address,
         "gateway": port.gateway,
+        "address6": port.address6,
+        "gateway6": port.gateway6,
         "mtu": port.mtu,
     }
     return {name: value for name, value in fields.items() if value}

@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from ipaddress import IPv4Address
 from typing import Any, Protocol, TypeVar
 
 from skylane_operator.kube.client import KubeClient
@@ -25,6 +24,7 @@ from skylane_operator.kube.resource import (
 from skylane_operator.kube.store import Store
 from skylane_operator.kube.subjects import StoredPool, stored_pool_from
 from skylane_operator.kube.usage import NodeUsage, is_forwarder
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import (
     EndpointSlice,
@@ -121,7 +121,7 @@ class Cluster:
         self.pools: Store[StoredPool] = Store()
         # Written by whoever assigns addresses, read by the plans.
         self.assignments: dict[Key, Assignment] = {}
-        self.address_holders: dict[IPv4Address, Key] = {}
+        self.address_holders: dict[IPAddress, Key] = {}
         self.endpoint_slices: Store[EndpointSlice] = Store({"service": lambda piece: (_service_of(piece),)})
         self.nodes: Store[Node] = Store()
         self.pods: Store[Pod] = Store({"forwarder": _forwarder_index})
@@ -287,6 +287,7 @@ class Cluster:
         return AddressInputs(
             services=tuple((service, wanted) for service, wanted in asking if wanted is not None),
             load_balancers=self.load_balancers.offers(),
+            dual_stack=self.load_balancers.dual_stack(),
             pools={
                 pool.key.name: pool.parsed
                 for pool in self.pools.values()
@@ -320,7 +321,15 @@ class Cluster:
             tuple(sorted(metadata.annotations.items())),
             tuple(sorted(metadata.labels.items())),
         )
-        return (wanted, metadata.uid, annotations, labels, spec.load_balancer_ip, spec.ports)
+        return (
+            wanted,
+            metadata.uid,
+            annotations,
+            labels,
+            spec.load_balancer_ip,
+            spec.ip_families,
+            spec.ports,
+        )
 
     def _pool_changed(self, _key: Key, old: StoredPool | None, new: StoredPool | None) -> None:
         if old is None or new is None or old.parsed != new.parsed:

@@ -7,13 +7,13 @@ all are listed again every minute: Kopf never tells of an object that was delete
 from collections import deque
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address
 from typing import Any
 
 from skylane_operator.errors import ApiNotFoundError
 from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.resource import LOAD_BALANCER
 from skylane_operator.kube.store import Store
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer, ServicesPolicy
 from skylane_operator.plan import Claims, Rejected, claims_for, load_balancer_from
@@ -37,16 +37,17 @@ class Stored:
     ending: bool = False  # deleted, but kept until its dependents are gone (foreground deletion)
 
     @property
-    def addresses(self) -> frozenset[IPv4Address]:
+    def addresses(self) -> frozenset[IPAddress]:
         """All that it claims."""
         return self.claims.vips | self.claims.pod_addresses if self.claims else frozenset()
 
     @property
-    def gateways(self) -> frozenset[IPv4Address]:
+    def gateways(self) -> frozenset[IPAddress]:
         """Routers of its networks: no VIP of anybody."""
         if not isinstance(self.parsed, LoadBalancer):
             return frozenset()
-        return frozenset(network.gateway for network in self.parsed.spec.dataplane.networks)
+        networks = self.parsed.spec.dataplane.networks
+        return frozenset(gateway for network in networks for gateway in network.gateways)
 
     @property
     def placed(self) -> bool:
@@ -131,7 +132,15 @@ class LoadBalancers:
             if isinstance(stored.parsed, LoadBalancer) and not stored.ending
         }
 
-    def claimed(self) -> dict[IPv4Address, Key]:
+    def dual_stack(self) -> frozenset[Key]:
+        """Those that serve IPv6, too."""
+        return frozenset(
+            stored.key
+            for stored in self._store.values()
+            if isinstance(stored.parsed, LoadBalancer) and stored.parsed.spec.dataplane.local_addresses_ipv6
+        )
+
+    def claimed(self) -> dict[IPAddress, Key]:
         """Every address that one of them claims for itself."""
         return {
             address: stored.key
@@ -220,7 +229,7 @@ class LoadBalancers:
         """Those whose pods did not fit on the nodes when last looked at."""
         return self._store.keys_by("unplaced", True)  # noqa: FBT003 - the value under which they are indexed
 
-    def claiming(self, address: IPv4Address) -> list[Key]:
+    def claiming(self, address: IPAddress) -> list[Key]:
         """Those that claim the address."""
         return self._store.keys_by("address", address)
 

@@ -1,8 +1,9 @@
 """The forwarder's file format: `base.json` and `listeners/<name>.json`, field for field."""
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network
+from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
 from typing import Literal
 
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.base import FileModel
 from skylane_operator.model.load_balancer import (
     BackendRemoval,
@@ -28,6 +29,8 @@ class ForwarderPort(FileModel):
     resource: str
     address: IPv4Interface
     gateway: IPv4Address
+    address6: IPv6Interface | None = None
+    gateway6: IPv6Address | None = None
     mtu: int = 1500
 
 
@@ -42,7 +45,7 @@ class ForwarderBase(FileModel):
     unknown_tcp: UnknownTCP
     steering: Steering
     ports: tuple[ForwarderPort, ...]
-    local_addresses: tuple[IPv4Address, ...]
+    local_addresses: tuple[IPAddress, ...]
 
 
 class ForwarderTimeouts(FileModel):
@@ -55,7 +58,7 @@ class ForwarderTimeouts(FileModel):
 
 
 class ForwarderBackend(FileModel):
-    """One endpoint (IPv4, dotted decimal) and its weight relative to the others of the same listener."""
+    """One endpoint (address as text) and its weight relative to the others of the same listener."""
 
     address: str
     port: int
@@ -121,7 +124,7 @@ class ForwarderListener(FileModel):
     version: Literal[1] = FORMAT_VERSION
     name: str
     generation: str = ""
-    vip: IPv4Address
+    vip: IPAddress
     port: int
     protocol: Literal["tcp", "udp"]
     scheduler: Scheduler

@@ -16,6 +16,7 @@ T = TypeVar("T")
 Items = Annotated[tuple[T, ...], BeforeValidator(lambda value: () if value is None else value)]
 # core/v1 DefaultClientIPServiceAffinitySeconds
 DEFAULT_AFFINITY_S = 10800
+VERSIONS = {"IPv4": 4, "IPv6": 6}
 Quantities = Annotated[dict[str, str | int | float], BeforeValidator(lambda value: value or {})]
 
 
@@ -47,8 +48,16 @@ class ServiceSpec(ReadModel):
     load_balancer_class: str | None = None
     load_balancer_ip: Annotated[str, Field(alias="loadBalancerIP")] = ""
     load_balancer_source_ranges: Items[str] = ()
+    ip_families: Items[str] = ()
     session_affinity: str = "None"
     session_affinity_config: SessionAffinityConfig | None = None
+
+    @property
+    def ip_versions(self) -> tuple[int, ...]:
+        """4, 6 or both, the first one first; the API server fills in the cluster's own where the user says nothing."""
+        return tuple(VERSIONS[family] for family in self.ip_families if family in VERSIONS) or (
+            VERSIONS["IPv4"],
+        )
 
     @property
     def affinity_seconds(self) -> int:

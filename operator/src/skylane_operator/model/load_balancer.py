@@ -1,12 +1,20 @@
 """The `LoadBalancer` resource (skylane.dev/v1alpha1). Held equal to crds/loadbalancer.yaml by a test."""
 
 from enum import StrEnum
-from ipaddress import IPv4Address
+from ipaddress import IPv4Interface, IPv6Interface
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
-from skylane_operator.model.address import Address, Interface, SourceRange
+from skylane_operator.model.address import (
+    Address,
+    AddressIPv6,
+    Interface,
+    InterfaceIPv6,
+    IPAddress,
+    SourceRange,
+    VirtualAddress,
+)
 from skylane_operator.model.base import ReadModel, SpecModel
 from skylane_operator.model.condition import Condition
 from skylane_operator.model.health_check import HealthCheck
@@ -154,6 +162,13 @@ class Hugepages(SpecModel):
         return self
 
 
+class NetworkIPv6(SpecModel):
+    """spec.dataplane.networks[].ipv6: what a network with both IP versions has besides."""
+
+    addresses: Annotated[tuple[InterfaceIPv6, ...], Field(min_length=1, max_length=64)]
+    gateway: AddressIPv6
+
+
 class Network(SpecModel):
     """One entry of spec.dataplane.networks: a secondary interface of every pod."""
 
@@ -163,6 +178,17 @@ class Network(SpecModel):
     driver: Driver
     addresses: Annotated[tuple[Interface, ...], Field(min_length=1, max_length=64)]
     gateway: Address
+    ipv6: NetworkIPv6 | None = None
+
+    @property
+    def own_addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
+        """The pods' addresses of both IP versions."""
+        return self.addresses + (self.ipv6.addresses if self.ipv6 else ())
+
+    @property
+    def gateways(self) -> tuple[IPAddress, ...]:
+        """The routers of both IP versions."""
+        return (self.gateway, *((self.ipv6.gateway,) if self.ipv6 else ()))
 
     def attachment_key(self, own_namespace: str) -> Key:
         """The NetworkAttachmentDefinition: in the LoadBalancer's namespace unless the user names another."""
@@ -193,9 +219,17 @@ class Dataplane(SpecModel):
     unknown_tcp: Annotated[UnknownTCP, Field(alias="unknownTCP")] = UnknownTCP.RESET
     networks: Annotated[tuple[Network, ...], Field(min_length=1, max_length=2)]
     local_addresses: Annotated[tuple[Address, ...], Field(min_length=1, max_length=256)]
+    local_addresses_ipv6: Annotated[
+        tuple[AddressIPv6, ...], Field(alias="localAddressesIPv6", max_length=256)
+    ] = ()
     local_addresses_per_replica: Annotated[int, Field(ge=1, le=16)] = 1
     node_selector: Annotated[dict[str, str], Field(max_length=64, default_factory=dict)]
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = ()
+
+    @property
+    def all_local_addresses(self) -> tuple[IPAddress, ...]:
+        """Those of both IP versions."""
+        return self.local_addresses + self.local_addresses_ipv6
 
     @property
     def effective_poll_mode(self) -> PollMode:
@@ -253,7 +287,7 @@ class Listener(SpecModel):
     """One entry of spec.listeners: a virtual address and port, and who serves it."""
 
     name: DnsLabel
-    vip: Address
+    vip: VirtualAddress
     port: Port
     protocol: Protocol = Protocol.TCP
     scheduler: Scheduler = Scheduler.WEIGHTED_ROUND_ROBIN
@@ -280,7 +314,7 @@ class Listener(SpecModel):
         return (self.vip, self.port, self.protocol)
 
 
-VirtualEndpoint = tuple[IPv4Address, int, Protocol]
+VirtualEndpoint = tuple[IPAddress, int, Protocol]
 
 
 class NamespacesFrom(StrEnum):

@@ -1,33 +1,61 @@
 """The `VirtualIPPool` resource (skylane.dev/v1alpha1). Held equal to crds/virtualippool.yaml by a test."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import ip_address, ip_network
 from itertools import pairwise
 from typing import Annotated
 
 from pydantic import Field, StringConstraints, field_validator
 
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.base import ReadModel, SpecModel
 from skylane_operator.model.condition import Condition
 from skylane_operator.model.meta import ObjectMeta
 from skylane_operator.model.selector import LabelSelector
 
-# A CIDR, or first and last address with a dash between; the octets' range is checked by the API server's isIP() and isCIDR().
-RANGE_PATTERN = r"^[0-9]{1,3}(\.[0-9]{1,3}){3}(/[0-9]{1,2}|-[0-9]{1,3}(\.[0-9]{1,3}){3})$"
-AddressRange = Annotated[str, StringConstraints(pattern=RANGE_PATTERN, min_length=9, max_length=31)]
+# A CIDR, or first and last address with a dash between; what they are made of is checked by the API server's isIP() and isCIDR().
+RANGE_PATTERN = r"^[0-9a-f:.]+(/[0-9]{1,3}|-[0-9a-f:.]+)$"
+AddressRange = Annotated[str, StringConstraints(pattern=RANGE_PATTERN, min_length=4, max_length=91)]
+# More would be more than a status can count, and than anybody will give away.
+MAX_RANGE = 1 << 32
 
 
-def bounds_of(text: str) -> tuple[int, int]:
-    """First and last address of an AddressRange, as numbers. Raises ValueError."""
-    first, dash, last = text.partition("-")
-    if not dash:
-        network = IPv4Network(text)
-        return int(network.network_address), int(network.broadcast_address)
-    low, high = int(IPv4Address(first)), int(IPv4Address(last))
-    if low > high:
+@dataclass(frozen=True, slots=True)
+class Span:
+    """First and last address of a range."""
+
+    first: IPAddress
+    last: IPAddress
+
+    @property
+    def size(self) -> int:
+        """How many addresses there are."""
+        return int(self.last) - int(self.first) + 1
+
+    def contains(self, address: IPAddress) -> bool:
+        """Whether the address is one of them."""
+        return address.version == self.first.version and int(self.first) <= int(address) <= int(self.last)
+
+    def in_order(self) -> Iterator[IPAddress]:
+        """All of them."""
+        return (self.first + offset for offset in range(self.size))
+
+
+def span_of(text: str) -> Span:
+    """First and last address of an AddressRange. Raises ValueError."""
+    low, dash, high = text.partition("-")
+    if dash:
+        span = Span(ip_address(low), ip_address(high))
+    else:
+        network = ip_network(text)
+        span = Span(network.network_address, network.broadcast_address)
+    if span.first.version != span.last.version or int(span.first) > int(span.last):
         raise ValueError(f"{text}: the first address lies behind the last")
-    return low, high
+    if span.size > MAX_RANGE:
+        raise ValueError(f"{text}: more than {MAX_RANGE} addresses; give away a part of them, such as a /96")
+    return span
 
 
 class VirtualIPPoolSpec(SpecModel):
@@ -41,30 +69,31 @@ class VirtualIPPoolSpec(SpecModel):
     @field_validator("addresses")
     @classmethod
     def _bounded(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
-        spans = sorted(bounds_of(text) for text in addresses)
-        for (_, last), (first, _) in pairwise(spans):
-            if first <= last:
-                raise ValueError(f"{IPv4Address(first)} is in two of the ranges; name each address once")
+        spans = sorted(map(span_of, addresses), key=lambda span: (span.first.version, int(span.first)))
+        for before, after in pairwise(spans):
+            if before.contains(after.first):
+                raise ValueError(f"{after.first} is in two of the ranges; name each address once")
         return addresses
 
     @cached_property
-    def spans(self) -> tuple[tuple[int, int], ...]:
-        """First and last address of each range, as numbers, in the order of the spec."""
-        return tuple(bounds_of(text) for text in self.addresses)
+    def spans(self) -> tuple[Span, ...]:
+        """The ranges, in the order of the spec."""
+        return tuple(map(span_of, self.addresses))
 
     @cached_property
     def size(self) -> int:
         """How many addresses there are."""
-        return sum(last - first + 1 for first, last in self.spans)
+        return sum(span.size for span in self.spans)
 
-    def contains(self, address: IPv4Address) -> bool:
+    def contains(self, address: IPAddress) -> bool:
         """Whether the address is one of the pool."""
-        return any(first <= int(address) <= last for first, last in self.spans)
+        return any(span.contains(address) for span in self.spans)
 
-    def in_order(self) -> Iterator[IPv4Address]:
-        """All addresses, in the order in which they are given away."""
-        for first, last in self.spans:
-            yield from map(IPv4Address, range(first, last + 1))
+    def in_order(self, version: int) -> Iterator[IPAddress]:
+        """All addresses of an IP version, in the order in which they are given away."""
+        for span in self.spans:
+            if span.first.version == version:
+                yield from span.in_order()
 
 
 class VirtualIPPoolStatus(SpecModel):

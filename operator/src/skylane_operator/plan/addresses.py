@@ -6,11 +6,12 @@ Nothing else is stored: an address is free as soon as no Service has it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import ip_address
 from operator import attrgetter
 
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import Service
 from skylane_operator.model.load_balancer import NamespacesFrom, ServicesPolicy
@@ -28,6 +29,8 @@ from skylane_operator.plan.service_types import (
 )
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
+
+IPV6 = 6
 
 Ports = frozenset[tuple[int, str]]
 
@@ -47,7 +50,8 @@ class _Claim:
     service: Service
     load_balancer: Key
     key: Key
-    seniority: tuple[datetime, Key]
+    version: int
+    seniority: tuple[datetime, Key, int]
     sharing_key: str
     ports: Ports
 
@@ -64,12 +68,12 @@ class _Claim:
 class _Book:
     """Who holds which address, as far as it is decided."""
 
-    reserved: Mapping[IPv4Address, Key]
-    holders: dict[IPv4Address, list[_Claim]] = field(default_factory=dict)
-    shared: dict[tuple[Key, str], list[IPv4Address]] = field(default_factory=dict)
-    free: dict[str, Iterator[IPv4Address]] = field(default_factory=dict)
+    reserved: Mapping[IPAddress, Key]
+    holders: dict[IPAddress, list[_Claim]] = field(default_factory=dict)
+    shared: dict[tuple[Key, str], list[IPAddress]] = field(default_factory=dict)
+    free: dict[tuple[str, int], Iterator[IPAddress]] = field(default_factory=dict)
 
-    def holder(self, address: IPv4Address, claim: _Claim) -> str:
+    def holder(self, address: IPAddress, claim: _Claim) -> str:
         """The Service that is in the way; empty if none is."""
         others = self.holders.get(address)
         if not others:
@@ -77,47 +81,54 @@ class _Book:
         strangers = [other for other in others if not claim.shares_with(other)]
         return f"Service {strangers[0].key}" if strangers else ""
 
-    def obstacle(self, address: IPv4Address, claim: _Claim) -> str:
+    def obstacle(self, address: IPAddress, claim: _Claim) -> str:
         """Who is in the way; empty if nobody is."""
         if address in self.reserved:
             return f"LoadBalancer {self.reserved[address]}"
         return self.holder(address, claim)
 
-    def hold(self, address: IPv4Address, claim: _Claim) -> None:
+    def hold(self, address: IPAddress, claim: _Claim) -> None:
         self.holders.setdefault(address, []).append(claim)
         if claim.sharing_key:
             self.shared.setdefault((claim.load_balancer, claim.sharing_key), []).append(address)
 
-    def next_free(self, pool: VirtualIPPool) -> IPv4Address | None:
+    def next_free(self, pool: VirtualIPPool, version: int) -> IPAddress | None:
         # Within one run addresses are only ever taken: each pool is walked through once.
-        walk = self.free.setdefault(pool.metadata.name, pool.spec.in_order())
+        walk = self.free.setdefault((pool.metadata.name, version), pool.spec.in_order(version))
         return next((one for one in walk if one not in self.holders and one not in self.reserved), None)
 
 
 def assign_addresses(inputs: AddressInputs) -> dict[Key, Assignment]:
     """Assign. Equal inputs give equal outcomes; the older of two Services that want the same address gets it."""
     book = _Book(inputs.reserved)
-    claims = sorted(
-        (_claim(service, wanted) for service, wanted in inputs.services), key=attrgetter("seniority")
-    )
-    outcome: dict[Key, Assignment] = {}
+    claims = sorted(_claims(inputs.services), key=attrgetter("seniority"))
+    outcome: dict[tuple[Key, int], Assignment] = {}
     for claim in claims:
         kept = _kept(inputs, book, claim)
         if kept is not None:
             book.hold(kept.address, claim)
-            outcome[claim.key] = kept
+            outcome[claim.key, claim.version] = kept
     for claim in claims:
-        if claim.key not in outcome:
-            outcome[claim.key] = _sought(inputs, book, claim)
-    return outcome
+        if (claim.key, claim.version) not in outcome:
+            outcome[claim.key, claim.version] = _sought(inputs, book, claim)
+    return {service.key: _together(service, outcome) for service, _ in inputs.services}
 
 
-def _claim(service: Service, load_balancer: Key) -> _Claim:
-    metadata, key = service.metadata, service.metadata.key
-    sharing_key = metadata.annotations.get(SHARING_KEY_ANNOTATION, "")
-    ports = ((port.port, port.protocol) for port in service.spec.ports) if sharing_key else ()
-    seniority = (metadata.creation_timestamp or _NEVER, key)
-    return _Claim(service, load_balancer, key, seniority, sharing_key, frozenset(ports))
+def _together(service: Service, outcome: Mapping[tuple[Key, int], Assignment]) -> Assignment:
+    """What a Service has of each of its IP versions, as one. Without the first it has nothing."""
+    first, *more = [outcome[service.key, version] for version in service.spec.ip_versions]
+    return replace(first, second=more[0]) if more and isinstance(first, Assigned) else first
+
+
+def _claims(services: Iterable[tuple[Service, Key]]) -> Iterator[_Claim]:
+    for service, load_balancer in services:
+        metadata, key = service.metadata, service.metadata.key
+        sharing_key = metadata.annotations.get(SHARING_KEY_ANNOTATION, "")
+        ports = ((port.port, port.protocol) for port in service.spec.ports) if sharing_key else ()
+        taken = frozenset(ports)
+        for version in service.spec.ip_versions:
+            seniority = (metadata.creation_timestamp or _NEVER, key, version)
+            yield _Claim(service, load_balancer, key, version, seniority, sharing_key, taken)
 
 
 def _kept(inputs: AddressInputs, book: _Book, claim: _Claim) -> Assigned | None:
@@ -139,20 +150,26 @@ def _kept(inputs: AddressInputs, book: _Book, claim: _Claim) -> Assigned | None:
     return Assigned(address, claim.load_balancer, pool)
 
 
-def _recorded(inputs: AddressInputs, claim: _Claim) -> IPv4Address | None:
+def _recorded(inputs: AddressInputs, claim: _Claim) -> IPAddress | None:
     previous = inputs.previous.get(claim.key)
     if isinstance(previous, Assigned):
         # Another LoadBalancer has other pools, and routers that lead elsewhere.
-        return previous.address if previous.load_balancer == claim.load_balancer else None
+        known = previous.addresses if previous.load_balancer == claim.load_balancer else ()
+        return _of_version(known, claim.version)
     status = claim.service.status
-    ours = any(c.type == ADDRESS_ASSIGNED and c.status == "True" for c in status.conditions)
-    return _parsed(status.load_balancer.ingress[0].ip) if ours and status.load_balancer.ingress else None
+    if not any(c.type == ADDRESS_ASSIGNED and c.status == "True" for c in status.conditions):
+        return None
+    return _of_version((_parsed(one.ip) for one in status.load_balancer.ingress), claim.version)
 
 
-def _parsed(text: str) -> IPv4Address | None:
+def _of_version(addresses: Iterable[IPAddress | None], version: int) -> IPAddress | None:
+    return next((one for one in addresses if one is not None and one.version == version), None)
+
+
+def _parsed(text: str) -> IPAddress | None:
     try:
-        return IPv4Address(text)
-    except AddressValueError:
+        return ip_address(text)
+    except ValueError:
         return None
 
 
@@ -165,7 +182,7 @@ def _sought(inputs: AddressInputs, book: _Book, claim: _Claim) -> Assignment:
     return Assigned(address, claim.load_balancer, pool)
 
 
-Found = tuple[IPv4Address, str]
+Found = tuple[IPAddress, str]
 
 
 def _found(inputs: AddressInputs, book: _Book, claim: _Claim) -> Found:
@@ -173,17 +190,18 @@ def _found(inputs: AddressInputs, book: _Book, claim: _Claim) -> Found:
     pools = list(_pools(inputs, claim))
     if requested is not None:
         return _at_request(pools, book, claim, requested)
-    found = _shared(pools, book, claim) or _lowest(pools, book)
+    found = _shared(pools, book, claim) or _lowest(pools, book, claim.version)
     if found is None:
         names = ", ".join(pool.metadata.name for pool in pools)
         raise _Refusal(
             ServiceReason.POOL_EXHAUSTED,
-            f"no address is free in VirtualIPPool {names}; add addresses to it, or delete a Service that has one",
+            f"no IPv{claim.version} address is free in VirtualIPPool {names}; add addresses to it, or delete a Service that has "
+            "one",
         )
     return found
 
 
-def _at_request(pools: list[VirtualIPPool], book: _Book, claim: _Claim, requested: IPv4Address) -> Found:
+def _at_request(pools: list[VirtualIPPool], book: _Book, claim: _Claim, requested: IPAddress) -> Found:
     pool = next((one for one in pools if one.spec.contains(requested)), None)
     if pool is None:
         offered = ", ".join(f"{one.metadata.name} ({', '.join(one.spec.addresses)})" for one in pools)
@@ -204,32 +222,34 @@ def _shared(pools: list[VirtualIPPool], book: _Book, claim: _Claim) -> Found | N
     """An address of those that it may share, if there is one already."""
     for address in book.shared.get((claim.load_balancer, claim.sharing_key), ()):
         pool = next((one for one in pools if one.spec.contains(address)), None)
-        if pool is not None and not book.obstacle(address, claim):
+        if address.version == claim.version and pool is not None and not book.obstacle(address, claim):
             return address, pool.metadata.name
     return None
 
 
-def _lowest(pools: list[VirtualIPPool], book: _Book) -> Found | None:
+def _lowest(pools: list[VirtualIPPool], book: _Book, version: int) -> Found | None:
     for pool in pools:
-        address = book.next_free(pool)
+        address = book.next_free(pool, version)
         if address is not None:
             return address, pool.metadata.name
     return None
 
 
-def _requested(claim: _Claim) -> IPv4Address | None:
+def _requested(claim: _Claim) -> IPAddress | None:
+    """The address of the claim's IP version that the Service asks for by itself."""
     service = claim.service
     by_annotation = service.metadata.annotations.get(ADDRESS_ANNOTATION, "")
     text = by_annotation or service.spec.load_balancer_ip
     if not text:
         return None
-    address = _parsed(text)
-    if address is None:
+    addresses = [_parsed(part.strip()) for part in text.split(",")]
+    if None in addresses:
         field_name = f"the annotation {ADDRESS_ANNOTATION}" if by_annotation else "spec.loadBalancerIP"
         raise _Refusal(
-            ServiceReason.INVALID_ADDRESS, f"{field_name}: {text!r} is no IPv4 address; correct it"
+            ServiceReason.INVALID_ADDRESS,
+            f"{field_name}: {text!r} is no address, nor several joined by commas; correct it",
         )
-    return address
+    return _of_version(addresses, claim.version)
 
 
 def _policy(inputs: AddressInputs, claim: _Claim) -> ServicesPolicy:
@@ -251,6 +271,12 @@ def _policy(inputs: AddressInputs, claim: _Claim) -> ServicesPolicy:
             ServiceReason.NOT_PERMITTED,
             f"LoadBalancer {key} does not serve Services of namespace {claim.key.namespace}; "
             "extend its spec.services.namespaces",
+        )
+    if claim.version == IPV6 and key not in inputs.dual_stack:
+        raise _Refusal(
+            ServiceReason.IPV6_NOT_SERVED,
+            f"LoadBalancer {key} serves IPv4 only: it has no spec.dataplane.localAddressesIPv6; add them, or ask for IPv4 "
+            "in spec.ipFamilies",
         )
     return policy
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import AddressValueError, IPv4Address
+from ipaddress import ip_address
 
 from skylane_operator.model.forwarder import NO_LIMIT, ForwarderBackend
 from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
@@ -13,6 +13,7 @@ from skylane_operator.plan.weights import MAX_WEIGHT, endpoint_weights
 
 # Text, as the slices give it: parsing every address anew would be half the cost of a plan.
 SocketAddress = tuple[str, int]
+IPV4 = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,7 @@ def _by_number(item: tuple[SocketAddress, int]) -> tuple[int, int]:
 
 @lru_cache(maxsize=1 << 16)
 def _number_of(address: str) -> int:
-    return int(IPv4Address(address))
+    return int(ip_address(address))
 
 
 def _resolve(
@@ -84,7 +85,7 @@ def _resolve(
     port = _service_port(service, reference.port, listener.protocol)
     if port is None:
         return _unknown_port(inputs, listener, service, reference, path)
-    endpoints = ready_endpoints(inputs.endpoint_slices.get(reference.service, ()), port)
+    endpoints = ready_endpoints(inputs.endpoint_slices.get(reference.service, ()), port, listener.vip.version)
     return Resolved(reference.weight, tuple(endpoints), reference.max_connections_per_endpoint)
 
 
@@ -95,8 +96,10 @@ def _service_port(service: Service, number: int, protocol: str) -> ServicePort |
     return None
 
 
-def ready_endpoints(slices: Iterable[EndpointSlice], port: ServicePort) -> set[SocketAddress]:
-    """Ready IPv4 endpoints of a Service port.
+def ready_endpoints(
+    slices: Iterable[EndpointSlice], port: ServicePort, version: int = IPV4
+) -> set[SocketAddress]:
+    """Ready endpoints of a Service port, of one IP version: the forwarder does not translate between the two.
 
     Slices carry the target port already resolved, by the Service port's name: a named target port may differ from
     slice to slice. An endpoint that moves between slices is in both for a moment (KEP-752) and counts once.
@@ -104,21 +107,23 @@ def ready_endpoints(slices: Iterable[EndpointSlice], port: ServicePort) -> set[S
     return {
         (endpoint.address, number)
         for piece in slices
-        if piece.address_type == "IPv4"
+        if piece.address_type == f"IPv{version}"
         for number in _target_ports(piece, port)
         for endpoint in piece.endpoints
-        if endpoint.is_ready and _is_ipv4(endpoint.address)
+        if endpoint.is_ready and _version_of(endpoint.address) == version
     }
 
 
 @lru_cache(maxsize=1 << 16)
-def _is_ipv4(address: str) -> bool:
-    """Not every writer of a slice is Kubernetes' own: an octet with leading zeros, say, passes its validation."""
+def _version_of(address: str) -> int:
+    """4 or 6; 0 for no address.
+
+    Not every writer of a slice is Kubernetes' own: an octet with leading zeros, say, passes its validation.
+    """
     try:
-        IPv4Address(address)
-    except AddressValueError:
-        return False
-    return True
+        return ip_address(address).version
+    except ValueError:
+        return 0
 
 
 def _target_ports(piece: EndpointSlice, port: ServicePort) -> list[int]:

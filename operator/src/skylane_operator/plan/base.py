@@ -13,9 +13,16 @@ def interface_name(network_index: int) -> str:
 def ordinals_with_addresses(spec: LoadBalancerSpec) -> int:
     """For how many pods the addresses of the spec are enough; at most `replicas`."""
     dataplane = spec.dataplane
-    own = min(len(network.addresses) for network in dataplane.networks)
-    local = len(dataplane.local_addresses) // dataplane.local_addresses_per_replica
-    return min(spec.replicas, own, local)
+    own = [network.addresses for network in dataplane.networks]
+    own_ipv6 = [network.ipv6.addresses for network in dataplane.networks if network.ipv6]
+    local = [
+        dataplane.local_addresses,
+        *([dataplane.local_addresses_ipv6] if dataplane.local_addresses_ipv6 else []),
+    ]
+    per_replica = dataplane.local_addresses_per_replica
+    return min(
+        spec.replicas, *map(len, own), *map(len, own_ipv6), *(len(given) // per_replica for given in local)
+    )
 
 
 def base_for(dataplane: Dataplane, ordinal: int) -> ForwarderBase:
@@ -36,10 +43,16 @@ def base_for(dataplane: Dataplane, ordinal: int) -> ForwarderBase:
                     resource=network.resource_name,
                     address=network.addresses[ordinal],
                     gateway=network.gateway,
+                    address6=network.ipv6.addresses[ordinal] if network.ipv6 else None,
+                    gateway6=network.ipv6.gateway if network.ipv6 else None,
                 )
                 for index, network in enumerate(dataplane.networks)
             ),
-            local_addresses=dataplane.local_addresses[ordinal * count : (ordinal + 1) * count],
+            local_addresses=tuple(
+                address
+                for given in (dataplane.local_addresses, dataplane.local_addresses_ipv6)
+                for address in given[ordinal * count : (ordinal + 1) * count]
+            ),
         )
     )
 
@@ -50,7 +63,10 @@ def template_generation(dataplane: Dataplane) -> str:
     Addresses are left out: they differ by ordinal, and more of them at the end of a list (to scale out) must not
     replace the pods that run.
     """
-    own = {"addresses", "local_addresses", "node_selector", "tolerations"}
-    networks = [network.model_dump(mode="json", exclude={"addresses"}) for network in dataplane.networks]
+    own = {"addresses", "local_addresses", "local_addresses_ipv6", "node_selector", "tolerations"}
+    networks = [
+        network.model_dump(mode="json", exclude={"addresses": True, "ipv6": {"addresses"}})
+        for network in dataplane.networks
+    ]
     common = dataplane.model_dump(mode="json", exclude=own | {"networks"})
     return digest_of({**common, "networks": networks})

@@ -1,14 +1,18 @@
 """Mistakes in the base: addresses, network attachments. The CRD refuses most of them; not what crosses objects."""
 
-from collections.abc import Iterator
-from ipaddress import IPv4Address
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Interface, IPv6Interface
 
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.load_balancer import Network
 from skylane_operator.plan.claims import Claims, claims_for
 from skylane_operator.plan.types import Blocks, Inputs, Reason, Rejected
 
 _NETWORKS = "spec.dataplane.networks"
 _LOCAL = "spec.dataplane.localAddresses"
+_LOCAL_IPV6 = "spec.dataplane.localAddressesIPv6"
+
+Interfaces = Sequence[IPv4Interface | IPv6Interface]
 
 
 def base_rejections(inputs: Inputs) -> tuple[Rejected, ...]:
@@ -30,45 +34,58 @@ def base_rejections(inputs: Inputs) -> tuple[Rejected, ...]:
 Finding = tuple[str, Reason, str]
 
 
+def _subnets(inputs: Inputs) -> Iterator[tuple[str, Interfaces, IPAddress]]:
+    """Field path, the pods' addresses and the router of each network and IP version."""
+    for index, network in enumerate(inputs.load_balancer.spec.dataplane.networks):
+        yield f"{_NETWORKS}[{index}]", network.addresses, network.gateway
+        if network.ipv6 is not None:
+            yield f"{_NETWORKS}[{index}].ipv6", network.ipv6.addresses, network.ipv6.gateway
+
+
+def _local_addresses(inputs: Inputs) -> Iterator[tuple[str, tuple[IPAddress, ...]]]:
+    dataplane = inputs.load_balancer.spec.dataplane
+    yield _LOCAL, dataplane.local_addresses
+    if dataplane.local_addresses_ipv6:
+        yield _LOCAL_IPV6, dataplane.local_addresses_ipv6
+
+
 def _too_few_addresses(inputs: Inputs) -> Iterator[Finding]:
     spec = inputs.load_balancer.spec
-    for index, network in enumerate(spec.dataplane.networks):
-        if len(network.addresses) < spec.replicas:
+    for path, addresses, _ in _subnets(inputs):
+        if len(addresses) < spec.replicas:
             yield (
-                f"{_NETWORKS}[{index}].addresses",
+                f"{path}.addresses",
                 Reason.INVALID,
                 (
-                    f"{spec.replicas} replicas need one address each, but it holds {len(network.addresses)}; "
+                    f"{spec.replicas} replicas need one address each, but it holds {len(addresses)}; "
                     "add addresses, or lower spec.replicas"
                 ),
             )
     per_replica = spec.dataplane.local_addresses_per_replica
-    needed, given = spec.replicas * per_replica, len(spec.dataplane.local_addresses)
-    if given < needed:
-        yield (
-            _LOCAL,
-            Reason.INVALID,
-            (
-                f"{spec.replicas} replicas with {per_replica} each need {needed} addresses, but it holds {given}; "
-                "add addresses, or lower spec.replicas or spec.dataplane.localAddressesPerReplica"
-            ),
-        )
+    needed = spec.replicas * per_replica
+    for path, given in _local_addresses(inputs):
+        if len(given) < needed:
+            yield (
+                path,
+                Reason.INVALID,
+                (
+                    f"{spec.replicas} replicas with {per_replica} each need {needed} addresses, but it holds {len(given)}; "
+                    "add addresses, or lower spec.replicas or spec.dataplane.localAddressesPerReplica"
+                ),
+            )
 
 
-def _placed_addresses(inputs: Inputs) -> Iterator[tuple[str, IPv4Address]]:
-    dataplane = inputs.load_balancer.spec.dataplane
-    for index, network in enumerate(dataplane.networks):
-        for ordinal, address in enumerate(network.addresses):
-            yield f"{_NETWORKS}[{index}].addresses[{ordinal}]", address.ip
-    for index, local in enumerate(dataplane.local_addresses):
-        yield f"{_LOCAL}[{index}]", local
+def _placed_addresses(inputs: Inputs) -> Iterator[tuple[str, IPAddress]]:
+    for path, addresses, _ in _subnets(inputs):
+        for ordinal, address in enumerate(addresses):
+            yield f"{path}.addresses[{ordinal}]", address.ip
+    for path, given in _local_addresses(inputs):
+        for index, local in enumerate(given):
+            yield f"{path}[{index}]", local
 
 
 def _address_twice(inputs: Inputs) -> Iterator[Finding]:
-    networks = inputs.load_balancer.spec.dataplane.networks
-    seen: dict[IPv4Address, str] = {
-        network.gateway: f"{_NETWORKS}[{index}].gateway" for index, network in enumerate(networks)
-    }
+    seen: dict[IPAddress, str] = {gateway: f"{path}.gateway" for path, _, gateway in _subnets(inputs)}
     for field, address in _placed_addresses(inputs):
         if address in seen and not _is_own_gateway(field, seen[address]):
             yield (
@@ -85,14 +102,16 @@ def _is_own_gateway(field: str, used_by: str) -> bool:
 
 
 def _gateway_off_subnet(inputs: Inputs) -> Iterator[Finding]:
-    for index, network in enumerate(inputs.load_balancer.spec.dataplane.networks):
-        for ordinal, address in enumerate(network.addresses):
-            if network.gateway not in address.network or network.gateway == address.ip:
+    for path, addresses, gateway in _subnets(inputs):
+        for ordinal, address in enumerate(addresses):
+            # Routers tell hosts their link-local address (RFC 4861), which is in nobody's prefix.
+            off_link = gateway not in address.network and not gateway.is_link_local
+            if off_link or gateway == address.ip:
                 yield (
-                    f"{_NETWORKS}[{index}].gateway",
+                    f"{path}.gateway",
                     Reason.INVALID,
                     (
-                        f"{network.gateway} is not another host of {address.network}, the subnet of addresses[{ordinal}] "
+                        f"{gateway} is not another host of {address.network}, the subnet of addresses[{ordinal}] "
                         f"{address}; name the router of that subnet"
                     ),
                 )

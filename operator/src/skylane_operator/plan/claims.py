@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from ipaddress import IPv4Address
 
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer, VirtualEndpoint
 
@@ -19,9 +19,9 @@ class Claims:
 
     key: Key
     created: datetime
-    vips: frozenset[IPv4Address]
+    vips: frozenset[IPAddress]
     endpoints: frozenset[VirtualEndpoint]
-    pod_addresses: frozenset[IPv4Address]
+    pod_addresses: frozenset[IPAddress]
 
     @property
     def seniority(self) -> tuple[datetime, Key]:
@@ -32,11 +32,11 @@ class Claims:
 def claims_for(load_balancer: LoadBalancer) -> Claims:
     """The claims that a LoadBalancer's spec makes."""
     dataplane, listeners = load_balancer.spec.dataplane, load_balancer.spec.listeners
-    own = {address.ip for network in dataplane.networks for address in network.addresses}
+    own = {address.ip for network in dataplane.networks for address in network.own_addresses}
     return Claims(
         key=load_balancer.key,
         created=load_balancer.metadata.creation_timestamp or _NEVER,
         vips=frozenset(listener.vip for listener in listeners),
         endpoints=frozenset(listener.endpoint for listener in listeners),
-        pod_addresses=frozenset(own | set(dataplane.local_addresses)),
+        pod_addresses=frozenset(own | set(dataplane.all_local_addresses)),
     )

@@ -18,6 +18,7 @@ from skylane_operator.plan.types import Blocks, Inputs, ListenerPlan, Reason, Re
 
 # One pod answers ARP for the VIPs, so that a VIP within a subnet has one owner.
 ARP_ORDINAL = 0
+IPV6 = 6
 
 
 def listeners_for(inputs: Inputs) -> tuple[tuple[ListenerPlan, ...], tuple[Rejected, ...]]:
@@ -135,7 +136,13 @@ def _conflicts(
 
 def _inside(inputs: Inputs, listener: Listener) -> Iterator[tuple[str, Reason, str]]:
     dataplane = inputs.load_balancer.spec.dataplane
-    if listener.vip in dataplane.local_addresses:
+    if listener.vip.version == IPV6 and not dataplane.local_addresses_ipv6:
+        yield (
+            "vip",
+            Reason.INVALID,
+            f"{listener.vip} needs spec.dataplane.localAddressesIPv6, from which connections to backends are made; add them",
+        )
+    if listener.vip in dataplane.all_local_addresses:
         yield (
             "vip",
             Reason.VIP_IN_LOCAL_RANGE,
@@ -145,8 +152,8 @@ def _inside(inputs: Inputs, listener: Listener) -> Iterator[tuple[str, Reason, s
             ),
         )
     for index, network in enumerate(dataplane.networks):
-        if listener.vip == network.gateway or any(
-            listener.vip == address.ip for address in network.addresses
+        if listener.vip in network.gateways or any(
+            listener.vip == address.ip for address in network.own_addresses
         ):
             yield (
                 "vip",

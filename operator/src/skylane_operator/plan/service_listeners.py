@@ -3,11 +3,12 @@
 import hashlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, ip_network
+from ipaddress import ip_network
 from typing import Any
 
 from pydantic import ValidationError
 
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.forwarder import ForwarderListener
 from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
@@ -47,12 +48,11 @@ class ServiceFault:
 class ServicePlan:
     """What the pods of the LoadBalancer shall run for one Service.
 
-    `answering` are the files of the pod that answers ARP for the address, `silent` those of the others.
+    `answering` are the files of the pod that answers ARP for the addresses, `silent` those of the others.
     """
 
     service: Key
     load_balancer: Key
-    address: IPv4Address
     answering: tuple[ForwarderListener, ...]
     silent: tuple[ForwarderListener, ...]
     endpoints: int
@@ -74,12 +74,13 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
                 )
             )
             continue
-        backends = weighted_backends([Resolved(1, tuple(ready_endpoints(slices, port)))])
-        plans.append(ListenerPlan(_listener(service, assigned, port, settings), backends))
+        for address in assigned.addresses:
+            endpoints = ready_endpoints(slices, port, address.version)
+            listener = _listener(service, address, port, settings)
+            plans.append(ListenerPlan(listener, weighted_backends([Resolved(1, tuple(endpoints))])))
     return ServicePlan(
         service=service.metadata.key,
         load_balancer=assigned.load_balancer,
-        address=assigned.address,
         answering=_files(plans, arp=True),
         silent=_files(plans, arp=False),
         endpoints=len({backend.address for plan in plans for backend in plan.backends}),
@@ -156,12 +157,12 @@ def _probe(settings: Settings) -> None:
     )
 
 
-def _listener(service: Service, assigned: Assigned, port: ServicePort, settings: Settings) -> Listener:
+def _listener(service: Service, address: IPAddress, port: ServicePort, settings: Settings) -> Listener:
     name = service.metadata.name
     return Listener.model_validate(
         {
-            "name": listener_name(service.metadata.key, port.port, port.protocol),
-            "vip": assigned.address,
+            "name": listener_name(service.metadata.key, port.port, port.protocol, address.version),
+            "vip": address,
             "port": port.port,
             "protocol": port.protocol,
             "backends": (BackendReference(service=name, port=port.port),),
@@ -170,8 +171,10 @@ def _listener(service: Service, assigned: Assigned, port: ServicePort, settings:
     )
 
 
-def listener_name(service: Key, port: int, protocol: str) -> str:
-    """Readable, and unlike that of any other port of any Service: a digest of all four parts is its end."""
-    whole = f"{service.namespace}/{service.name}/{port}/{protocol}"
+def listener_name(service: Key, port: int, protocol: str, version: int = 4) -> str:
+    """Readable, and unlike that of any other port of any Service: a digest of all parts is its end."""
+    whole = f"{service.namespace}/{service.name}/{port}/{protocol}" + (
+        f"/IPv{version}" if version != IPV4 else ""
+    )
     digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST_DIGITS]
     return f"{service.name[:_NAME_MAX].rstrip('-')}-{port}-{digest}"

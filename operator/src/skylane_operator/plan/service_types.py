@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address
 
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import Service
 from skylane_operator.model.load_balancer import ServicesPolicy
@@ -25,6 +25,7 @@ class ServiceReason(StrEnum):
     NOT_PERMITTED = "NotPermitted"
     POOL_NOT_FOUND = "PoolNotFound"
     POOL_EXHAUSTED = "PoolExhausted"
+    IPV6_NOT_SERVED = "IPv6NotServed"
     INVALID_ADDRESS = "InvalidAddress"
     ADDRESS_NOT_IN_POOL = "AddressNotInPool"
     ADDRESS_IN_USE = "AddressInUse"
@@ -34,11 +35,20 @@ class ServiceReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Assigned:
-    """The address that a Service has. `pool` is empty when no pool holds the address any more: it stays all the same."""
+    """The address that a Service has. `pool` is empty when no pool holds the address any more: it stays all the same.
 
-    address: IPv4Address
+    A Service of both IP versions has another one in `second`, or the reason why it has none.
+    """
+
+    address: IPAddress
     load_balancer: Key
     pool: str
+    second: "Assigned | Refused | None" = None
+
+    @property
+    def addresses(self) -> tuple[IPAddress, ...]:
+        """All that the Service has."""
+        return (self.address, *((self.second.address,) if isinstance(self.second, Assigned) else ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +68,16 @@ class AddressInputs:
     """Everything that the addresses of Services depend on: whole state in.
 
     `services` are those that ask for a LoadBalancer of ours, with the one that they ask for. `load_balancers` tells what
-    each offers to Services (None: nothing). `reserved` are the addresses that LoadBalancers claim for themselves.
-    `namespace_labels` are by namespace. `previous` is the outcome before this one.
+    each offers to Services (None: nothing), `dual_stack` which of them serve IPv6, too. `reserved` are the addresses that
+    LoadBalancers claim for themselves. `namespace_labels` are by namespace. `previous` is the outcome before this one.
     """
 
     services: tuple[tuple[Service, Key], ...]
     load_balancers: Mapping[Key, ServicesPolicy | None]
     pools: Mapping[str, VirtualIPPool]
+    dual_stack: frozenset[Key] = frozenset()
     namespace_labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    reserved: Mapping[IPv4Address, Key] = field(default_factory=dict)
+    reserved: Mapping[IPAddress, Key] = field(default_factory=dict)
     previous: Mapping[Key, Assignment] = field(default_factory=dict)
 
 

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from ipaddress import IPv4Address
 
+from skylane_operator.model.address import IPAddress
 from skylane_operator.model.forwarder import ForwarderBackend, ForwarderBase, ForwarderListener
 from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import (
@@ -35,7 +35,7 @@ class Inputs:
     pods: tuple[Pod, ...] = ()
     network_attachments: Mapping[Key, NetworkAttachmentDefinition] = field(default_factory=dict)
     other_claims: tuple[Claims, ...] = ()
-    service_addresses: Mapping[IPv4Address, Key] = field(default_factory=dict)
+    service_addresses: Mapping[IPAddress, Key] = field(default_factory=dict)
 
 
 class Reason(StrEnum):

@@ -58,7 +58,7 @@ def snapshot_for(plan: Plan) -> dict[int, PodSnapshot]:
     written = {identity: _written(listeners) for identity, listeners in shared.items()}
     return {
         pod.ordinal: PodSnapshot(
-            base=pod.base.model_dump(mode="json") if plan.deployable else None,
+            base=pod.base.model_dump(mode="json", exclude_none=True) if plan.deployable else None,
             listeners=written[id(pod.listeners)],
             answers_arp=pod.ordinal == ARP_ORDINAL,
         )

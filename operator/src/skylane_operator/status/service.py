@@ -43,15 +43,26 @@ def service_status(
     status: Status = {"conditions": [c.model_dump(mode="json", by_alias=True) for c in conditions]}
     if isinstance(assignment, Assigned):
         # Not a proxy's address: within the cluster, kube-proxy may go to the endpoints directly (KEP-1860).
-        status["loadBalancer"] = {"ingress": [{"ip": str(assignment.address), "ipMode": "VIP"}]}
+        status["loadBalancer"] = {
+            "ingress": [{"ip": str(address), "ipMode": "VIP"} for address in assignment.addresses]
+        }
     return status
 
 
 def _address_assigned(assignment: Assignment) -> Verdict:
     if isinstance(assignment, Refused):
         return Verdict(ADDRESS_ASSIGNED, "False", str(assignment.reason), assignment.message)
-    source = f"VirtualIPPool {assignment.pool}" if assignment.pool else "no VirtualIPPool any more; it stays"
-    return Verdict(ADDRESS_ASSIGNED, "True", "Assigned", f"{assignment.address} of {source}")
+    parts = [_origin(assignment)]
+    if isinstance(assignment.second, Assigned):
+        parts.append(_origin(assignment.second))
+    elif assignment.second is not None:
+        parts.append(f"not of both IP versions: {assignment.second.message}")
+    return Verdict(ADDRESS_ASSIGNED, "True", "Assigned", "; ".join(parts))
+
+
+def _origin(assigned: Assigned) -> str:
+    source = f"VirtualIPPool {assigned.pool}" if assigned.pool else "no VirtualIPPool any more; it stays"
+    return f"{assigned.address} of {source}"
 
 
 def _programmed(assignment: Assignment, plan: ServicePlan | None, state: ServiceState) -> Verdict:

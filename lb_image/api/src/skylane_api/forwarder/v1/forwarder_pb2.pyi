@@ -157,7 +157,7 @@ class Base(_message.Message):
     def __init__(self, generation: _Optional[str] = ..., workers: _Optional[int] = ..., poll_mode: _Optional[str] = ..., max_flows_per_worker: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., local_addresses: _Optional[_Iterable[str]] = ..., unknown_tcp: _Optional[str] = ..., steering: _Optional[str] = ...) -> None: ...
 
 class Port(_message.Message):
-    __slots__ = ("name", "driver", "interface", "resource", "address", "gateway", "mtu")
+    __slots__ = ("name", "driver", "interface", "resource", "address", "gateway", "mtu", "address6", "gateway6")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DRIVER_FIELD_NUMBER: _ClassVar[int]
     INTERFACE_FIELD_NUMBER: _ClassVar[int]
@@ -165,6 +165,8 @@ class Port(_message.Message):
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     GATEWAY_FIELD_NUMBER: _ClassVar[int]
     MTU_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS6_FIELD_NUMBER: _ClassVar[int]
+    GATEWAY6_FIELD_NUMBER: _ClassVar[int]
     name: str
     driver: str
     interface: str
@@ -172,7 +174,9 @@ class Port(_message.Message):
     address: str
     gateway: str
     mtu: int
-    def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ...) -> None: ...
+    address6: str
+    gateway6: str
+    def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ..., address6: _Optional[str] = ..., gateway6: _Optional[str] = ...) -> None: ...
 
 class Listener(_message.Message):
     __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections", "allowed_source_ranges", "denied_source_ranges", "session_affinity_s", "client_limits", "health_check")
