@@ -48,6 +48,7 @@ def base(generation: str) -> pb.Base:
         generation=generation,
         workers=1,
         poll_mode="adaptive",
+        half_open_percent=25,
         unknown_tcp="reset",
         steering="auto",
         max_flows_per_worker=1024,

@@ -14,6 +14,7 @@ def test_files_have_exactly_the_fields_of_the_messages():
         "generation": "a" * 16,
         "workers": 1,
         "poll_mode": "adaptive",
+        "half_open_percent": 25,
         "unknown_tcp": "reset",
         "steering": "auto",
         "max_flows_per_worker": 1024,

@@ -211,6 +211,7 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 		"workers",
 		"poll_mode",
 		"max_flows_per_worker",
+		"half_open_percent",
 		"unknown_tcp",
 		"steering",
 		"ports",
@@ -222,6 +223,7 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 	unsigned unknown_tcp = UNKNOWN_TCP_RESET;
 	unsigned steering = BASE_STEERING_AUTO;
 	uint64_t max_flows = 262144;
+	uint64_t half_open_percent = 50;
 	uint64_t workers = 1;
 	uint64_t version;
 	bool ok = json_refuse_unknown(root, known);
@@ -233,12 +235,14 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 	ok &= json_read_uint(
 		root, "max_flows_per_worker", JSON_OPTIONAL, FLOWS_MIN, FLOWS_MAX, &max_flows
 	);
+	ok &= json_read_uint(root, "half_open_percent", JSON_OPTIONAL, 1, 100, &half_open_percent);
 	ok &= json_read_choice(root, "unknown_tcp", JSON_OPTIONAL, unknown_tcp_names, &unknown_tcp);
 	ok &= json_read_choice(root, "steering", JSON_OPTIONAL, steering_names, &steering);
 	ok &= read_ports(root, allow_vdev, config);
 	ok &= read_local_addresses(root, base);
 	base->n_workers = (uint16_t)workers;
 	base->max_flows_per_worker = (uint32_t)max_flows;
+	base->half_open_percent = (uint8_t)half_open_percent;
 	base->reset_unknown_tcp = unknown_tcp == UNKNOWN_TCP_RESET;
 	config->poll_mode = poll_mode;
 	config->steering = steering;

@@ -33,6 +33,16 @@ json_t *counters_answers(struct fwd_worker *const *workers, unsigned count) {
 	);
 }
 
+json_t *counters_half_open(struct fwd_worker *const *workers, unsigned count) {
+	uint64_t live = 0, evicted = 0;
+
+	for (unsigned w = 0; w < count; w++) {
+		live += __atomic_load_n(&workers[w]->half_open.live, __ATOMIC_RELAXED);
+		evicted += read_counter(&workers[w]->counters.half_open_evicted);
+	}
+	return json_pack("{s:I, s:I}", "live", (json_int_t)live, "evicted", (json_int_t)evicted);
+}
+
 static json_t *listener_json(struct fwd_worker *const *workers, unsigned count, unsigned slot) {
 	uint64_t sums[6] = {0};
 

@@ -14,6 +14,9 @@ json_t *counters_drops(struct fwd_worker *const *workers, unsigned count);
 // {"resets": n, "icmp_errors": n}: what was sent in answer to dropped packets.
 json_t *counters_answers(struct fwd_worker *const *workers, unsigned count);
 
+// {"live": n, "evicted": n}: TCP connections that are being opened, and those that gave way to others.
+json_t *counters_half_open(struct fwd_worker *const *workers, unsigned count);
+
 // [{"address": "10.244.0.5", "port": 8080, "weight": 1, "connections": n, "active_flows": n}, ...]
 json_t *counters_backends(
 	struct fwd_worker *const *workers, unsigned count, const struct fwd_listener *listener

@@ -38,6 +38,7 @@ struct fixture {
 static inline struct fwd_base fixture_base(uint32_t max_flows, uint16_t n_workers) {
 	return (struct fwd_base){
 		.max_flows_per_worker = max_flows,
+		.half_open_percent = 50,
 		.n_workers = n_workers,
 		.n_ports = 2,
 		.n_local_addresses = 1,

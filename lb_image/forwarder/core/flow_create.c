@@ -128,6 +128,26 @@ static void fill_state(
 	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, flow->state);
 }
 
+static bool has_room(const struct fwd_worker *worker, bool half_open) {
+	return worker->flows.active < worker->flows.max_flows
+		&& (!half_open || worker->half_open.live < worker->half_open.max);
+}
+
+// Where flows, or half-open ones, are as many as they may, the oldest half-open one ends. False when there is none.
+static bool make_room(struct fwd_worker *worker, bool half_open) {
+	uint32_t oldest;
+
+	if (has_room(worker, half_open))
+		return true;
+	oldest = half_open_take_oldest(&worker->half_open, &worker->flows);
+	if (oldest == FLOW_NONE)
+		return false;
+	worker_count_end(worker, &worker->flows.flows[oldest]);
+	flow_table_delete(&worker->flows, oldest);
+	worker->counters.half_open_evicted++;
+	return true;
+}
+
 // Index of the backend, or SCHEDULER_NONE with the reason.
 static uint32_t pick_backend(
 	struct fwd_worker *worker,
@@ -169,10 +189,13 @@ uint32_t flow_create(
 	if (listener->policy.restricts && !policy_admits(worker, listener, &view->key, reason))
 		return FLOW_NONE;
 	*reason = DROP_FLOW_TABLE_FULL;
-	if (table->active >= table->max_flows)
+	if (table->active >= table->max_flows && worker->half_open.live == 0)
 		return FLOW_NONE;
 	picked = pick_backend(worker, listener, &view->key, reason);
 	if (picked == SCHEDULER_NONE)
+		return FLOW_NONE;
+	*reason = DROP_FLOW_TABLE_FULL;
+	if (!make_room(worker, view->key.protocol == IPPROTO_TCP))
 		return FLOW_NONE;
 	backend = &listener->backends[picked];
 	*reason = DROP_LOCAL_PORTS_EXHAUSTED;
@@ -190,6 +213,8 @@ uint32_t flow_create(
 		flow_table_release(table, index);
 		return FLOW_NONE;
 	}
+	if (view->key.protocol == IPPROTO_TCP)
+		half_open_add(&worker->half_open, table, index);
 	if (listener->policy.client_max_connections != 0)
 		client_limits_count(worker, &table->flows[index]);
 	counters = &worker->counters.listeners[listener->index];

@@ -44,6 +44,7 @@ struct source_ranges;
 struct fwd_base {
 	char generation[FWD_GENERATION_SIZE];
 	uint32_t max_flows_per_worker;
+	uint8_t half_open_percent; // share of a worker's flows that half-open TCP connections may have
 	uint16_t n_workers;
 	uint16_t n_ports;
 	uint16_t n_local_addresses;

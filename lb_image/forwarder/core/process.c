@@ -77,7 +77,9 @@ static void change_state(
 
 	if (next == flow->state)
 		return;
+	worker->half_open.live -= flow_is_half_open(flow);
 	flow->state = (uint8_t)next;
+	worker->half_open.live += flow_is_half_open(flow);
 	if (next == FLOW_TCP_CLOSED)
 		worker_count_close(worker, flow);
 	// Where the listener is gone, the timeout of the last state stays.

@@ -26,7 +26,8 @@ static size_t worker_struct_size(void) {
 
 size_t worker_memory_size(const struct fwd_base *base) {
 	return worker_struct_size() + flow_table_size(base)
-		+ client_table_size(worker_group_clients(base->max_flows_per_worker));
+		+ client_table_size(worker_group_clients(base->max_flows_per_worker))
+		+ half_open_size(base);
 }
 
 static void
@@ -56,11 +57,10 @@ struct fwd_worker *worker_init(
 	group->workers[index] = worker;
 	worker->index = (uint16_t)index;
 	flow_table_init(&worker->flows, at, base, index, seed);
-	client_table_init(
-		&worker->clients,
-		at + flow_table_size(base),
-		worker_group_clients(base->max_flows_per_worker)
-	);
+	at += flow_table_size(base);
+	client_table_init(&worker->clients, at, worker_group_clients(base->max_flows_per_worker));
+	at += client_table_size(worker_group_clients(base->max_flows_per_worker));
+	half_open_init(&worker->half_open, at, base);
 	worker->sweep_step = worker->flows.n_flows / SWEEP_CALLS + SWEEP_MIN;
 	for (uint16_t i = 0; i < base->n_local_addresses; i++) {
 		uint32_t local = base->local_addresses[i];

@@ -9,6 +9,7 @@
 #include "drop_reason.h"
 #include "flow_table.h"
 #include "fragment.h"
+#include "half_open.h"
 #include "fwd_config.h"
 #include "neighbour.h"
 #include "packet.h"
@@ -35,6 +36,7 @@ struct worker_counters {
 	uint64_t drops[DROP_REASON_COUNT];
 	uint64_t resets_sent;
 	uint64_t icmp_errors_sent;
+	uint64_t half_open_evicted;
 	struct listener_counters listeners[FWD_MAX_LISTENERS];   // by slot
 	struct backend_counters backends[FWD_MAX_BACKEND_SLOTS]; // by slot
 };
@@ -81,6 +83,7 @@ struct fwd_worker {
 		[FWD_MAX_PORTS];  // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
 	struct announce announce; // of worker 0
 	struct fragment_table fragments;
+	struct half_open half_open;
 	struct client_table clients; // value: open connections; other workers read it
 	struct worker_counters counters;
 };

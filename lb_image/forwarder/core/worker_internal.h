@@ -175,6 +175,7 @@ static inline void worker_count_end(struct fwd_worker *worker, const struct flow
 	}
 	if (flow->is_counted)
 		worker_uncount_client(worker, flow);
+	worker->half_open.live -= flow_is_half_open(flow);
 	listener->active_flows--;
 	backend->active_flows--;
 }

@@ -72,6 +72,7 @@ BASE = {
     "generation": "b" * 16,
     "workers": 1,
     "poll_mode": "adaptive",
+    "half_open_percent": 50,
     "unknown_tcp": "reset",
     "steering": "auto",
     "max_flows_per_worker": 1024,

@@ -17,6 +17,7 @@ def base_file(base: pb.Base) -> Json:
         "workers": base.workers,
         "poll_mode": base.poll_mode,
         "max_flows_per_worker": base.max_flows_per_worker,
+        "half_open_percent": base.half_open_percent,
         "unknown_tcp": base.unknown_tcp,
         "steering": base.steering,
         "ports": [_port(port) for port in base.ports],

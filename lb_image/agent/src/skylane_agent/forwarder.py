@@ -83,12 +83,20 @@ class Neighbour(_Reply):
     state: str
 
 
+class HalfOpen(_Reply):
+    """TCP connections that are being opened, and how many gave way to others."""
+
+    live: NonNegativeInt = 0
+    evicted: NonNegativeInt = 0
+
+
 class Stats(_Reply):
     """All counters of the forwarder."""
 
     workers: list[WorkerStats]
     drops: dict[str, NonNegativeInt]
     answers: dict[str, NonNegativeInt] = {}
+    half_open: HalfOpen = HalfOpen()
     listeners: dict[str, ListenerStats]
     neighbours: list[Neighbour] = []
 

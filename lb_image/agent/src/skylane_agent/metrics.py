@@ -90,6 +90,18 @@ def _forwarder(stats: Stats) -> Iterator[str]:
         [({"kind": kind}, count) for kind, count in sorted(stats.answers.items())],
     )
     yield _family(
+        "skylane_forwarder_half_open_flows",
+        "gauge",
+        "TCP connections that are being opened.",
+        [({}, stats.half_open.live)],
+    )
+    yield _family(
+        "skylane_forwarder_half_open_evicted_total",
+        "counter",
+        "TCP connections that were being opened and gave way to others.",
+        [({}, stats.half_open.evicted)],
+    )
+    yield _family(
         "skylane_worker_packets_total",
         "counter",
         "Packets of a worker.",

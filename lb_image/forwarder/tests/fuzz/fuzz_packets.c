@@ -98,10 +98,11 @@ static uint8_t take_byte(struct input *input) {
 	return *input->at++;
 }
 
-// Bits of `choice`: 0 a small table, 1 a small MTU, 2 a second port, 3 no resets. One worker of many owns few ports: quick to set up.
+// Bits of `choice`: 0 a small table, 1 a small MTU, 2 a second port, 3 no resets, 4 no share for half-open flows. One worker of many owns few ports: quick to set up.
 static void start(struct run *run, uint8_t choice) {
 	run->base = (struct fwd_base){
 		.max_flows_per_worker = choice & 1 ? 5 : 2100,
+		.half_open_percent = choice & 16 ? 100 : 1,
 		.n_workers = FWD_MAX_WORKERS,
 		.n_ports = choice & 4 ? 2 : 1,
 		.n_local_addresses = 2,
@@ -148,6 +149,7 @@ static void check_counters(const struct run *run, const uint64_t *drops) {
 	MUST(on_backends == active);
 	MUST(active == run->worker->flows.active);
 	MUST(active <= run->base.max_flows_per_worker);
+	MUST(run->worker->half_open.live <= run->worker->half_open.max);
 	for (unsigned i = 0; i < run->count; i++)
 		dropped += run->packets[i].drop_reason != DROP_NONE;
 	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)

@@ -44,6 +44,7 @@ class Model:
         self.locals = [ip(a) for a in base["local_addresses"]]
         self.free = deque((address, port) for address in self.locals for port in range(1024, 65536))
         self.max_flows = base["max_flows_per_worker"]
+        self.max_half_open = max(1, self.max_flows * base.get("half_open_percent", 50) // 100)
         self.resets = base.get("unknown_tcp", "reset") == "reset"
         self.errors: Counter[int] = Counter()  # ICMP errors sent, by second
         self.flows: dict[tuple[int, int, int, int, int], Flow] = {}
@@ -306,9 +307,10 @@ class Model:
         if datagram.ttl <= 1:
             raise MalformedError("ttl_exceeded")
         policy.admit(self, listener, key)
-        if len(self.flows) >= self.max_flows:
+        if len(self.flows) >= self.max_flows and not policy.half_open(self):
             raise MalformedError("flow_table_full")
         backend = policy.choose(self, listener, key)
+        policy.make_room(self, datagram.protocol)
         if not self.free:
             raise MalformedError("local_ports_exhausted")
         flow = Flow(

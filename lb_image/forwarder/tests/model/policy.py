@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from model.scheduling import Backend, Key, Scheduler
 from model.state import Json
-from model.wire import MalformedError
+from model.wire import TCP, MalformedError
 
 if TYPE_CHECKING:
     from model.fullnat import Model
@@ -65,6 +65,18 @@ def takes_source(listener: Json, client: int) -> bool:
     if any(address in network for network in denied):
         return False
     return not allowed or any(address in network for network in allowed)
+
+
+def half_open(model: Model) -> list[tuple[int, int, int, int, int]]:
+    """TCP connections that are being opened, the oldest first."""
+    return [key for key, flow in model.flows.items() if flow.phase in ("syn", "syn_ack")]
+
+
+def make_room(model: Model, protocol: int) -> None:
+    """The oldest half-open connection gives way when there are too many of them, or of flows at all."""
+    opening = half_open(model)
+    if len(model.flows) >= model.max_flows or (protocol == TCP and len(opening) >= model.max_half_open):
+        model.end(opening[0])
 
 
 def choose(model: Model, listener: Json, key: Key) -> Backend:

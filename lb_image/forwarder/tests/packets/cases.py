@@ -311,10 +311,11 @@ def flow_table_full() -> Case:
     timeouts = {"established_s": 900, "syn_s": 5, "fin_s": 5, "udp_s": 5}
     script = up().handshake()
     for n in range(1100):
-        script.tcp("S", sport=10000 + n)
-    script.tcp("PA", data=b"alive").at(10).tcp("PA", data=b"alive").tcp("S", sport=9999)
+        script.udp(sport=10000 + n)
+    script.tcp("PA", data=b"alive").tcp("S", 4001).at(10).tcp("PA", data=b"alive").tcp("S", 4001)
+    web = listener(timeouts=timeouts)
     return case(
-        flow_table_full.__doc__, script, listener(timeouts=timeouts), base=base(max_flows_per_worker=1024)
+        flow_table_full.__doc__, script, web, dns(timeouts=timeouts), base=base(max_flows_per_worker=1024)
     )
 
 

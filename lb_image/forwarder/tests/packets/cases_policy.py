@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from packets.build import BACKENDS, case, dns, listener, up
+from packets.build import BACKENDS, base, case, dns, listener, up
 from packets.harness import Case, Json
 
 
@@ -130,7 +130,32 @@ def client_rate() -> Case:
     return case(client_rate.__doc__, script, listener(client_limits=limits))
 
 
+def half_open_share() -> Case:
+    """A flood of SYNs takes its share: what is established goes on, the oldest give way, who answers in time gets through."""
+    script = up().handshake().udp()
+    for n in range(700):
+        script.tcp("S", 10000 + n)
+        if n == 600:
+            script.handshake(4001, 1024 + 2 + n + 1, BACKENDS[n % 2])
+    script.tcp("PA", data=b"alive").tcp("PA", 4001, b"alive").udp().tcp("A", 10000).tcp("A", 10699)
+    return case(half_open_share.__doc__, script, listener(), dns(), base=base(max_flows_per_worker=1024))
+
+
+def half_open_makes_room() -> Case:
+    """In a full table the oldest half-open connection gives way to a flow of any kind; without one new flows are refused."""
+    script = up()
+    for n in range(1021):
+        script.udp(sport=10000 + n)
+    script.tcp("S", 4000).handshake(4001, 1024 + 1022, BACKENDS[1]).tcp("S", 4002)
+    script.udp(sport=9000).tcp("A", 4000).udp(sport=9001).tcp("A", 4002).udp(sport=9002).tcp(
+        "PA", 4001, b"alive"
+    )
+    whole = base(max_flows_per_worker=1024, half_open_percent=100)
+    return case(half_open_makes_room.__doc__, script, listener(), dns(), base=whole)
+
+
 POLICY = [
     connection_limit, connection_limit_lowered, backend_limit, backend_limit_hashed, source_ranges, source_ranges_reloaded,
     session_affinity, session_affinity_full, client_limit, client_rate,
+    half_open_share, half_open_makes_room,
 ]  # fmt: skip

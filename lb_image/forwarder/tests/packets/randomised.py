@@ -140,4 +140,10 @@ def random_case(rng: random.Random) -> Case:
     moments = sorted(round(rng.uniform(0, seconds), 3) + 0.0005 for _ in range(STEPS // 100))
     switches = [(at_s, random_listeners(rng, n)) for n, at_s in enumerate(moments)]
     first = [listener(), dns()]
-    return Case("random", base(max_flows_per_worker=1024), first, script.frames, switches)
+    return Case(
+        "random",
+        base(max_flows_per_worker=1024, half_open_percent=rng.choice([1, 50])),
+        first,
+        script.frames,
+        switches,
+    )

@@ -42,6 +42,7 @@ class ForwarderBase(FileModel):
     workers: int
     poll_mode: PollMode
     max_flows_per_worker: int
+    half_open_percent: int
     unknown_tcp: UnknownTCP
     steering: Steering
     ports: tuple[ForwarderPort, ...]

@@ -215,6 +215,7 @@ class Dataplane(SpecModel):
     hugepages: Hugepages
     memory: BinarySize = "512Mi"
     max_flows_per_worker: Annotated[int, Field(ge=1024, le=16777216)] = 262144
+    max_half_open_percent: Annotated[int, Field(ge=1, le=100)] = 50
     steering: Steering = Steering.AUTO
     unknown_tcp: Annotated[UnknownTCP, Field(alias="unknownTCP")] = UnknownTCP.RESET
     networks: Annotated[tuple[Network, ...], Field(min_length=1, max_length=2)]

@@ -33,6 +33,7 @@ def base_for(dataplane: Dataplane, ordinal: int) -> ForwarderBase:
             workers=dataplane.workers,
             poll_mode=dataplane.effective_poll_mode,
             max_flows_per_worker=dataplane.max_flows_per_worker,
+            half_open_percent=dataplane.max_half_open_percent,
             unknown_tcp=dataplane.unknown_tcp,
             steering=dataplane.steering,
             ports=tuple(

@@ -137,7 +137,7 @@ class Delta(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., base: _Optional[_Union[Base, _Mapping]] = ..., upserts: _Optional[_Iterable[_Union[Listener, _Mapping]]] = ..., removals: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Base(_message.Message):
-    __slots__ = ("generation", "workers", "poll_mode", "max_flows_per_worker", "ports", "local_addresses", "unknown_tcp", "steering")
+    __slots__ = ("generation", "workers", "poll_mode", "max_flows_per_worker", "ports", "local_addresses", "unknown_tcp", "steering", "half_open_percent")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     POLL_MODE_FIELD_NUMBER: _ClassVar[int]
@@ -146,6 +146,7 @@ class Base(_message.Message):
     LOCAL_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_TCP_FIELD_NUMBER: _ClassVar[int]
     STEERING_FIELD_NUMBER: _ClassVar[int]
+    HALF_OPEN_PERCENT_FIELD_NUMBER: _ClassVar[int]
     generation: str
     workers: int
     poll_mode: str
@@ -154,7 +155,8 @@ class Base(_message.Message):
     local_addresses: _containers.RepeatedScalarFieldContainer[str]
     unknown_tcp: str
     steering: str
-    def __init__(self, generation: _Optional[str] = ..., workers: _Optional[int] = ..., poll_mode: _Optional[str] = ..., max_flows_per_worker: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., local_addresses: _Optional[_Iterable[str]] = ..., unknown_tcp: _Optional[str] = ..., steering: _Optional[str] = ...) -> None: ...
+    half_open_percent: int
+    def __init__(self, generation: _Optional[str] = ..., workers: _Optional[int] = ..., poll_mode: _Optional[str] = ..., max_flows_per_worker: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., local_addresses: _Optional[_Iterable[str]] = ..., unknown_tcp: _Optional[str] = ..., steering: _Optional[str] = ..., half_open_percent: _Optional[int] = ...) -> None: ...
 
 class Port(_message.Message):
     __slots__ = ("name", "driver", "interface", "resource", "address", "gateway", "mtu", "address6", "gateway6")
