@@ -69,7 +69,7 @@ static void add_listener(
 	listener->n_backends = weights == NULL ? 0 : 3;
 	for (unsigned i = 0; i < listener->n_backends; i++)
 		listener->backends[i] =
-			(struct fwd_backend){addresses[i], 8080, weights[i], slot * 3u + i, 0};
+			(struct fwd_backend){{addresses[i]}, 8080, weights[i], slot * 3u + i, 0};
 	for (unsigned i = 0; i < listener->n_backends; i++)
 		fwd_config_set_backend(&configs[config], listener->backends[i].slot, true);
 	fwd_listener_measure(listener);
