@@ -56,7 +56,8 @@ struct fwd_base {
 	// Set by the shell before any worker starts. NULL: each worker owns a range of local ports, else each uses all of them and
 	// chooses one whose replies come to its own queue.
 	const struct steering *steering;
-	bool reset_unknown_tcp; // answer a segment that belongs to no flow with RST
+	const struct steering *steering6; // the same for IPv6
+	bool reset_unknown_tcp;           // answer a segment that belongs to no flow with RST
 	struct fwd_port ports[FWD_MAX_PORTS];
 	uint32_t local_addresses[FWD_MAX_LOCAL_ADDRESSES];
 	struct ipv6_address local_addresses6[FWD_MAX_LOCAL_ADDRESSES];
@@ -216,9 +217,19 @@ fwd_port_on_link6(const struct fwd_port *port, const struct ipv6_address *addres
 uint8_t fwd_base_port_of(const struct fwd_base *base, uint32_t local_address);
 uint8_t fwd_base_port_of6(const struct fwd_base *base, const struct ipv6_address *local_address);
 
+// The port of the `index`-th local address of a family.
+static inline uint8_t fwd_base_local_port(const struct fwd_base *base, bool ipv6, uint16_t index) {
+	return ipv6 ? fwd_base_port_of6(base, &base->local_addresses6[index])
+		    : fwd_base_port_of(base, base->local_addresses[index]);
+}
+
+static inline const struct steering *fwd_steering(const struct fwd_base *base, bool ipv6) {
+	return ipv6 ? base->steering6 : base->steering;
+}
+
 // Local ports that each worker may use.
-static inline uint32_t fwd_ports_per_worker(const struct fwd_base *base) {
+static inline uint32_t fwd_ports_per_worker(const struct fwd_base *base, bool ipv6) {
 	uint32_t all = UINT16_MAX + 1u - FWD_LOCAL_PORT_MIN;
 
-	return base->steering != NULL ? all : all / base->n_workers;
+	return fwd_steering(base, ipv6) != NULL ? all : all / base->n_workers;
 }

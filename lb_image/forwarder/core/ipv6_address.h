@@ -73,6 +73,11 @@ static inline struct ipv6_address ipv6_solicited_node(const struct ipv6_address 
 	return ipv6_make(0xff02000000000000u, 0x1ff000000u | (ipv6_half(address->low) & 0xffffff));
 }
 
+// ff02::1
+static inline struct ipv6_address ipv6_all_nodes(void) {
+	return ipv6_make(0xff02000000000000u, 1);
+}
+
 // 32 bits for tables that spread addresses. Two multiplications: enough against the patterns of real networks, not against
 // somebody who chooses addresses.
 static inline uint32_t ipv6_fold(const struct ipv6_address *address) {

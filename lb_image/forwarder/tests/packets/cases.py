@@ -275,8 +275,8 @@ def malformed() -> Case:
 
 
 def other_protocols() -> Case:
-    """IPv6, other IP protocols, other destinations and other MAC addresses."""
-    script = up().raw(bytes.fromhex("020000000001") + b"\2\xaa\0\0\0\1\x86\xdd" + bytes(40))
+    """Other Ethernet types and IP protocols, other destinations and other MAC addresses."""
+    script = up().raw(bytes.fromhex("020000000001") + b"\2\xaa\0\0\0\1\x88\xcc" + bytes(40))
     script.send(IP(src=CLIENT, dst=VIP, proto=47) / Raw(b"gre")).tcp("S", dst="203.0.113.9").tcp(
         "S", dst="10.77.0.11"
     )
