@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from model.scheduling import Backend, Key, Scheduler
 from model.state import Json
-from model.wire import MalformedError
+from model.wire import Address, MalformedError
 
 if TYPE_CHECKING:
     from model.fullnat import Model
@@ -36,13 +36,13 @@ def admit(model: Model, listener: Json, key: Key) -> None:
         take_token(model, (scheduler, key[0]), limits["new_connections_per_second"])
 
 
-def connections_of(model: Model, scheduler: Scheduler, client: int) -> int:
+def connections_of(model: Model, scheduler: Scheduler, client: Address) -> int:
     """Open connections that were made while there was a limit."""
     flows = (flow for flow in model.flows.values() if flow.scheduler is scheduler and flow.counted)
     return sum(flow.client[0] == client and not flow.closed() for flow in flows)
 
 
-def take_token(model: Model, client: tuple[Scheduler, int], rate: int) -> None:
+def take_token(model: Model, client: tuple[Scheduler, Address], rate: int) -> None:
     """A bucket of a second's tokens, one of which comes back every ``interval``.
 
     Raises:
@@ -55,8 +55,10 @@ def take_token(model: Model, client: tuple[Scheduler, int], rate: int) -> None:
     model.full_at[client] = full_at + interval
 
 
-def takes_source(listener: Json, client: int) -> bool:
-    """Kubernetes' rule: no allowed range means all; what is denied stays denied."""
+def takes_source(listener: Json, client: Address) -> bool:
+    """Kubernetes' rule: no allowed range means all; what is denied stays denied. Of IPv6 no listener has ranges."""
+    if isinstance(client, ipaddress.IPv6Address):
+        return True
     address = ipaddress.IPv4Address(client)
     allowed, denied = (
         [ipaddress.IPv4Network(text) for text in listener.get(f"{kind}_source_ranges", [])]
