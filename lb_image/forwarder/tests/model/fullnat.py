@@ -140,7 +140,7 @@ class Model(Links):
             return nd.nd(self, port, frame, datagram)
         if whole_icmp:
             return answers.icmp(self, port, frame, datagram)
-        if datagram.protocol == ICMP6:
+        if datagram.protocol == ICMP6 and not datagram.offset:
             raise MalformedError("fragment")
         if not datagram.offset:
             wire6.check_transport(datagram)

@@ -24,6 +24,7 @@ from packets.build import (
     up,
 )  # fmt: skip
 from packets.cases_answers import ANSWERS, FORGET
+from packets.cases_ipv6 import IPV6
 from packets.cases_policy import POLICY
 from packets.cases_schedulers import SCHEDULERS
 from packets.harness import Case
@@ -357,7 +358,7 @@ CASES = [
     arp_malformed, echo, icmp_others, ttl, gateway_mac_changes, gateway_silent, gateway_unknown,
     corrupt_is_not_laundered, bad_ip_checksum, tcp_timestamps_untouched, ip_options, fragments, malformed,
     other_protocols, mtu, frame_padding, flow_table_full, no_gateway, backends_on_link, two_networks,
-    two_local_addresses, *ANSWERS, *SCHEDULERS, fragments_that_end, *FORGET, *POLICY,
+    two_local_addresses, *ANSWERS, *SCHEDULERS, fragments_that_end, *FORGET, *POLICY, *IPV6,
 ]  # fmt: skip
 
 
