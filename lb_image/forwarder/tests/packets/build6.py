@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from scapy.layers.inet import TCP, UDP
 from scapy.layers.inet6 import (
@@ -51,7 +51,7 @@ class Script6(Script):
 
     def neighbour(
         self, mac: str = GATEWAY_MAC, address: str = GATEWAY6, port: str = EXTERNAL, **fields: Any
-    ) -> Script6:
+    ) -> Self:
         """A neighbour says its MAC."""
         dst, hlim, option = fields.pop("dst", ADDRESS6), fields.pop("hlim", 255), fields.pop("option", True)
         message = ICMPv6ND_NA(**{"R": 0, "S": 1, "O": 1, "tgt": address, **fields})
@@ -61,7 +61,7 @@ class Script6(Script):
         self.send(packet, port, src=mac, dst=ALL_NODES_MAC if dst == ALL_NODES else None)
         return self
 
-    def who_has6(self, target: str, sender: str = GATEWAY6, **fields: Any) -> Script6:
+    def who_has6(self, target: str, sender: str = GATEWAY6, **fields: Any) -> Self:
         port, mac = fields.pop("on", EXTERNAL), fields.pop("mac", GATEWAY_MAC)
         hlim, option = fields.pop("hlim", 255), fields.pop("option", sender != "::")
         dst, to_mac = fields.pop("dst", group_of(target)), fields.pop("to_mac", None)
@@ -71,7 +71,7 @@ class Script6(Script):
         self.send(packet, port, src=mac, dst=to_mac or GROUP_MAC[:9] + group_tail(dst))
         return self
 
-    def tcp6(self, flags: str, sport: int = 4000, data: bytes = b"", **fields: Any) -> Script6:
+    def tcp6(self, flags: str, sport: int = 4000, data: bytes = b"", **fields: Any) -> Self:
         checksum, dport, options = (
             fields.pop(k, d) for k, d in (("chksum", None), ("dport", 80), ("options", []))
         )
@@ -83,12 +83,12 @@ class Script6(Script):
 
     def tcp_reply6(
         self, flags: str, dport: int = 1024, backend: str = BACKENDS6[0], data: bytes = b"", **fields: Any
-    ) -> Script6:
+    ) -> Self:
         between, port = fields.pop("between", None), fields.pop("on", EXTERNAL)
         segment = TCP(sport=8080, dport=dport, flags=flags, seq=7000, ack=1001)
         return self.ip6({"src": backend, "dst": LOCAL6, **fields}, between, segment / Raw(data), port)
 
-    def udp6(self, sport: int = 5000, data: bytes = b"query", **fields: Any) -> Script6:
+    def udp6(self, sport: int = 5000, data: bytes = b"query", **fields: Any) -> Self:
         checksum, dport, between = (
             fields.pop(k, d) for k, d in (("chksum", None), ("dport", 53), ("between", None))
         )
@@ -97,23 +97,23 @@ class Script6(Script):
 
     def udp_reply6(
         self, dport: int = 1024, backend: str = BACKENDS6[0], data: bytes = b"answer", **fields: Any
-    ) -> Script6:
+    ) -> Self:
         checksum, between = fields.pop("chksum", None), fields.pop("between", None)
         datagram = UDP(sport=8080, dport=dport, chksum=checksum)
         return self.ip6({"src": backend, "dst": LOCAL6, **fields}, between, datagram / Raw(data))
 
-    def ip6(self, header: Json, between: Packet | None, l4: Packet, port: str = EXTERNAL) -> Script6:
+    def ip6(self, header: Json, between: Packet | None, l4: Packet, port: str = EXTERNAL) -> Self:
         head = IPv6(**{"hlim": 60, **header})
         self.send(head / between / l4 if between else head / l4, port)
         return self
 
-    def ping6(self, target: str, **fields: Any) -> Script6:
+    def ping6(self, target: str, **fields: Any) -> Self:
         kind, code, checksum = (fields.pop(k, d) for k, d in (("kind", 128), ("code", 0), ("chksum", None)))
         between = fields.pop("between", None)
         echo = ICMPv6EchoRequest(type=kind, code=code, id=7, seq=1, data=b"ping", cksum=checksum)
         return self.ip6({"src": CLIENT6, "dst": target, **fields}, between, echo)
 
-    def error6(self, about: Packet | bytes, kind: int = 1, code: int = 0, **fields: Any) -> Script6:
+    def error6(self, about: Packet | bytes, kind: int = 1, code: int = 0, **fields: Any) -> Self:
         """ICMPv6 error about a packet of the forwarder's; ``src`` and ``dst`` are the error's own."""
         mtu, flip, port = fields.pop("mtu", 0), fields.pop("flip", 0), fields.pop("on", EXTERNAL)
         body = Raw(bytes([kind, code, 0, 0]) + mtu.to_bytes(4, "big") + bytes(about))
@@ -122,7 +122,7 @@ class Script6(Script):
         self.raw(bytes(Ether(src=GATEWAY_MAC, dst=MAC[port], type=0x86DD)) + bytes(packet), port)
         return self
 
-    def handshake6(self, sport: int = 4000, local_port: int = 1024, backend: str = BACKENDS6[0]) -> Script6:
+    def handshake6(self, sport: int = 4000, local_port: int = 1024, backend: str = BACKENDS6[0]) -> Self:
         return self.tcp6("S", sport).tcp_reply6("SA", local_port, backend).tcp6("A", sport)
 
     def pieces6_of(self, identification: int = 7) -> list[bytes]:
@@ -133,7 +133,7 @@ class Script6(Script):
         whole = header / IPv6ExtHdrFragment(id=identification) / packet.payload
         return [bytes(Ether(src=frame.src, dst=frame.dst) / part) for part in fragment6(whole, 400)]
 
-    def pieces6(self, other: Script6, identification: int = 7) -> Script6:
+    def pieces6(self, other: Script6, identification: int = 7) -> Self:
         for piece in other.pieces6_of(identification):
             self.raw(piece)
         return self
