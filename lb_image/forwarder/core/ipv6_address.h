@@ -78,13 +78,15 @@ static inline struct ipv6_address ipv6_all_nodes(void) {
 	return ipv6_make(0xff02000000000000u, 1);
 }
 
-// 32 bits for tables that spread addresses. Two multiplications: enough against the patterns of real networks, not against
-// somebody who chooses addresses.
+// 32 bits for tables that spread addresses. Hosts of a network differ in what are the highest bits of a half as it lies in memory:
+// both halves of the product are folded, so that these reach the lowest too. Good against the patterns of real networks, not
+// against somebody who chooses addresses.
 static inline uint32_t ipv6_fold(const struct ipv6_address *address) {
 	uint64_t x = (address->high * 0x9e3779b97f4a7c15u) ^ address->low;
+	unsigned __int128 product = (unsigned __int128)x * 0xbf58476d1ce4e5b9u;
+	uint64_t folded = (uint64_t)product ^ (uint64_t)(product >> 64);
 
-	x *= 0xbf58476d1ce4e5b9u;
-	return (uint32_t)(x >> 32) ^ (uint32_t)x;
+	return (uint32_t)(folded >> 32) ^ (uint32_t)folded;
 }
 
 // As people write it; a mapped one as dotted quad.

@@ -83,6 +83,62 @@ static void the_published_vector(void **state) {
 	);
 }
 
+// 3ffe:2501:200:3::1:1766 to 3ffe:2501:200:1fff::7:2794 hashes to 0x40207d3d: the same table, for IPv6.
+static void the_published_vector_of_ipv6(void **state) {
+	static struct steering steering;
+	const struct ipv6_address src = ipv6_make(0x3ffe250102001fffu, 7);
+	const struct ipv6_address dst = ipv6_make(0x3ffe250102000003u, 1);
+	uint16_t reta[1] = {0};
+
+	(void)state;
+	assert_true(steering_init(&steering, key_microsoft, 40, reta, 1, 1, true));
+	assert_int_equal(
+		steering_source(&steering, &src, htons(2794))
+			^ steering_destination(&steering, &dst, htons(1766)),
+		0x40207d3d
+	);
+}
+
+// Replies of IPv6 come to the queue of the worker that made the flow.
+static void no_reply_of_ipv6_strays(void **state) {
+	static struct steering steering;
+	struct fwd_base base = fixture_base(1024, 4);
+	uint16_t reta[128];
+	unsigned wrong = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 128; i++)
+		reta[i] = i % 4;
+	assert_true(steering_init(&steering, key_random, 40, reta, 128, 4, true));
+	base.steering6 = &steering;
+	base.n_local_addresses6 = 1;
+	base.local_addresses6[0] = ipv6_make(0x20010db800770000u, 0x65);
+	for (uint16_t worker = 0; worker < 4; worker++) {
+		size_t size = (flow_table_size(&base, true) + 63) & ~(size_t)63;
+		void *memory = aligned_alloc(64, size);
+		struct flow_table table = {0};
+
+		assert_non_null(memory);
+		memset(memory, 0, size);
+		flow_table_init(&table, memory, &base, true, worker, 42);
+		for (unsigned n = 0; n < FLOWS_EACH; n++) {
+			struct ipv6_address backend = ipv6_make(0xfd44000000000000u, n % 37);
+			uint32_t local, index = flow_table_take6(&table, &backend, htons(8080));
+			uint8_t input[36];
+			uint16_t port;
+
+			assert_int_not_equal(index, FLOW_NONE);
+			flow_table_place(&table, index, &local, &port);
+			memcpy(input, &backend, 16);
+			memcpy(input + 16, &base.local_addresses6[local], 16);
+			memcpy(input + 32, (uint16_t[]){htons(8080), htons(port)}, 4);
+			wrong += reta[toeplitz(key_random, input, 36) & 127] != worker;
+		}
+		free(memory);
+	}
+	assert_int_equal(wrong, 0);
+}
+
 // One worker makes flows to many backends; returns those whose reply would come to another queue.
 static unsigned
 strays(const struct fwd_base *base, const uint8_t *key, const uint16_t *reta, unsigned worker) {
@@ -199,6 +255,8 @@ static void what_cannot_be_foreseen_is_refused(void **state) {
 	assert_true(steering_init(&steering, key_random, STEERING_KEY_MIN, reta, 64, 2, false));
 	assert_false(steering_init(&steering, key_random, STEERING_KEY_MIN - 1, reta, 64, 2, false)
 	);
+	assert_false(steering_init(&steering, key_random, 39, reta, 64, 2, true)); // 36 and a word
+	assert_true(steering_init(&steering, key_random, 40, reta, 64, 2, true));
 	assert_false(steering_init(&steering, key_random, 40, reta, 100, 2, false));
 	assert_false(steering_init(&steering, key_random, 40, reta, 0, 2, false));
 	reta[63] = 2;
@@ -242,6 +300,8 @@ static void a_stray_reply_is_handed_to_its_owner(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_published_vector),
+		cmocka_unit_test(the_published_vector_of_ipv6),
+		cmocka_unit_test(no_reply_of_ipv6_strays),
 		cmocka_unit_test(every_reply_comes_to_its_owner),
 		cmocka_unit_test(a_worker_without_entries_is_refused),
 		cmocka_unit_test(a_key_that_ports_do_not_change_is_refused),
