@@ -6,6 +6,9 @@
 
 #include <string.h>
 
+// What a whole packet without extension headers passes through.
+#define FAST_PATH static inline __attribute__((always_inline))
+
 // What is looked at before a packet is given up: more is hardly ever sent, and often dropped on its way (RFC 9098).
 #define EXTENSIONS_MAX 8
 #define EXTENSIONS_SIZE_MAX 256 // bytes
@@ -65,7 +68,7 @@ skip_extensions(struct packet_view *view, unsigned room) {
 	return DROP_NONE;
 }
 
-enum drop_reason ipv6_find_l4(struct packet_view *view, unsigned room) {
+FAST_PATH enum drop_reason find_l4(struct packet_view *view, unsigned room) {
 	view->protocol = view->ip6->next_header;
 	view->fragment6 = NULL;
 	view->l4 = view->ip6 + 1;
@@ -74,7 +77,11 @@ enum drop_reason ipv6_find_l4(struct packet_view *view, unsigned room) {
 	return skip_extensions(view, room);
 }
 
-static enum drop_reason check_ipv6(const struct fwd_packet *packet, struct packet_view *view) {
+enum drop_reason ipv6_find_l4(struct packet_view *view, unsigned room) {
+	return find_l4(view, room);
+}
+
+FAST_PATH enum drop_reason check_ipv6(const struct fwd_packet *packet, struct packet_view *view) {
 	struct ipv6_header *ip = (struct ipv6_header *)(packet->data + sizeof(struct ether_header));
 	unsigned room = packet->len - sizeof(struct ether_header), length;
 
@@ -87,11 +94,11 @@ static enum drop_reason check_ipv6(const struct fwd_packet *packet, struct packe
 		return DROP_TRUNCATED;
 	view->ip6 = ip;
 	view->total_length = (uint16_t)length;
-	return ipv6_find_l4(view, length);
+	return find_l4(view, length);
 }
 
 // RFC 8200, section 8.1: UDP must have a checksum.
-static enum drop_reason check_transport(struct packet_view *view) {
+FAST_PATH enum drop_reason check_transport(struct packet_view *view) {
 	bool whole = view->fragment6 == NULL;
 	enum drop_reason reason;
 
@@ -104,7 +111,7 @@ static enum drop_reason check_transport(struct packet_view *view) {
 	return reason;
 }
 
-static void aim_client(const struct fwd_worker *worker, struct packet_view *view) {
+FAST_PATH void aim_client(const struct fwd_worker *worker, struct packet_view *view) {
 	const struct udp_header *ports = view->l4;
 
 	view->key6 = (struct flow_key6){
@@ -119,19 +126,23 @@ static void aim_client(const struct fwd_worker *worker, struct packet_view *view
 	view->kind = VIEW_CLIENT6;
 }
 
-static void
+FAST_PATH void
 aim_reply(const struct fwd_worker *worker, struct packet_view *view, uint32_t local_index) {
 	const struct udp_header *ports = view->l4;
 
 	view->flow = flow_table_reply_index(
-		&worker->flows6, local_index, ports->dst, ipv6_fold(&view->ip6->src), ports->src
+		&worker->flows6,
+		local_index,
+		ports->dst,
+		flow_bank_number(&worker->flows6, &view->ip6->src),
+		ports->src
 	);
 	if (view->flow != FLOW_NONE)
 		flow6_prefetch(&worker->flows6, view->flow);
 	view->kind = VIEW_REPLY6;
 }
 
-static void aim(const struct fwd_worker *worker, struct packet_view *view) {
+FAST_PATH void aim(const struct fwd_worker *worker, struct packet_view *view) {
 	const struct own_address *own = own_address6_find(worker, &view->ip6->dst);
 
 	if (own != NULL && own->local_index != FWD_NO_SLOT)
@@ -141,7 +152,7 @@ static void aim(const struct fwd_worker *worker, struct packet_view *view) {
 }
 
 // RFC 8200, section 4.5.
-static void classify_fragment(
+static __attribute__((noinline)) void classify_fragment(
 	const struct fwd_worker *worker, struct fwd_packet *packet, struct packet_view *view
 ) {
 	enum drop_reason reason = DROP_FRAGMENT;

@@ -240,7 +240,7 @@ flow_table_take(struct flow_table *table, uint32_t backend_address, uint16_t bac
 uint32_t flow_table_take6(
 	struct flow_table *table, const struct ipv6_address *backend_address, uint16_t backend_port
 ) {
-	uint32_t bank = flow_bank(table, ipv6_fold(backend_address), backend_port);
+	uint32_t bank = flow_bank(table, flow_bank_number(table, backend_address), backend_port);
 
 	if (table->n_classes == 1)
 		return take_first(table, bank);

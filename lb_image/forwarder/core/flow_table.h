@@ -191,7 +191,13 @@ flow_table_bucket(const struct flow_table *table, uint32_t hash) {
 	return &table->buckets[hash & table->bucket_mask];
 }
 
-// `backend_address`: of IPv6 what ipv6_fold() makes of it.
+// The number that stands for an IPv6 backend where banks are chosen; of one bank any number chooses it.
+static inline uint32_t
+flow_bank_number(const struct flow_table *table, const struct ipv6_address *backend_address) {
+	return table->n_banks == 1 ? 0 : ipv6_fold(backend_address);
+}
+
+// `backend_address`: of IPv6 flow_bank_number().
 static inline uint32_t
 flow_bank(const struct flow_table *table, uint32_t backend_address, uint16_t backend_port) {
 	uint32_t h = (backend_address ^ (uint32_t)backend_port << 16) * 0x9e3779b1u;

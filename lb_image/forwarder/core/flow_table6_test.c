@@ -141,7 +141,11 @@ static void reply_index_undoes_place(void **state) {
 		flow_table_place(&table, index, &local, &port);
 		assert_int_equal(
 			flow_table_reply_index(
-				&table, local, htons(port), ipv6_fold(&backend), htons(8080)
+				&table,
+				local,
+				htons(port),
+				flow_bank_number(&table, &backend),
+				htons(8080)
 			),
 			index
 		);

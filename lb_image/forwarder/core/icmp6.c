@@ -72,7 +72,11 @@ static bool translate_to_client(
 	const struct flow_table *table = &worker->flows6;
 	const struct udp_header *ports = quoted->l4;
 	uint32_t index = flow_table_reply_index(
-		table, local_index, ports->src, ipv6_fold(&quoted->ip6->dst), ports->dst
+		table,
+		local_index,
+		ports->src,
+		flow_bank_number(table, &quoted->ip6->dst),
+		ports->dst
 	);
 	const struct flow6 *flow = &table->flows6[index];
 
