@@ -274,14 +274,19 @@ def ipv6_error_about_the_client() -> Case:
 
 
 def ipv6_error_about_the_backend() -> Case:
-    """An ICMPv6 error from the clients' side reaches the backend, from the local address, about what it sent."""
+    """An ICMPv6 error from the clients' side reaches the backend, from the local address, about what it sent, also
+    when the listener is gone."""
     tcp = to_client6(TCP(sport=80, dport=4000, flags="PA", seq=1) / Raw(b"x" * 99))
     udp = to_client6(UDP(sport=53, dport=5000) / Raw(b"answer"))
     first = to_client6(IPv6ExtHdrFragment(id=3, m=1) / UDP(sport=53, dport=5000) / Raw(b"answer88"))
     script = up6().handshake6().udp6().error6(tcp, kind=2, mtu=1280, src="2001:db8:f::1", dst=VIP6)
     script.error6(bytes(udp)[:48], kind=3, code=1, src="2001:db8:f::1", dst=VIP6)
     script.error6(udp, code=4, src=CLIENT6, dst=VIP6).error6(first, kind=2, mtu=1300, src=CLIENT6, dst=VIP6)
-    return case(ipv6_error_about_the_backend.__doc__, script, listener6(), dns6(), base=base6())
+    script.at(2).error6(tcp, kind=2, mtu=1280, src="2001:db8:f::1", dst=VIP6)
+    script.error6(bytes(tcp)[:40], src=CLIENT6, dst=VIP6).error6(tcp, kind=5, src=CLIENT6, dst=VIP6)
+    return case(
+        ipv6_error_about_the_backend.__doc__, script, listener6(), dns6(), base=base6(), switches=[(1.5, [])]
+    )
 
 
 def ipv6_error_that_fits_no_flow() -> Case:
