@@ -428,6 +428,10 @@ static const struct {
 	const char *vip, *backend, *fault;
 } ipv6_cases[] = {
 	{"2001:db8::10", "fd44::5", ""},
+	{"2001:db8::10\", \"denied_source_ranges\": [\"10.0.0.0/8\"], \"hash_on\": \"source",
+	 "fd44::5",
+	 "listeners/dns.json:3: denied_source_ranges: are networks of IPv4, the vip is IPv6: leave "
+	 "the list out\n"},
 	{"2001:db8::10",
 	 "10.244.0.6",
 	 "listeners/dns.json:4: backends[0].address: is IPv4, the vip is IPv6: a listener has "

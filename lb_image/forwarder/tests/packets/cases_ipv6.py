@@ -132,6 +132,23 @@ def ipv6_idle_and_full() -> Case:
     )
 
 
+def ipv6_limits() -> Case:
+    """Limits of connections, of clients and of backends, rates and affinity hold for IPv6 as they do for IPv4."""
+    script, clients = up6(), [f"2001:db8:c::{n}" for n in range(4)]
+    for n in range(3):
+        for src in clients:
+            script.tcp6("S", 4000 + n, src=src).tcp6("S", 4000 + n, src=src, dport=81)
+    script.tcp6("R", 4000, src=clients[0]).tcp6("S", 4003, src=clients[0]).udp6().udp6(sport=5001).udp6(
+        sport=5002
+    )
+    web = listener6(max_connections=9, client_limits={"max_connections": 2}, session_affinity_s=60)
+    full = listener6("full", port=81, addresses=BACKENDS6)
+    for one in full["backends"]:
+        one["max_connections"] = 2
+    slow = dns6(client_limits={"new_connections_per_second": 2})
+    return case(ipv6_limits.__doc__, script, web, full, slow, base=base6())
+
+
 def ipv6_neighbour_solicitations() -> Case:
     """Answers for our addresses and VIPs, by unicast, or to all nodes for whoever has no address yet; none for others."""
     script = up6().who_has6(VIP6).who_has6(LOCAL6).who_has6(ADDRESS6).who_has6("2001:db8:77::99")
@@ -322,7 +339,7 @@ def ipv6_announcements() -> Case:
 
 IPV6 = [
     ipv6_tcp_connection, ipv6_udp_exchange, ipv6_checksum_zero, ipv6_beside_ipv4, ipv6_schedulers, ipv6_reload,
-    ipv6_idle_and_full, ipv6_neighbour_solicitations, ipv6_neighbour_discovery_refused, ipv6_gateway_changes,
+    ipv6_idle_and_full, ipv6_limits, ipv6_neighbour_solicitations, ipv6_neighbour_discovery_refused, ipv6_gateway_changes,
     ipv6_neighbour_ages, ipv6_on_link, ipv6_no_gateway, ipv6_two_networks, ipv6_malformed, ipv6_echo,
     ipv6_hop_limit_and_mtu, ipv6_errors_are_limited, ipv6_unknown_tcp_is_reset, ipv6_error_about_the_client,
     ipv6_error_about_the_backend, ipv6_error_that_fits_no_flow, ipv6_extension_headers, ipv6_fragments,

@@ -38,6 +38,8 @@ def random_listeners6(rng: random.Random, generation: int) -> list[Json]:
     backends = rng.sample(ALL_BACKENDS6, rng.randint(0, 4))
     weights = [rng.choice([0, 1, 2, 5]) for _ in backends]
     listeners = [listener6(addresses=backends, weights=weights, **random_policies(rng))]
+    for one in listeners[0]["backends"]:
+        one["max_connections"] = rng.choice([0, 0, 2, 6])
     if rng.random() < 0.7:
         listeners.append({**dns6(), "name": f"dns6-{generation}"})
     return listeners
