@@ -3,20 +3,27 @@
 #include "backend_slots.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 struct named_slot {
-	uint64_t name; // address and port
+	struct backend_name {
+		struct ipv6_address address;
+		uint16_t port;
+	} name;
 	uint32_t slot;
 };
 
-static uint64_t name_of(const struct fwd_backend *backend) {
-	return (uint64_t)backend->address << 16 | backend->port;
+static struct backend_name
+name_of(const struct fwd_listener *listener, const struct fwd_backend *backend) {
+	return (struct backend_name){fwd_backend_address(listener, backend), backend->port};
 }
 
 static int compare_names(const void *left, const void *right) {
 	const struct named_slot *a = left, *b = right;
 
-	return (a->name > b->name) - (a->name < b->name);
+	int order = memcmp(&a->name.address, &b->name.address, sizeof(a->name.address));
+
+	return order != 0 ? order : (int)a->name.port - (int)b->name.port;
 }
 
 // The backends by name; their slots, or, where they have none yet, their indexes.
@@ -26,7 +33,8 @@ sorted(const struct fwd_listener *listener, uint32_t count, bool indexes) {
 
 	for (uint32_t i = 0; items != NULL && i < count; i++)
 		items[i] = (struct named_slot
-		){name_of(&listener->backends[i]), indexes ? i : listener->backends[i].slot};
+		){name_of(listener, &listener->backends[i]),
+		  indexes ? i : listener->backends[i].slot};
 	if (items != NULL)
 		qsort(items, count, sizeof(*items), compare_names);
 	return items;
@@ -74,7 +82,7 @@ bool backend_slots_assign(
 		// One that is listed twice is one backend.
 		if (found != NULL)
 			slot = found->slot;
-		else if (i == 0 || wanted[i].name != wanted[i - 1].name)
+		else if (i == 0 || compare_names(&wanted[i], &wanted[i - 1]) != 0)
 			ok = take(now, next, cursor, &left, &slot);
 		fresh->backends[wanted[i].slot].slot = slot;
 	}

@@ -2,11 +2,12 @@
 
 #include "base.h"
 
-#include "json_read.h"
+#include "json_address.h"
 
 #include <string.h>
 
-#define MTU_MIN 576 // RFC 791: every host takes datagrams of this size
+#define MTU_MIN 576       // RFC 791: every host takes datagrams of this size
+#define MTU_MIN_IPV6 1280 // RFC 8200, section 5
 #define MTU_MAX 9000
 #define FLOWS_MIN 1024
 #define FLOWS_MAX (1u << 25)
@@ -83,21 +84,47 @@ static bool read_device(const struct json_node *port, bool allow_vdev, struct ba
 	return false;
 }
 
-static bool on_link(const struct fwd_port *port, uint32_t address) {
-	uint32_t mask = UINT32_MAX << (32 - port->prefix_length);
-
-	return ((address ^ port->address) & mask) == 0;
-}
-
-static bool read_gateway(const struct json_node *node, struct fwd_port *port) {
+static bool read_ipv4(const struct json_node *node, struct fwd_port *port) {
 	struct json_node gateway = json_node_member(node, "gateway");
+	struct json_node address6 = json_node_member(node, "address6");
+	enum json_presence presence = address6.value != NULL ? JSON_OPTIONAL : JSON_REQUIRED;
 
+	port->prefix_length = 32; // without an address nothing is on the link
+	if (!json_read_ipv4_prefix(node, "address", presence, &port->address, &port->prefix_length))
+		return false;
 	if (!json_read_ipv4(node, "gateway", JSON_OPTIONAL, &port->gateway))
 		return false;
 	if (port->gateway == 0)
 		return true;
-	if (port->gateway == port->address || !on_link(port, port->gateway)) {
+	if (port->gateway == port->address || !fwd_port_on_link(port, port->gateway)) {
 		json_node_error(&gateway, "must be another address of the port's subnet");
+		return false;
+	}
+	return true;
+}
+
+// Routers tell hosts their link-local address, so that a gateway may be one.
+static bool read_ipv6(const struct json_node *node, struct fwd_port *port) {
+	struct json_node gateway = json_node_member(node, "gateway6");
+	struct json_node mtu = json_node_member(node, "mtu");
+
+	if (!json_read_ipv6_prefix(
+		    node, "address6", JSON_OPTIONAL, &port->address6, &port->prefix_length6
+	    ))
+		return false;
+	if (fwd_port_has_ipv6(port) && port->mtu < MTU_MIN_IPV6) {
+		json_node_error(&mtu, "must be at least %d with address6", MTU_MIN_IPV6);
+		return false;
+	}
+	if (!json_read_ipv6(node, "gateway6", JSON_OPTIONAL, &port->gateway6))
+		return false;
+	if (ipv6_is_unspecified(&port->gateway6))
+		return true;
+	if (ipv6_equal(&port->gateway6, &port->address6)
+	    || !fwd_port_on_link6(port, &port->gateway6)) {
+		json_node_error(
+			&gateway, "must be link-local or another address of address6's subnet"
+		);
 		return false;
 	}
 	return true;
@@ -117,6 +144,8 @@ static bool read_port(
 		"device",
 		"address",
 		"gateway",
+		"address6",
+		"gateway6",
 		"mtu",
 		NULL,
 	};
@@ -127,9 +156,9 @@ static bool read_port(
 	ok &= read_device(node, allow_vdev, device);
 	ok &= json_read_uint(node, "mtu", JSON_OPTIONAL, MTU_MIN, MTU_MAX, &mtu);
 	port->mtu = (uint16_t)mtu;
-	if (!json_read_ipv4_prefix(node, "address", &port->address, &port->prefix_length))
-		return false;
-	return read_gateway(node, port) && ok;
+	ok &= read_ipv4(node, port);
+	ok &= read_ipv6(node, port);
+	return ok;
 }
 
 static bool names_are_unique(const struct json_node *ports, const struct fwd_base *base) {
@@ -165,24 +194,46 @@ static bool read_ports(const struct json_node *root, bool allow_vdev, struct bas
 	return ok && names_are_unique(&ports, &config->base);
 }
 
-static bool
-local_address_is_free(const struct json_node *node, const struct fwd_base *base, uint32_t address) {
-	for (unsigned i = 0; i < base->n_local_addresses; i++) {
-		if (base->local_addresses[i] != address)
-			continue;
-		json_node_error(node, "is already local_addresses[%u]", i);
-		return false;
-	}
+static bool local_address_is_free(
+	const struct json_node *node,
+	const struct fwd_base *base,
+	const struct ipv6_address *address
+) {
+	bool ipv6 = !ipv6_is_mapped(address);
+	bool has_port = false;
+
 	for (unsigned i = 0; i < base->n_ports; i++) {
-		if (base->ports[i].gateway != address)
+		const struct fwd_port *port = &base->ports[i];
+		bool has_family = ipv6 ? fwd_port_has_ipv6(port) : port->address != 0;
+		struct ipv6_address gateway = ipv6 ? port->gateway6 : ipv6_mapped(port->gateway);
+
+		has_port |= has_family;
+		if (!has_family || !ipv6_equal(&gateway, address))
 			continue;
 		json_node_error(node, "is the gateway of ports[%u]", i);
 		return false;
 	}
-	return true;
+	if (!has_port && base->n_ports > 0)
+		json_node_error(node, "needs a port with %s", ipv6 ? "address6" : "address");
+	return has_port;
+}
+
+static bool is_repeated(
+	const struct json_node *node,
+	const struct ipv6_address *seen,
+	const struct ipv6_address *address
+) {
+	for (size_t i = 0; i < node->index; i++) {
+		if (!ipv6_equal(&seen[i], address))
+			continue;
+		json_node_error(node, "is already local_addresses[%zu]", i);
+		return true;
+	}
+	return false;
 }
 
 static bool read_local_addresses(const struct json_node *root, struct fwd_base *base) {
+	struct ipv6_address seen[FWD_MAX_LOCAL_ADDRESSES] = {0};
 	struct json_node addresses;
 	bool ok = true;
 	size_t count;
@@ -192,14 +243,16 @@ static bool read_local_addresses(const struct json_node *root, struct fwd_base *
 	count = json_array_size(addresses.value);
 	for (size_t i = 0; i < count; i++) {
 		struct json_node node = json_node_element(&addresses, i);
-		uint32_t address = 0;
 
-		if (!json_value_ipv4(&node, &address)
-		    || !local_address_is_free(&node, base, address)) {
+		if (!json_value_address(&node, &seen[i]) || is_repeated(&node, seen, &seen[i])
+		    || !local_address_is_free(&node, base, &seen[i])) {
 			ok = false;
 			continue;
 		}
-		base->local_addresses[base->n_local_addresses++] = address;
+		if (ipv6_is_mapped(&seen[i]))
+			base->local_addresses[base->n_local_addresses++] = ipv6_to_ipv4(&seen[i]);
+		else
+			base->local_addresses6[base->n_local_addresses6++] = seen[i];
 	}
 	return ok;
 }

@@ -211,7 +211,43 @@ static const struct {
 	{BASE,
 	 "10.77.0.102",
 	 "fd00::1",
-	 "base.json:25: local_addresses[1]: must be a unicast IPv4 address"},
+	 "base.json:25: local_addresses[1]: needs a port with address6"},
+	{BASE,
+	 "10.77.0.102",
+	 "::ffff:10.77.0.102",
+	 "base.json:25: local_addresses[1]: must be a unicast IPv4 or IPv6 address"},
+	{BASE,
+	 "10.77.0.102",
+	 "fe80::1",
+	 "base.json:25: local_addresses[1]: must not be link-local: no router forwards to it"},
+	{BASE,
+	 "\"mtu\": 1500",
+	 "\"mtu\": 1279, \"address6\": \"fd77::b/64\"",
+	 "base.json:14: ports[0].mtu: must be at least 1280 with address6"},
+	{BASE,
+	 "\"mtu\": 1500",
+	 "\"address6\": \"fe80::b/64\"",
+	 "base.json:14: ports[0].address6: must be an IPv6 address, not link-local, and prefix "
+	 "length, as 2001:db8::2/64"},
+	{BASE,
+	 "\"mtu\": 1500",
+	 "\"address6\": \"fd77::b/129\"",
+	 "base.json:14: ports[0].address6: must be an IPv6 address, not link-local, and prefix "
+	 "length, as 2001:db8::2/64"},
+	{BASE,
+	 "\"mtu\": 1500",
+	 "\"address6\": \"fd77::b/64\", \"gateway6\": \"fd78::1\"",
+	 "base.json:14: ports[0].gateway6: must be link-local or another address of address6's "
+	 "subnet"},
+	{BASE,
+	 "\"mtu\": 1500",
+	 "\"gateway6\": \"fe80::1\"",
+	 "base.json:14: ports[0].gateway6: must be link-local or another address of address6's "
+	 "subnet"},
+	{BASE,
+	 "\"mtu\": 1500",
+	 "\"address6\": \"fd77::b/64\", \"gateway6\": \"ff02::2\"",
+	 "base.json:14: ports[0].gateway6: must be a unicast IPv6 address"},
 	{WEB,
 	 "00000000000000a1",
 	 "00000000000000a1-1",
@@ -231,7 +267,11 @@ static const struct {
 	{WEB,
 	 "198.51.100.10",
 	 "2001:db8::1",
-	 "listeners/web.json:5: vip: must be a unicast IPv4 address"},
+	 "listeners/web.json:5: vip: is IPv6: base.json needs ports[0].address6\n"
+	 "listeners/web.json:15: backends[0].address: is IPv4, the vip is IPv6: a listener has "
+	 "backends of its own family\n"
+	 "listeners/web.json:16: backends[1].address: is IPv4, the vip is IPv6: a listener has "
+	 "backends of its own family"},
 	{WEB,
 	 "\"arp\": true,",
 	 "\"arp\": true, \"max_connections\": -1,",
@@ -284,11 +324,11 @@ static const struct {
 	{WEB,
 	 "198.51.100.10",
 	 "224.0.0.1",
-	 "listeners/web.json:5: vip: must be a unicast IPv4 address"},
+	 "listeners/web.json:5: vip: must be a unicast IPv4 or IPv6 address"},
 	{WEB,
 	 "198.51.100.10",
 	 "198.51.100.010",
-	 "listeners/web.json:5: vip: must be a unicast IPv4 address"},
+	 "listeners/web.json:5: vip: must be a unicast IPv4 or IPv6 address"},
 	{WEB,
 	 "198.51.100.10",
 	 "10.77.0.101",
@@ -387,6 +427,73 @@ static void test_faults(void **state) {
 	}
 }
 
+// Beside the good base a dual-stack one: what a listener may be is known only with both.
+static const struct {
+	const char *vip, *backend, *fault;
+} ipv6_cases[] = {
+	{"2001:db8::10", "fd44::5", ""},
+	{"2001:db8::10\", \"denied_source_ranges\": [\"10.0.0.0/8\"], \"hash_on\": \"source",
+	 "fd44::5",
+	 "listeners/dns.json:3: denied_source_ranges: are networks of IPv4, the vip is IPv6: leave "
+	 "the list out\n"},
+	{"2001:db8::10",
+	 "10.244.0.6",
+	 "listeners/dns.json:4: backends[0].address: is IPv4, the vip is IPv6: a listener has "
+	 "backends of its own family\n"},
+	{"198.51.100.10",
+	 "fd44::5",
+	 "listeners/dns.json:4: backends[0].address: is IPv6, the vip is IPv4: a listener has "
+	 "backends of its own family\n"},
+	{"fd77::b", "fd44::5", "listeners/dns.json:3: vip: is the address of port \"external\"\n"},
+	{"fd77::1", "fd44::5", "listeners/dns.json:3: vip: is the gateway of port \"external\"\n"},
+	{"fd77::65",
+	 "fd44::5",
+	 "listeners/dns.json:3: vip: is one of the base's local addresses\n"},
+	{"2001:db8::10",
+	 "fd77::65",
+	 "listeners/dns.json:4: backends[0].address: is one of the base's local addresses\n"},
+	{"2001:db8::10",
+	 "fe80::5",
+	 "listeners/dns.json:4: backends[0].address: must not be link-local: no router forwards to "
+	 "it\n"},
+};
+
+static void test_ipv6(void **state) {
+	struct fixture *f = *state;
+
+	replace(f,
+		BASE,
+		"\"mtu\": 1500\n    },",
+		"\"address6\": \"fd77::b/64\", \"gateway6\": \"fd77::1\" }, ");
+	for (size_t i = 0; i < sizeof(ipv6_cases) / sizeof(ipv6_cases[0]); i++) {
+		char *text = NULL, *base = read_all(f->directory, BASE), *faults;
+		char *end = strstr(base, "\"10.77.0.102\"");
+
+		if (end != NULL) {
+			memcpy(end, "\"fd77::65\"   ", strlen("\"10.77.0.102\""));
+			write_all(f, BASE, base);
+		}
+		assert_true(
+			asprintf(
+				&text,
+				"{\"version\": 1, \"name\": \"dns\",\n\"generation\": "
+				"\"00000000000000b1\",\n\"vip\": \"%s\", \"port\": 53, "
+				"\"protocol\": \"udp\",\n\"backends\": [{\"address\": "
+				"\"%s\", \"port\": 53}]}\n",
+				ipv6_cases[i].vip,
+				ipv6_cases[i].backend
+			)
+			> 0
+		);
+		write_all(f, DNS, text);
+		faults = faults_of(f);
+		assert_string_equal(faults, ipv6_cases[i].fault);
+		free(faults);
+		free(text);
+		free(base);
+	}
+}
+
 // Every fault of a file is told at once, not only the first.
 static void test_all_faults(void **state) {
 	struct fixture *f = *state;
@@ -402,7 +509,7 @@ static void test_all_faults(void **state) {
 	faults = faults_of(f);
 	assert_string_equal(
 		faults,
-		DNS ":3: vip: must be a unicast IPv4 address\n" DNS
+		DNS ":3: vip: must be a unicast IPv4 or IPv6 address\n" DNS
 		    ":4: port: must be an integer from 1 to 65535\n" DNS
 		    ":6: backends[0].port: is required\n" DNS ":7: backends[1]: must be an object\n"
 	);
@@ -468,6 +575,7 @@ int main(int argc, char **argv) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_good, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_ipv6, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_all_faults, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_truncated, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_cut_off_says_so, set_up, tear_down),

@@ -7,7 +7,7 @@
 #include "listener.h"
 #include "names.h"
 
-#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,8 +128,11 @@ gather(const struct generation_source *source,
 }
 
 static int compare_keys(const struct fwd_listener *a, const struct fwd_listener *b) {
-	if (a->vip != b->vip)
-		return a->vip < b->vip ? -1 : 1;
+	struct ipv6_address vip_a = fwd_listener_vip(a), vip_b = fwd_listener_vip(b);
+	int order = memcmp(&vip_a, &vip_b, sizeof(vip_a));
+
+	if (order != 0)
+		return order;
 	if (a->port != b->port)
 		return a->port < b->port ? -1 : 1;
 	return (int)a->protocol - (int)b->protocol;
@@ -162,13 +165,14 @@ static void conflict_error(
 	if (json_file_open(&file, directory, name, &ignored)) {
 		struct json_node root = json_node_root(&file);
 		struct json_node vip = json_node_member(&root, "vip");
-		struct in_addr address = {htonl(loser->vip)};
+		struct ipv6_address address = fwd_listener_vip(loser);
+		char text[INET6_ADDRSTRLEN];
 
 		file.errors = errors;
 		json_node_error(
 			&vip,
 			"%s port %u (%s) is already taken by listener \"%s\"",
-			inet_ntoa(address),
+			ipv6_text(&address, text),
 			loser->port,
 			loser->protocol == IPPROTO_TCP ? "tcp" : "udp",
 			winner->name

@@ -2,13 +2,12 @@
 
 #include "json_read.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <string.h>
 
-// True when there is a value to read. A missing member is an error unless it is optional.
-static bool
-present(const struct json_node *node, enum json_presence presence, bool *missing_is_fine) {
+bool json_present(
+	const struct json_node *node, enum json_presence presence, bool *missing_is_fine
+) {
 	*missing_is_fine = presence == JSON_OPTIONAL;
 	if (node->value != NULL)
 		return true;
@@ -29,7 +28,7 @@ bool json_read_uint(
 	json_int_t value;
 	bool fine;
 
-	if (!present(&node, presence, &fine))
+	if (!json_present(&node, presence, &fine))
 		return fine;
 	value = json_integer_value(node.value);
 	if (!json_is_integer(node.value) || value < 0 || (uint64_t)value < minimum
@@ -49,7 +48,7 @@ bool json_read_bool(
 	struct json_node node = json_node_member(object, key);
 	bool fine;
 
-	if (!present(&node, presence, &fine))
+	if (!json_present(&node, presence, &fine))
 		return fine;
 	if (!json_is_boolean(node.value)) {
 		json_node_error(&node, "must be true or false");
@@ -70,7 +69,7 @@ bool json_read_string(
 	size_t length = json_string_length(node.value);
 	bool fine;
 
-	if (!present(&node, presence, &fine))
+	if (!json_present(&node, presence, &fine))
 		return fine;
 	if (!json_is_string(node.value) || length == 0 || length >= size) {
 		json_node_error(&node, "must be a string of 1 to %zu characters", size - 1);
@@ -88,7 +87,7 @@ static const char *generation_text(const struct json_node *object, struct json_n
 	bool fine;
 
 	*node = json_node_member(object, "generation");
-	return present(node, JSON_REQUIRED, &fine) ? json_string_value(node->value) : NULL;
+	return json_present(node, JSON_REQUIRED, &fine) ? json_string_value(node->value) : NULL;
 }
 
 bool json_read_generation(const struct json_node *object, char out[FWD_GENERATION_SIZE]) {
@@ -148,7 +147,7 @@ bool json_read_choice(
 	const char *value = json_string_value(node.value);
 	bool fine;
 
-	if (!present(&node, presence, &fine))
+	if (!json_present(&node, presence, &fine))
 		return fine;
 	for (unsigned i = 0; value != NULL && names[i] != NULL; i++) {
 		if (strcmp(value, names[i]) == 0) {
@@ -157,111 +156,6 @@ bool json_read_choice(
 		}
 	}
 	choice_error(&node, names);
-	return false;
-}
-
-static bool is_unicast(uint32_t address) {
-	uint32_t first_octet = address >> 24;
-
-	return first_octet != 0 && first_octet != 127 && first_octet < 224;
-}
-
-// inet_pton takes dotted quads only: no octal, no shortened forms.
-static bool parse_ipv4(const char *text, uint32_t *address) {
-	struct in_addr parsed;
-
-	if (text == NULL || inet_pton(AF_INET, text, &parsed) != 1)
-		return false;
-	*address = ntohl(parsed.s_addr);
-	return is_unicast(*address);
-}
-
-bool json_value_ipv4(const struct json_node *node, uint32_t *out) {
-	uint32_t address;
-
-	if (!parse_ipv4(json_string_value(node->value), &address)) {
-		json_node_error(node, "must be a unicast IPv4 address");
-		return false;
-	}
-	*out = address;
-	return true;
-}
-
-bool json_read_ipv4(
-	const struct json_node *object, const char *key, enum json_presence presence, uint32_t *out
-) {
-	struct json_node node = json_node_member(object, key);
-	bool fine;
-
-	if (!present(&node, presence, &fine))
-		return fine;
-	return json_value_ipv4(&node, out);
-}
-
-static bool parse_prefix_length(const char *text, uint8_t *length) {
-	size_t digits = strspn(text, "0123456789");
-	unsigned value = 0;
-
-	if (digits == 0 || digits > 2 || text[digits] != '\0' || text[0] == '0')
-		return false;
-	for (size_t i = 0; i < digits; i++)
-		value = value * 10 + (unsigned)(text[i] - '0');
-	*length = (uint8_t)value;
-	return value <= 32;
-}
-
-bool json_read_ipv4_prefix(
-	const struct json_node *object, const char *key, uint32_t *address, uint8_t *prefix_length
-) {
-	struct json_node node = json_node_member(object, key);
-	char text[sizeof("255.255.255.255/32")] = "";
-	uint32_t parsed_address;
-	uint8_t parsed_length;
-	bool fine;
-	char *slash;
-
-	if (!present(&node, JSON_REQUIRED, &fine))
-		return false;
-	if (json_is_string(node.value) && json_string_length(node.value) < sizeof(text))
-		strcpy(text, json_string_value(node.value));
-	slash = strchr(text, '/');
-	if (slash != NULL)
-		*slash = '\0';
-	if (slash == NULL || !parse_ipv4(text, &parsed_address)
-	    || !parse_prefix_length(slash + 1, &parsed_length)) {
-		json_node_error(&node, "must be an IPv4 address and prefix length, as 10.0.0.2/24");
-		return false;
-	}
-	*address = parsed_address;
-	*prefix_length = parsed_length;
-	return true;
-}
-
-bool json_value_ipv4_network(const struct json_node *node, uint32_t *address, uint8_t *length) {
-	const char *value = json_string_value(node->value);
-	char text[sizeof("255.255.255.255/32")] = "";
-	struct in_addr parsed;
-	char *slash = NULL;
-	uint32_t mask;
-
-	if (value != NULL && strlen(value) < sizeof(text))
-		slash = strchr(strcpy(text, value), '/');
-	if (slash != NULL)
-		*slash++ = '\0';
-	*length = 0;
-	if (slash == NULL || inet_pton(AF_INET, text, &parsed) != 1
-	    || (strcmp(slash, "0") != 0 && !parse_prefix_length(slash, length))) {
-		json_node_error(node, "must be an IPv4 network, as 10.0.0.0/8");
-		return false;
-	}
-	*address = ntohl(parsed.s_addr);
-	mask = *length ? UINT32_MAX << (32 - *length) : 0;
-	if ((*address & ~mask) == 0)
-		return true;
-	parsed.s_addr = htonl(*address & mask);
-	json_node_error(
-		node, "has bits beyond its length; it would be %s/%u", inet_ntoa(parsed), *length
-	);
 	return false;
 }
 
@@ -291,7 +185,7 @@ bool json_read_array(
 	bool fine;
 
 	*array = json_node_member(object, key);
-	return present(array, JSON_REQUIRED, &fine) && check_array(array, minimum, maximum);
+	return json_present(array, JSON_REQUIRED, &fine) && check_array(array, minimum, maximum);
 }
 
 static bool is_known(const char *name, const char *const *names) {

@@ -14,6 +14,9 @@ enum json_presence {
 	JSON_OPTIONAL,
 };
 
+// True when there is a value to read. A missing member is an error unless it is optional.
+bool json_present(const struct json_node *node, enum json_presence presence, bool *missing_is_fine);
+
 bool json_read_uint(
 	const struct json_node *object,
 	const char *key,
@@ -52,20 +55,6 @@ bool json_read_choice(
 	const char *const *names,
 	unsigned *out
 );
-
-// Dotted quad to host byte order. Refuses 0.0.0.0/8, 127.0.0.0/8, 224.0.0.0/3 (RFC 6890).
-bool json_read_ipv4(
-	const struct json_node *object, const char *key, enum json_presence presence, uint32_t *out
-);
-bool json_value_ipv4(const struct json_node *node, uint32_t *out);
-
-// "10.77.0.11/24" to an address in host byte order and a prefix length of 1 to 32 bits.
-bool json_read_ipv4_prefix(
-	const struct json_node *object, const char *key, uint32_t *address, uint8_t *prefix_length
-);
-
-// "10.0.0.0/8" to any IPv4 network: an address in host byte order without bits beyond a prefix length of 0 to 32.
-bool json_value_ipv4_network(const struct json_node *node, uint32_t *address, uint8_t *length);
 
 // An array of `minimum` to `maximum` elements. `*array` points into `object`'s frame.
 bool json_read_array(

@@ -2,7 +2,7 @@
 
 #include "listener.h"
 
-#include "json_read.h"
+#include "json_address.h"
 #include "source_ranges_build.h"
 
 #include <netinet/in.h>
@@ -71,30 +71,91 @@ read_name(const struct json_node *root, const char *expected, struct fwd_listene
 	return true;
 }
 
-// A virtual address may be on no subnet of ours, but never one that we use ourselves.
-static bool
-read_vip(const struct json_node *root, const struct fwd_base *base, struct fwd_listener *listener) {
-	struct json_node vip = json_node_member(root, "vip");
+// The `index`-th local address of the family, or the address of a port; IPv4 mapped.
+static struct ipv6_address local_address(const struct fwd_base *base, bool ipv6, unsigned index) {
+	return ipv6 ? base->local_addresses6[index] : ipv6_mapped(base->local_addresses[index]);
+}
 
-	if (!json_read_ipv4(root, "vip", JSON_REQUIRED, &listener->vip))
-		return false;
+static struct ipv6_address port_address(const struct fwd_port *port, bool ipv6) {
+	return ipv6 ? port->address6 : ipv6_mapped(port->address);
+}
+
+// False, with an error, for an address that we use ourselves. Unread parts of a bad base are no address of anybody's.
+static bool is_foreign(
+	const struct json_node *node,
+	const struct fwd_base *base,
+	const struct ipv6_address *address
+) {
+	bool ipv6 = !ipv6_is_mapped(address);
+	unsigned n_local = ipv6 ? base->n_local_addresses6 : base->n_local_addresses;
+
 	for (unsigned i = 0; i < base->n_ports; i++) {
-		if (listener->vip == base->ports[i].address) {
-			json_node_error(&vip, "is the address of port \"%s\"", base->ports[i].name);
-			return false;
-		}
-		if (listener->vip == base->ports[i].gateway) {
-			json_node_error(&vip, "is the gateway of port \"%s\"", base->ports[i].name);
+		struct ipv6_address port = port_address(&base->ports[i], ipv6);
+
+		if (ipv6_equal(&port, address)) {
+			json_node_error(node, "is the address of port \"%s\"", base->ports[i].name);
 			return false;
 		}
 	}
-	for (unsigned i = 0; i < base->n_local_addresses; i++) {
-		if (listener->vip == base->local_addresses[i]) {
-			json_node_error(&vip, "is one of the base's local addresses");
+	for (unsigned i = 0; i < n_local; i++) {
+		struct ipv6_address local = local_address(base, ipv6, i);
+
+		if (ipv6_equal(&local, address)) {
+			json_node_error(node, "is one of the base's local addresses");
 			return false;
 		}
 	}
 	return true;
+}
+
+// Clients come in on the first port, and connections to backends need a local address.
+static bool family_is_served(const struct json_node *vip, const struct fwd_base *base, bool ipv6) {
+	bool has_ipv4 = base->ports[0].address != 0, has_ipv6 = fwd_port_has_ipv6(&base->ports[0]);
+	bool on_first = ipv6 ? has_ipv6 : has_ipv4;
+	unsigned n_local = ipv6 ? base->n_local_addresses6 : base->n_local_addresses;
+	unsigned n_all_local = base->n_local_addresses6 + base->n_local_addresses;
+
+	// Of a base that could not be read enough has been said.
+	if ((!has_ipv4 && !has_ipv6) || n_all_local == 0 || (on_first && n_local > 0))
+		return true;
+	json_node_error(
+		vip,
+		"is %s: base.json needs %s",
+		ipv6 ? "IPv6" : "IPv4",
+		!on_first      ? ipv6 ? "ports[0].address6" : "ports[0].address"
+			: ipv6 ? "an IPv6 address in local_addresses"
+			       : "an IPv4 address in local_addresses"
+	);
+	return false;
+}
+
+// A virtual address may be on no subnet of ours, but never one that we use ourselves.
+static bool
+read_vip(const struct json_node *root, const struct fwd_base *base, struct fwd_listener *listener) {
+	struct json_node vip = json_node_member(root, "vip");
+	struct ipv6_address address;
+	bool ipv6;
+
+	if (!json_read_address(root, "vip", JSON_REQUIRED, &address))
+		return false;
+	ipv6 = !ipv6_is_mapped(&address);
+	if (!is_foreign(&vip, base, &address))
+		return false;
+	for (unsigned i = 0; i < base->n_ports; i++) {
+		struct ipv6_address gateway =
+			ipv6 ? base->ports[i].gateway6 : ipv6_mapped(base->ports[i].gateway);
+
+		if (ipv6_equal(&gateway, &address)) {
+			json_node_error(&vip, "is the gateway of port \"%s\"", base->ports[i].name);
+			return false;
+		}
+	}
+	listener->ipv6 = ipv6;
+	if (ipv6)
+		listener->vip6 = address;
+	else
+		listener->vip = ipv6_to_ipv4(&address);
+	return family_is_served(&vip, base, ipv6);
 }
 
 static bool
@@ -123,20 +184,34 @@ static bool read_timeouts(const struct json_node *root, struct fwd_timeouts *out
 }
 
 // A packet that we send to one of our own addresses would never leave.
-static bool
-backend_is_foreign(const struct json_node *node, const struct fwd_base *base, uint32_t address) {
-	for (unsigned i = 0; i < base->n_ports; i++) {
-		if (address == base->ports[i].address) {
-			json_node_error(node, "is the address of port \"%s\"", base->ports[i].name);
-			return false;
-		}
+static bool read_backend_address(
+	const struct json_node *node,
+	const struct fwd_base *base,
+	const struct fwd_listener *listener,
+	struct fwd_backend *backend
+) {
+	struct json_node address_node = json_node_member(node, "address");
+	bool vip_known = listener->ipv6 || listener->vip != 0;
+	struct ipv6_address address;
+	bool ipv6;
+
+	if (!json_read_address(node, "address", JSON_REQUIRED, &address)
+	    || !is_foreign(&address_node, base, &address))
+		return false;
+	ipv6 = !ipv6_is_mapped(&address);
+	if (vip_known && ipv6 != listener->ipv6) {
+		json_node_error(
+			&address_node,
+			"is %s, the vip is %s: a listener has backends of its own family",
+			ipv6 ? "IPv6" : "IPv4",
+			ipv6 ? "IPv4" : "IPv6"
+		);
+		return false;
 	}
-	for (unsigned i = 0; i < base->n_local_addresses; i++) {
-		if (address == base->local_addresses[i]) {
-			json_node_error(node, "is one of the base's local addresses");
-			return false;
-		}
-	}
+	if (ipv6)
+		backend->address6 = address;
+	else
+		backend->address = ipv6_to_ipv4(&address);
 	return true;
 }
 
@@ -146,10 +221,12 @@ static bool read_limit(const struct json_node *node, const char *key, uint64_t *
 }
 
 static bool read_backend(
-	const struct json_node *node, const struct fwd_base *base, struct fwd_backend *backend
+	const struct json_node *node,
+	const struct fwd_base *base,
+	const struct fwd_listener *listener,
+	struct fwd_backend *backend
 ) {
 	static const char *const known[] = {"address", "port", "weight", "max_connections", NULL};
-	struct json_node address = json_node_member(node, "address");
 	uint64_t max_connections = 0;
 	uint64_t weight = 1;
 	uint64_t port = 0;
@@ -163,8 +240,7 @@ static bool read_backend(
 	ok &= json_read_uint(node, "port", JSON_REQUIRED, 1, UINT16_MAX, &port);
 	ok &= json_read_uint(node, "weight", JSON_OPTIONAL, 0, UINT16_MAX, &weight);
 	ok &= read_limit(node, "max_connections", &max_connections);
-	ok &= json_read_ipv4(node, "address", JSON_REQUIRED, &backend->address)
-		&& backend_is_foreign(&address, base, backend->address);
+	ok &= read_backend_address(node, base, listener, backend);
 	backend->port = (uint16_t)port;
 	backend->weight = (uint16_t)weight;
 	backend->max_connections = (uint32_t)max_connections;
@@ -181,7 +257,7 @@ static bool read_backends(
 	for (size_t i = 0; i < count; i++) {
 		struct json_node node = json_node_element(backends, i);
 
-		ok &= read_backend(&node, base, &listener->backends[i]);
+		ok &= read_backend(&node, base, listener, &listener->backends[i]);
 	}
 	return ok;
 }
@@ -223,15 +299,31 @@ static bool read_client_limits(const struct json_node *root, struct fwd_policy *
 	return ok;
 }
 
+// Of IPv4 only. False, with an error, where a listener of IPv6 has some.
+static bool
+ranges_fit(const struct json_node *root, const struct fwd_listener *listener, const char *key) {
+	struct json_node ranges = json_node_member(root, key);
+
+	if (!listener->ipv6 || json_array_size(ranges.value) == 0)
+		return true;
+	json_node_error(&ranges, "are networks of IPv4, the vip is IPv6: leave the list out");
+	return false;
+}
+
 // What is asked of a new flow.
 static bool read_admission(
-	const struct json_node *root, const struct fwd_listener *running, struct fwd_policy *policy
+	const struct json_node *root,
+	const struct fwd_listener *running,
+	struct fwd_listener *listener
 ) {
+	struct fwd_policy *policy = &listener->policy;
 	struct source_ranges *known = running == NULL ? NULL : running->policy.sources;
 	uint64_t max_connections = 0;
 	bool ok = read_limit(root, "max_connections", &max_connections);
 
 	ok &= read_client_limits(root, policy);
+	ok &= ranges_fit(root, listener, "allowed_source_ranges");
+	ok &= ranges_fit(root, listener, "denied_source_ranges");
 	ok &= source_ranges_read(root, known, &policy->sources);
 	policy->max_connections = (uint32_t)max_connections;
 	return ok;
@@ -296,7 +388,7 @@ static bool read_fields(
 	ok &= read_affinity(root, listener);
 	ok &= json_read_bool(root, "arp", JSON_OPTIONAL, &arp);
 	ok &= read_timeouts(root, &listener->timeouts);
-	ok &= read_admission(root, running, &listener->policy);
+	ok &= read_admission(root, running, listener);
 	listener->port = (uint16_t)port;
 	listener->protocol = protocol_numbers[protocol];
 	listener->arp = arp;

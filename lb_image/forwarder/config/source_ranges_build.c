@@ -2,7 +2,7 @@
 
 #include "source_ranges_build.h"
 
-#include "json_read.h"
+#include "json_address.h"
 
 #include <stdlib.h>
 #include <string.h>

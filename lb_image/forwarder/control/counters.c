@@ -2,8 +2,6 @@
 
 #include "counters.h"
 
-#include <arpa/inet.h>
-
 static uint64_t read_counter(const uint64_t *counter) {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
 }
@@ -37,7 +35,10 @@ json_t *counters_half_open(struct fwd_worker *const *workers, unsigned count) {
 	uint64_t live = 0, evicted = 0;
 
 	for (unsigned w = 0; w < count; w++) {
-		live += __atomic_load_n(&workers[w]->half_open.live, __ATOMIC_RELAXED);
+		for (unsigned family = 0; family < 2; family++)
+			live += __atomic_load_n(
+				&workers[w]->half_open[family].live, __ATOMIC_RELAXED
+			);
 		evicted += read_counter(&workers[w]->counters.half_open_evicted);
 	}
 	return json_pack("{s:I, s:I}", "live", (json_int_t)live, "evicted", (json_int_t)evicted);
@@ -89,11 +90,15 @@ json_t *counters_listeners(
 	return listeners;
 }
 
-static json_t *
-backend_json(struct fwd_worker *const *workers, unsigned count, const struct fwd_backend *backend) {
-	struct in_addr address = {htonl(backend->address)};
+static json_t *backend_json(
+	struct fwd_worker *const *workers,
+	unsigned count,
+	const struct fwd_listener *listener,
+	const struct fwd_backend *backend
+) {
+	struct ipv6_address address = fwd_backend_address(listener, backend);
 	uint64_t connections = 0, active = 0;
-	char text[INET_ADDRSTRLEN];
+	char text[INET6_ADDRSTRLEN];
 
 	for (unsigned w = 0; w < count; w++) {
 		const struct backend_counters *from = &workers[w]->counters.backends[backend->slot];
@@ -104,7 +109,7 @@ backend_json(struct fwd_worker *const *workers, unsigned count, const struct fwd
 	return json_pack(
 		"{s:s, s:i, s:i, s:I, s:I}",
 		"address",
-		inet_ntop(AF_INET, &address, text, sizeof(text)),
+		ipv6_text(&address, text),
 		"port",
 		backend->port,
 		"weight",
@@ -122,6 +127,8 @@ json_t *counters_backends(
 	json_t *array = json_array();
 
 	for (uint32_t i = 0; i < listener->n_backends; i++)
-		json_array_append_new(array, backend_json(workers, count, &listener->backends[i]));
+		json_array_append_new(
+			array, backend_json(workers, count, listener, &listener->backends[i])
+		);
 	return array;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Gratuitous ARP (RFC 5227, section 3): a pod that takes over addresses has another MAC, and routers would go on with the
-// old one until their entry ages. Every address that we answer ARP for is announced when it appears.
+// Gratuitous ARP (RFC 5227, section 3) and unsolicited neighbour advertisements (RFC 4861, section 7.2.6): a pod that takes over addresses has another MAC, and routers would go on with the
+// old one until their entry ages. Every address that we answer for is announced when it appears.
 
 #pragma once
 
@@ -9,19 +9,18 @@
 #include "packet.h"
 
 #define ANNOUNCE_ROUNDS 3 // a second apart: broadcasts may be lost
-#define ANNOUNCE_ENTRIES (FWD_MAX_LISTENERS + FWD_MAX_LOCAL_ADDRESSES + FWD_MAX_PORTS)
+#define ANNOUNCE_ENTRIES (FWD_MAX_LISTENERS + 2 * (FWD_MAX_LOCAL_ADDRESSES + FWD_MAX_PORTS))
 
 // Written by worker 0 only.
 struct announce_entry {
-	uint32_t address; // host byte order; 0: nothing to announce
+	struct ipv6_address address; // IPv4 mapped; unspecified: nothing to announce
 	uint32_t last_s;
 	uint8_t port;
 	uint8_t rounds; // still to come
 };
 
 struct announce {
-	struct announce_entry
-		entries[ANNOUNCE_ENTRIES]; // by listener slot, then local addresses, then ports
+	struct announce_entry entries[ANNOUNCE_ENTRIES]; // by listener slot, then our own addresses
 	uint16_t cursor;
 	uint32_t slots_end; // one more than the highest slot that a listener has ever had
 };

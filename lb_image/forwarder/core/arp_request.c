@@ -25,5 +25,5 @@ void arp_request_make(
 	memcpy(arp->sender_mac, port->mac, ETHER_ADDR_SIZE);
 	arp->sender_ip = htonl(sender);
 	arp->target_ip = htonl(target);
-	out->len = FWD_EMIT_SIZE;
+	out->len = ETHER_FRAME_MIN;
 }

@@ -5,6 +5,9 @@
 
 #pragma once
 
+#include "headers.h"
+
+#include <arpa/inet.h>
 #include <stdint.h>
 
 static inline uint16_t checksum_fold(uint32_t sum) {
@@ -76,4 +79,22 @@ static inline int checksum_ipv4_good(const void *header) {
 	sum = (a & 0xffffffff) + (a >> 32) + (b & 0xffffffff) + (b >> 32) + c;
 	sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
 	return checksum_fold((uint32_t)sum) == 0xffff;
+}
+
+// Sum of the pseudo headers, unfolded; `length` is that of what follows the IP header and its extensions.
+static inline uint32_t
+checksum_pseudo(const struct ipv4_header *ip, uint8_t protocol, unsigned length) {
+	return (uint32_t)checksum_words(&ip->src, 4) + htons(protocol) + htons((uint16_t)length);
+}
+
+// RFC 8200, section 8.1.
+static inline uint32_t
+checksum_pseudo6(const struct ipv6_header *ip, uint8_t protocol, unsigned length) {
+	return (uint32_t)checksum_words(&ip->src, 16) + htons(protocol) + htons((uint16_t)length);
+}
+
+// What replacing one address by another adds to the sum.
+static inline uint16_t
+checksum_delta6(const struct ipv6_address *from, const struct ipv6_address *to) {
+	return checksum_add((uint16_t)~checksum_words(from, 8), checksum_words(to, 8));
 }

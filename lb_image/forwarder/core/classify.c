@@ -38,28 +38,6 @@ static enum drop_reason check_ipv4(const struct fwd_packet *packet, struct packe
 	return DROP_NONE;
 }
 
-// `whole`: not the first fragment of a datagram, whose length goes beyond what is here.
-static inline __attribute__((always_inline)) enum drop_reason
-check_l4(struct packet_view *view, bool whole) {
-	unsigned length =
-		view->total_length - (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip);
-	const struct tcp_header *tcp = view->l4;
-	const struct udp_header *udp = view->l4;
-
-	if (view->ip->protocol == IPPROTO_TCP) {
-		if (length < sizeof(*tcp) || (tcp->data_offset >> 4) * 4u < sizeof(*tcp)
-		    || (tcp->data_offset >> 4) * 4u > length)
-			return DROP_BAD_L4_HEADER;
-		view->tcp_flags = tcp->flags;
-		return DROP_NONE;
-	}
-	if (length < sizeof(*udp) || ntohs(udp->length) < sizeof(*udp)
-	    || (whole && ntohs(udp->length) > length))
-		return DROP_BAD_L4_HEADER;
-	view->tcp_flags = 0;
-	return DROP_NONE;
-}
-
 // TCP and UDP have their ports in the same place.
 static inline __attribute__((always_inline)) void
 aim_client(const struct fwd_worker *worker, struct packet_view *view) {
@@ -106,6 +84,7 @@ static __attribute__((noinline)) void classify_fragment(
 ) {
 	enum drop_reason reason;
 
+	view->ipv6 = false;
 	if (!is_l4(view)) {
 		packet_drop(
 			packet,
@@ -117,7 +96,7 @@ static __attribute__((noinline)) void classify_fragment(
 		view->kind = VIEW_LATER_FRAGMENT;
 		return;
 	}
-	reason = check_l4(view, false);
+	reason = check_l4(view, view->ip->protocol, false);
 	if (reason != DROP_NONE) {
 		packet_drop(packet, reason);
 		return;
@@ -152,12 +131,26 @@ static void classify_ipv4(
 	if (reason == DROP_NONE && !is_l4(view))
 		reason = DROP_UNKNOWN_PROTOCOL;
 	if (reason == DROP_NONE)
-		reason = check_l4(view, true);
+		reason = check_l4(view, view->ip->protocol, true);
 	if (reason != DROP_NONE) {
 		packet_drop(packet, reason);
 		return;
 	}
 	aim(worker, view);
+}
+
+static inline __attribute__((always_inline)) void classify_unicast(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view
+) {
+	const struct ether_header *ether = (const struct ether_header *)packet->data;
+
+	if (memcmp(ether->dst, worker->base->ports[packet->port_in].mac, ETHER_ADDR_SIZE) != 0)
+		packet_drop(packet, DROP_NOT_OUR_MAC);
+	else
+		classify_ipv4(worker, config, packet, view);
 }
 
 void packet_classify(
@@ -170,15 +163,14 @@ void packet_classify(
 	const struct ether_header *ether = (const struct ether_header *)packet->data;
 
 	view->kind = VIEW_DONE;
-	if (packet->len < sizeof(*ether)) {
+	if (packet->len < sizeof(*ether))
 		packet_drop(packet, DROP_TRUNCATED);
-	} else if (ether->type == htons(ETHER_TYPE_ARP)) {
+	else if (ether->type == htons(ETHER_TYPE_IPV4))
+		classify_unicast(worker, config, packet, view);
+	else if (ether->type == htons(ETHER_TYPE_IPV6))
+		packet_classify6(worker, config, packet, view, now_s);
+	else if (ether->type == htons(ETHER_TYPE_ARP))
 		arp_handle(worker, config, packet, now_s);
-	} else if (ether->type != htons(ETHER_TYPE_IPV4)) {
+	else
 		packet_drop(packet, DROP_UNKNOWN_ETHERTYPE);
-	} else if (memcmp(ether->dst, worker->base->ports[packet->port_in].mac, ETHER_ADDR_SIZE)) {
-		packet_drop(packet, DROP_NOT_OUR_MAC);
-	} else {
-		classify_ipv4(worker, config, packet, view);
-	}
 }

@@ -78,7 +78,7 @@ fixture_listener(uint8_t protocol, unsigned n, const uint16_t *weights) {
 	listener->n_backends = n;
 	for (unsigned i = 0; i < n; i++)
 		listener->backends[i] =
-			(struct fwd_backend){0x0af40005 + i, 8080, weights[i], i, 0};
+			(struct fwd_backend){{0x0af40005 + i}, 8080, weights[i], i, 0};
 	fwd_listener_measure(listener);
 	return listener;
 }

@@ -9,16 +9,25 @@
 #define DROP_REASONS(X) \
 	X(TRUNCATED, "truncated", "a header or the datagram is longer than the frame") \
 	X(NOT_OUR_MAC, "not_our_mac", "unicast frame for another MAC address") \
-	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4 nor ARP") \
+	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4, IPv6 nor ARP") \
 	X(BAD_ARP, "bad_arp", "ARP that is not Ethernet over IPv4, or not for us") \
-	X(BAD_IP_HEADER, "bad_ip_header", "IPv4 version, header length or total length is wrong") \
+	X(BAD_ND, "bad_nd", "neighbour discovery that RFC 4861 refuses, or that is not for us") \
+	X(BAD_IP_HEADER, "bad_ip_header", "IP version, header length or total length is wrong") \
 	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "IPv4 header checksum is wrong") \
-	X(TTL_EXCEEDED, "ttl_exceeded", "TTL would reach zero") \
-	X(FRAGMENT, "fragment", "IPv4 fragment of ICMP, or one whose first part has not passed") \
+	X(TTL_EXCEEDED, "ttl_exceeded", "TTL or hop limit would reach zero") \
+	X(FRAGMENT, "fragment", "fragment of ICMP, or one whose first part has not passed") \
+	X(EXTENSION_HEADERS, \
+	  "extension_headers", \
+	  "IPv6 extension headers beyond what is looked at") \
+	X(ROUTING_HEADER, "routing_header", "IPv6 routing header of type 0, or with segments left" \
+	) \
 	X(UNKNOWN_PROTOCOL, "unknown_protocol", "neither TCP, UDP nor ICMP") \
 	X(BAD_L4_HEADER, "bad_l4_header", "TCP or UDP header length is wrong") \
+	X(NO_UDP_CHECKSUM, "no_udp_checksum", "UDP over IPv6 without a checksum") \
 	X(ICMP_OTHER, "icmp_other", "ICMP that is neither an echo request nor an error") \
-	X(BAD_ICMP_CHECKSUM, "bad_icmp_checksum", "checksum of an ICMP error is wrong") \
+	X(BAD_ICMP_CHECKSUM, \
+	  "bad_icmp_checksum", \
+	  "checksum of an ICMP error or of neighbour discovery is wrong") \
 	X(NOT_OURS, "not_ours", "destination is none of our addresses") \
 	X(NO_LISTENER, "no_listener", "no listener on this address, port and protocol") \
 	X(NO_BACKENDS, "no_backends", "the listener has no backend with a weight above zero") \

@@ -12,6 +12,9 @@
 #include <arpa/inet.h>
 #include <netinet/in.h>
 
+// `ipv6` is a constant in every caller: one text for both families.
+#define FOR_FAMILY static inline __attribute__((always_inline))
+
 uint16_t worker_next_hop(
 	struct fwd_worker *worker, uint8_t port, uint32_t address, enum drop_reason *reason
 ) {
@@ -27,26 +30,58 @@ uint16_t worker_next_hop(
 	return index;
 }
 
+uint16_t worker_next_hop6(
+	struct fwd_worker *worker,
+	uint8_t port,
+	const struct ipv6_address *address,
+	enum drop_reason *reason
+) {
+	if (!fwd_port_on_link6(&worker->base->ports[port], address)) {
+		*reason = DROP_NO_ROUTE;
+		return worker->gateways6[port];
+	}
+	*reason = DROP_NEIGHBOUR_TABLE_FULL;
+	return neighbour_get6(worker->neighbours, port, address, worker->now_s);
+}
+
+FOR_FAMILY uint16_t
+slot_of(const struct fwd_config *config, const struct packet_view *view, bool ipv6) {
+	const struct flow_key6 *key6 = &view->key6;
+	const struct flow_key *key = &view->key;
+
+	if (ipv6)
+		return fwd_config_lookup6(config, key6->vip, ntohs(key6->vip_port), key6->protocol);
+	return fwd_config_lookup(config, ntohl(key->vip), ntohs(key->vip_port), key->protocol);
+}
+
+FOR_FAMILY bool
+is_ours(const struct fwd_worker *worker,
+	const struct fwd_config *config,
+	const struct packet_view *view,
+	bool ipv6) {
+	if (ipv6)
+		return own_address6_find(worker, view->key6.vip) != NULL
+			|| fwd_config_vip6(config, view->key6.vip) != NULL;
+	return own_address_find(worker, view->key.vip) != NULL
+		|| fwd_config_vip(config, ntohl(view->key.vip)) != NULL;
+}
+
 // The listener that a new flow belongs to, or NULL with the reason.
-static const struct fwd_listener *find_listener(
+FOR_FAMILY const struct fwd_listener *find_listener(
 	const struct fwd_worker *worker,
 	const struct fwd_config *config,
 	const struct packet_view *view,
-	enum drop_reason *reason
+	enum drop_reason *reason,
+	bool ipv6
 ) {
-	const struct flow_key *key = &view->key;
-	uint32_t vip = ntohl(key->vip);
-	uint16_t slot = fwd_config_lookup(config, vip, ntohs(key->vip_port), key->protocol);
+	uint16_t slot = slot_of(config, view, ipv6);
 	uint8_t flags = view->tcp_flags & (TCP_SYN | TCP_ACK | TCP_FIN | TCP_RST);
 
 	if (slot == FWD_NO_SLOT) {
-		bool ours = own_address_find(worker, key->vip) != NULL
-			|| fwd_config_vip(config, vip) != NULL;
-
-		*reason = ours ? DROP_NO_LISTENER : DROP_NOT_OURS;
+		*reason = is_ours(worker, config, view, ipv6) ? DROP_NO_LISTENER : DROP_NOT_OURS;
 		return NULL;
 	}
-	if (key->protocol == IPPROTO_TCP && flags != TCP_SYN) {
+	if (view_protocol(view, ipv6) == IPPROTO_TCP && flags != TCP_SYN) {
 		*reason = DROP_NO_FLOW;
 		return NULL;
 	}
@@ -56,28 +91,63 @@ static const struct fwd_listener *find_listener(
 static void fill_addresses(
 	const struct fwd_worker *worker,
 	struct flow *flow,
-	uint32_t index,
+	uint32_t local,
 	const struct flow_key *key,
 	const struct fwd_backend *backend
 ) {
-	uint32_t local;
-	uint16_t port, ports;
-
-	flow_table_place(&worker->flows, index, &local, &port);
 	flow->client_address = key->client_address;
 	flow->client_port = key->client_port;
 	flow->vip = key->vip;
 	flow->vip_port = key->vip_port;
 	flow->protocol = key->protocol;
 	flow->local_address = htonl(worker->base->local_addresses[local]);
-	flow->local_port = htons(port);
 	flow->backend_address = htonl(backend->address);
-	flow->backend_port = htons(backend->port);
-	flow->backend_slot = backend->slot;
 	flow->address_delta = checksum_add(
 		checksum_delta32(flow->client_address, flow->local_address),
 		checksum_delta32(flow->vip, flow->backend_address)
 	);
+}
+
+static void fill_addresses6(
+	const struct fwd_worker *worker,
+	struct flow6 *flow,
+	uint32_t local,
+	const struct flow_key6 *key,
+	const struct fwd_backend *backend
+) {
+	flow->client_address = *key->client_address;
+	flow->flow.client_port = key->client_port;
+	flow->vip = *key->vip;
+	flow->flow.vip_port = key->vip_port;
+	flow->flow.protocol = key->protocol;
+	flow->local_address = worker->base->local_addresses6[local];
+	flow->backend_address = backend->address6;
+	flow->flow.address_delta = checksum_add(
+		checksum_delta6(&flow->client_address, &flow->local_address),
+		checksum_delta6(&flow->vip, &flow->backend_address)
+	);
+}
+
+// What the packets of the flow turn into.
+FOR_FAMILY void fill_rewrite(
+	const struct fwd_worker *worker,
+	struct flow *flow,
+	uint32_t index,
+	const struct packet_view *view,
+	const struct fwd_backend *backend,
+	bool ipv6
+) {
+	uint32_t local;
+	uint16_t port, ports;
+
+	flow_table_place(ipv6 ? &worker->flows6 : &worker->flows, index, &local, &port);
+	if (ipv6)
+		fill_addresses6(worker, (struct flow6 *)flow, local, &view->key6, backend);
+	else
+		fill_addresses(worker, flow, local, &view->key, backend);
+	flow->local_port = htons(port);
+	flow->backend_port = htons(backend->port);
+	flow->backend_slot = backend->slot;
 	ports = checksum_add(
 		checksum_delta16(flow->client_port, flow->local_port),
 		checksum_delta16(flow->vip_port, flow->backend_port)
@@ -113,13 +183,48 @@ static bool fill_next_hops(
 	return true;
 }
 
+static bool fill_next_hops6(
+	struct fwd_worker *worker,
+	struct flow6 *flow,
+	const struct fwd_packet *packet,
+	uint32_t now_s,
+	enum drop_reason *reason
+) {
+	const struct ether_header *ether = (const struct ether_header *)packet->data;
+	const struct ipv6_address *client = &flow->client_address;
+	struct flow *f = &flow->flow;
+
+	f->client_port_index = 0; // the network of the VIPs
+	f->backend_port_index = fwd_base_port_of6(worker->base, &flow->local_address);
+	f->client_neighbour = worker_next_hop6(worker, f->client_port_index, client, reason);
+	if (f->client_neighbour == NEIGHBOUR_NONE)
+		return false;
+	f->backend_neighbour =
+		worker_next_hop6(worker, f->backend_port_index, &flow->backend_address, reason);
+	if (f->backend_neighbour == NEIGHBOUR_NONE)
+		return false;
+	// As for IPv4.
+	if (packet->port_in == f->client_port_index
+	    && !neighbour_mac(worker->neighbours, f->client_neighbour)
+	    && fwd_port_on_link6(&worker->base->ports[packet->port_in], client))
+		neighbour_learn6(
+			worker->neighbours,
+			packet->port_in,
+			client,
+			ether->src,
+			(struct neighbour_news){true, true},
+			now_s
+		);
+	return true;
+}
+
 static void fill_state(
 	struct flow *flow,
 	const struct fwd_listener *listener,
 	const struct packet_view *view,
 	uint32_t now_s
 ) {
-	flow->state = view->key.protocol == IPPROTO_TCP ? FLOW_TCP_SYN : FLOW_UDP;
+	flow->state = flow->protocol == IPPROTO_TCP ? FLOW_TCP_SYN : FLOW_UDP;
 	flow->listener = listener->index;
 	flow->hash = view->hash;
 	flow->last_seen_s = now_s;
@@ -128,22 +233,23 @@ static void fill_state(
 	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, flow->state);
 }
 
-static bool has_room(const struct fwd_worker *worker, bool half_open) {
-	return worker->flows.active < worker->flows.max_flows
-		&& (!half_open || worker->half_open.live < worker->half_open.max);
+static bool
+has_room(const struct flow_table *table, const struct half_open *half_open, bool opens) {
+	return table->active < table->max_flows && (!opens || half_open->live < half_open->max);
 }
 
-// Where flows, or half-open ones, are as many as they may, the oldest half-open one ends. False when there is none.
-static bool make_room(struct fwd_worker *worker, bool half_open) {
+// Where flows of the table, or half-open ones, are as many as they may, the oldest half-open one ends. False when there is none.
+static bool make_room(struct fwd_worker *worker, struct flow_table *table, bool opens) {
+	struct half_open *half_open = &worker->half_open[table->ipv6];
 	uint32_t oldest;
 
-	if (has_room(worker, half_open))
+	if (has_room(table, half_open, opens))
 		return true;
-	oldest = half_open_take_oldest(&worker->half_open, &worker->flows);
+	oldest = half_open_take_oldest(half_open, table);
 	if (oldest == FLOW_NONE)
 		return false;
-	worker_count_end(worker, &worker->flows.flows[oldest]);
-	flow_table_delete(&worker->flows, oldest);
+	worker_count_end(worker, flow_table_at(table, oldest));
+	flow_table_delete(table, oldest);
 	worker->counters.half_open_evicted++;
 	return true;
 }
@@ -166,6 +272,106 @@ static uint32_t pick_backend(
 	);
 }
 
+// A place for a flow to the backend, or FLOW_NONE.
+FOR_FAMILY uint32_t take(struct fwd_worker *worker, const struct fwd_backend *backend, bool ipv6) {
+	if (ipv6)
+		return flow_table_take6(&worker->flows6, &backend->address6, htons(backend->port));
+	return flow_table_take(&worker->flows, htonl(backend->address), htons(backend->port));
+}
+
+// Makes the flow findable. False, with the place given back, when that or the way to its ends fails.
+FOR_FAMILY bool
+insert(struct fwd_worker *worker,
+       const struct fwd_packet *packet,
+       uint32_t index,
+       uint32_t now_s,
+       enum drop_reason *reason,
+       bool ipv6) {
+	struct flow_table *table = ipv6 ? &worker->flows6 : &worker->flows;
+	bool ok = ipv6 ? fill_next_hops6(worker, &table->flows6[index], packet, now_s, reason)
+		       : fill_next_hops(worker, &table->flows[index], packet, now_s, reason);
+
+	if (ok && !flow_table_insert(table, index)) {
+		*reason = DROP_FLOW_TABLE_FULL;
+		ok = false;
+	}
+	if (!ok)
+		flow_table_release(table, index);
+	return ok;
+}
+
+static void count_flow(
+	struct fwd_worker *worker,
+	const struct fwd_listener *listener,
+	const struct fwd_backend *backend,
+	struct flow *flow
+) {
+	struct listener_counters *counters = &worker->counters.listeners[listener->index];
+
+	if (listener->policy.client_max_connections != 0)
+		client_limits_count(worker, flow);
+	counters->connections++;
+	counters->active_flows++;
+	worker->counters.backends[backend->slot].connections++;
+	worker->counters.backends[backend->slot].active_flows++;
+}
+
+FOR_FAMILY uint32_t
+create(struct fwd_worker *worker,
+       const struct fwd_config *config,
+       const struct fwd_packet *packet,
+       const struct packet_view *view,
+       uint32_t now_s,
+       enum drop_reason *reason,
+       bool ipv6) {
+	const struct fwd_listener *listener = find_listener(worker, config, view, reason, ipv6);
+	struct flow_table *table = ipv6 ? &worker->flows6 : &worker->flows;
+	const struct flow_key *key = &view->key;
+	const struct fwd_backend *backend;
+	struct flow_key key6;
+	uint32_t picked, index;
+	struct flow *flow;
+
+	if (listener == NULL)
+		return FLOW_NONE;
+	// What goes no further begins nothing: a traceroute is no connection.
+	*reason = DROP_TTL_EXCEEDED;
+	if ((ipv6 ? view->ip6->hop_limit : view->ip->ttl) <= 1)
+		return FLOW_NONE;
+	if (ipv6) {
+		key6 = scheduler_key6(&view->key6);
+		key = &key6;
+	}
+	if (listener->policy.restricts && !policy_admits(worker, listener, key, reason))
+		return FLOW_NONE;
+	*reason = DROP_FLOW_TABLE_FULL;
+	if (table->active >= table->max_flows && worker->half_open[ipv6].live == 0)
+		return FLOW_NONE;
+	picked = pick_backend(worker, listener, key, reason);
+	if (picked == SCHEDULER_NONE)
+		return FLOW_NONE;
+	*reason = DROP_FLOW_TABLE_FULL;
+	if (!make_room(worker, table, key->protocol == IPPROTO_TCP))
+		return FLOW_NONE;
+	backend = &listener->backends[picked];
+	*reason = DROP_LOCAL_PORTS_EXHAUSTED;
+	index = take(worker, backend, ipv6);
+	if (index == FLOW_NONE)
+		return FLOW_NONE;
+	flow = ipv6 ? &table->flows6[index].flow : &table->flows[index];
+	fill_rewrite(worker, flow, index, view, backend, ipv6);
+	if (ipv6)
+		flow->client_address = key->client_address;
+	fill_state(flow, listener, view, now_s);
+	flow->ipv6 = ipv6;
+	if (!insert(worker, packet, index, now_s, reason, ipv6))
+		return FLOW_NONE;
+	if (flow->protocol == IPPROTO_TCP)
+		half_open_add(&worker->half_open[ipv6], table, index);
+	count_flow(worker, listener, backend, flow);
+	return index;
+}
+
 uint32_t flow_create(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -174,53 +380,16 @@ uint32_t flow_create(
 	uint32_t now_s,
 	enum drop_reason *reason
 ) {
-	const struct fwd_listener *listener = find_listener(worker, config, view, reason);
-	struct flow_table *table = &worker->flows;
-	struct listener_counters *counters;
-	const struct fwd_backend *backend;
-	uint32_t picked, index;
+	return create(worker, config, packet, view, now_s, reason, false);
+}
 
-	if (listener == NULL)
-		return FLOW_NONE;
-	// What goes no further begins nothing: a traceroute is no connection.
-	*reason = DROP_TTL_EXCEEDED;
-	if (view->ip->ttl <= 1)
-		return FLOW_NONE;
-	if (listener->policy.restricts && !policy_admits(worker, listener, &view->key, reason))
-		return FLOW_NONE;
-	*reason = DROP_FLOW_TABLE_FULL;
-	if (table->active >= table->max_flows && worker->half_open.live == 0)
-		return FLOW_NONE;
-	picked = pick_backend(worker, listener, &view->key, reason);
-	if (picked == SCHEDULER_NONE)
-		return FLOW_NONE;
-	*reason = DROP_FLOW_TABLE_FULL;
-	if (!make_room(worker, view->key.protocol == IPPROTO_TCP))
-		return FLOW_NONE;
-	backend = &listener->backends[picked];
-	*reason = DROP_LOCAL_PORTS_EXHAUSTED;
-	index = flow_table_take(table, htonl(backend->address), htons(backend->port));
-	if (index == FLOW_NONE)
-		return FLOW_NONE;
-	fill_addresses(worker, &table->flows[index], index, &view->key, backend);
-	fill_state(&table->flows[index], listener, view, now_s);
-	if (!fill_next_hops(worker, &table->flows[index], packet, now_s, reason)) {
-		flow_table_release(table, index);
-		return FLOW_NONE;
-	}
-	if (!flow_table_insert(table, index)) {
-		*reason = DROP_FLOW_TABLE_FULL;
-		flow_table_release(table, index);
-		return FLOW_NONE;
-	}
-	if (view->key.protocol == IPPROTO_TCP)
-		half_open_add(&worker->half_open, table, index);
-	if (listener->policy.client_max_connections != 0)
-		client_limits_count(worker, &table->flows[index]);
-	counters = &worker->counters.listeners[listener->index];
-	counters->connections++;
-	counters->active_flows++;
-	worker->counters.backends[backend->slot].connections++;
-	worker->counters.backends[backend->slot].active_flows++;
-	return index;
+uint32_t flow_create6(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	const struct fwd_packet *packet,
+	const struct packet_view *view,
+	uint32_t now_s,
+	enum drop_reason *reason
+) {
+	return create(worker, config, packet, view, now_s, reason, true);
 }

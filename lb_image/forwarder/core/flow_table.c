@@ -23,13 +23,15 @@ static uint32_t power_of_two_at_least(uint32_t n) {
 	return power;
 }
 
-static uint32_t places_per_bank(const struct fwd_base *base) {
-	return base->n_local_addresses * fwd_ports_per_worker(base);
+static uint32_t places_per_bank(const struct fwd_base *base, bool ipv6) {
+	uint32_t n_local = ipv6 ? base->n_local_addresses6 : base->n_local_addresses;
+
+	return n_local * fwd_ports_per_worker(base, ipv6);
 }
 
 // One where that is enough, else a quarter more than would be enough: backends do not share the banks evenly.
-static uint32_t banks_of(const struct fwd_base *base) {
-	uint64_t places = places_per_bank(base), wanted = base->max_flows_per_worker;
+static uint32_t banks_of(const struct fwd_base *base, bool ipv6) {
+	uint64_t places = places_per_bank(base, ipv6), wanted = base->max_flows_per_worker;
 
 	if (wanted <= places || places == 0)
 		return 1;
@@ -37,38 +39,48 @@ static uint32_t banks_of(const struct fwd_base *base) {
 	return (uint32_t)((wanted + places - 1) / places);
 }
 
-// At most half full at the limit.
-static uint32_t buckets_of(const struct fwd_base *base) {
+// At most half full at the limit. A family without a local address has no flows.
+static uint32_t buckets_of(const struct fwd_base *base, bool ipv6) {
 	const uint32_t half = FLOW_BUCKET_WAYS / 2;
 
+	if (places_per_bank(base, ipv6) == 0)
+		return 1;
 	return power_of_two_at_least((base->max_flows_per_worker + half - 1) / half);
 }
 
-static uint32_t classes_of(const struct fwd_base *base) {
-	return base->steering != NULL ? base->steering->reta_size : 1;
+static uint32_t classes_of(const struct fwd_base *base, bool ipv6) {
+	const struct steering *steering = fwd_steering(base, ipv6);
+
+	return steering != NULL ? steering->reta_size : 1;
 }
 
-static size_t lists_size(const struct fwd_base *base) {
-	return round_line((size_t)banks_of(base) * classes_of(base) * sizeof(uint32_t));
+static size_t lists_size(const struct fwd_base *base, bool ipv6) {
+	return round_line((size_t)banks_of(base, ipv6) * classes_of(base, ipv6) * sizeof(uint32_t));
 }
 
-size_t flow_table_size(const struct fwd_base *base) {
-	return round_line((size_t)places_per_bank(base) * banks_of(base) * sizeof(struct flow))
-		+ round_line(buckets_of(base) * sizeof(struct flow_bucket)) + 2 * lists_size(base);
+static size_t flows_size(const struct fwd_base *base, bool ipv6) {
+	size_t size = ipv6 ? sizeof(struct flow6) : sizeof(struct flow);
+
+	return (size_t)places_per_bank(base, ipv6) * banks_of(base, ipv6) * size;
+}
+
+size_t flow_table_size(const struct fwd_base *base, bool ipv6) {
+	return flows_size(base, ipv6) + buckets_of(base, ipv6) * sizeof(struct flow_bucket)
+		+ 2 * lists_size(base, ipv6);
 }
 
 static uint32_t class_of(const struct flow_table *table, uint32_t index) {
-	uint32_t local;
+	const struct fwd_base *base = table->base;
+	const void *address;
+	uint32_t local, wire;
 	uint16_t port;
 
 	if (table->n_classes == 1)
 		return 0;
 	flow_table_place(table, index, &local, &port);
-	return steering_destination(
-		       table->base->steering,
-		       htonl(table->base->local_addresses[local]),
-		       htons(port)
-	       ) & (table->n_classes - 1);
+	wire = htonl(base->local_addresses[local]);
+	address = table->ipv6 ? (const void *)&base->local_addresses6[local] : &wire;
+	return steering_destination(table->steering, address, htons(port)) & (table->n_classes - 1);
 }
 
 // List of free places that a place belongs to.
@@ -77,11 +89,11 @@ static uint32_t list_of(const struct flow_table *table, uint32_t index) {
 }
 
 static void append(struct flow_table *table, uint32_t list, uint32_t index) {
-	table->flows[index].next_free = FLOW_NONE;
+	flow_table_at(table, index)->next_free = FLOW_NONE;
 	if (table->free_tail[list] == FLOW_NONE)
 		table->free_head[list] = index;
 	else
-		table->flows[table->free_tail[list]].next_free = index;
+		flow_table_at(table, table->free_tail[list])->next_free = index;
 	table->free_tail[list] = index;
 }
 
@@ -90,7 +102,7 @@ static uint32_t take_first(struct flow_table *table, uint32_t list) {
 
 	if (index == FLOW_NONE)
 		return FLOW_NONE;
-	table->free_head[list] = table->flows[index].next_free;
+	table->free_head[list] = flow_table_at(table, index)->next_free;
 	if (table->free_head[list] == FLOW_NONE)
 		table->free_tail[list] = FLOW_NONE;
 	return index;
@@ -100,6 +112,7 @@ void flow_table_init(
 	struct flow_table *table,
 	void *memory,
 	const struct fwd_base *base,
+	bool ipv6,
 	unsigned worker_index,
 	uint64_t seed
 ) {
@@ -108,21 +121,23 @@ void flow_table_init(
 	table->seed = seed;
 	table->base = base;
 	table->worker = (uint16_t)worker_index;
-	table->n_classes = classes_of(base);
-	table->n_banks = banks_of(base);
-	table->n_ports = fwd_ports_per_worker(base);
+	table->ipv6 = ipv6;
+	table->steering = fwd_steering(base, ipv6);
+	table->n_classes = classes_of(base, ipv6);
+	table->n_banks = banks_of(base, ipv6);
+	table->n_ports = fwd_ports_per_worker(base, ipv6);
 	table->port_min = FWD_LOCAL_PORT_MIN;
-	if (base->steering == NULL)
+	if (table->steering == NULL)
 		table->port_min += worker_index * table->n_ports;
-	table->n_flows = places_per_bank(base) * table->n_banks;
+	table->n_flows = places_per_bank(base, ipv6) * table->n_banks;
 	table->max_flows = base->max_flows_per_worker;
-	table->bucket_mask = buckets_of(base) - 1;
+	table->bucket_mask = buckets_of(base, ipv6) - 1;
 	table->flows = (struct flow *)at;
-	at += round_line((size_t)table->n_flows * sizeof(struct flow));
+	at += flows_size(base, ipv6);
 	table->buckets = (struct flow_bucket *)at;
-	at += round_line(((size_t)table->bucket_mask + 1) * sizeof(struct flow_bucket));
+	at += ((size_t)table->bucket_mask + 1) * sizeof(struct flow_bucket);
 	table->free_head = (uint32_t *)at;
-	at += lists_size(base);
+	at += lists_size(base, ipv6);
 	table->free_tail = (uint32_t *)at;
 	for (uint32_t list = 0; list < table->n_banks * table->n_classes; list++)
 		table->free_head[list] = table->free_tail[list] = FLOW_NONE;
@@ -163,8 +178,9 @@ uint32_t flow_table_candidate(const struct flow_table *table, uint32_t hash) {
 	return matches ? bucket->flows[__builtin_ctz(matches)] : FLOW_NONE;
 }
 
-uint32_t
-flow_table_find(const struct flow_table *table, const struct flow_key *key, uint32_t hash) {
+// `key`: of the table's family.
+static inline __attribute__((always_inline)) uint32_t
+find(const struct flow_table *table, const void *key, uint32_t hash, bool ipv6) {
 	uint32_t at = hash & table->bucket_mask;
 	uint16_t tag = flow_tag(hash);
 
@@ -174,7 +190,8 @@ flow_table_find(const struct flow_table *table, const struct flow_key *key, uint
 		for (unsigned m = match_tags(bucket, tag); m != 0; m &= m - 1) {
 			uint32_t index = bucket->flows[__builtin_ctz(m)];
 
-			if (flow_matches(&table->flows[index], key))
+			if (ipv6 ? flow6_matches(&table->flows6[index], key)
+				 : flow_matches(&table->flows[index], key))
 				return index;
 		}
 		if (bucket->passed == 0)
@@ -183,15 +200,24 @@ flow_table_find(const struct flow_table *table, const struct flow_key *key, uint
 	return FLOW_NONE;
 }
 
-static uint32_t
-take_steered(struct flow_table *table, uint32_t bank, uint32_t address, uint16_t port) {
-	const struct steering *steering = table->base->steering;
-	uint32_t source = steering_source(steering, address, port), mask = table->n_classes - 1;
+uint32_t
+flow_table_find(const struct flow_table *table, const struct flow_key *key, uint32_t hash) {
+	return find(table, key, hash, false);
+}
+
+uint32_t
+flow_table_find6(const struct flow_table *table, const struct flow_key6 *key, uint32_t hash) {
+	return find(table, key, hash, true);
+}
+
+// `source`: part of the backend in the hash of a reply.
+static uint32_t take_steered(struct flow_table *table, uint32_t bank, uint32_t source) {
+	uint32_t mask = table->n_classes - 1;
 
 	for (uint32_t n = 0; n < table->n_classes; n++) {
 		uint32_t class = table->class_cursor++ & mask, index;
 
-		if (steering_worker(steering, source ^ class) != table->worker)
+		if (steering_worker(table->steering, source ^ class) != table->worker)
 			continue;
 		index = take_first(table, bank * table->n_classes + class);
 		if (index != FLOW_NONE)
@@ -206,11 +232,25 @@ flow_table_take(struct flow_table *table, uint32_t backend_address, uint16_t bac
 
 	if (table->n_classes == 1)
 		return take_first(table, bank);
-	return take_steered(table, bank, backend_address, backend_port);
+	return take_steered(
+		table, bank, steering_source(table->steering, &backend_address, backend_port)
+	);
+}
+
+uint32_t flow_table_take6(
+	struct flow_table *table, const struct ipv6_address *backend_address, uint16_t backend_port
+) {
+	uint32_t bank = flow_bank(table, flow_bank_number(table, backend_address), backend_port);
+
+	if (table->n_classes == 1)
+		return take_first(table, bank);
+	return take_steered(
+		table, bank, steering_source(table->steering, backend_address, backend_port)
+	);
 }
 
 void flow_table_release(struct flow_table *table, uint32_t index) {
-	table->flows[index].state = FLOW_FREE;
+	flow_table_at(table, index)->state = FLOW_FREE;
 	append(table, list_of(table, index), index);
 }
 
@@ -233,7 +273,7 @@ static int free_way(const struct flow_bucket *bucket) {
 // A flow that finds its home full goes to the next bucket with room, and every bucket that it passed counts it: a search
 // stops at the first bucket that nobody passed.
 bool flow_table_insert(struct flow_table *table, uint32_t index) {
-	uint32_t hash = table->flows[index].hash;
+	uint32_t hash = flow_table_at(table, index)->hash;
 	uint32_t at = hash & table->bucket_mask, n = 0;
 	int way;
 
@@ -263,7 +303,7 @@ static bool remove_from(struct flow_bucket *bucket, uint32_t index, uint16_t tag
 }
 
 void flow_table_delete(struct flow_table *table, uint32_t index) {
-	uint32_t hash = table->flows[index].hash;
+	uint32_t hash = flow_table_at(table, index)->hash;
 	uint32_t at = hash & table->bucket_mask;
 
 	while (!remove_from(&table->buckets[at], index, flow_tag(hash))) {
@@ -281,7 +321,7 @@ bool flow_table_sweep(
 	void *context
 ) {
 	for (; count > 0 && table->sweep_cursor < table->n_flows; count--, table->sweep_cursor++) {
-		const struct flow *flow = &table->flows[table->sweep_cursor];
+		const struct flow *flow = flow_table_at(table, table->sweep_cursor);
 
 		if (flow->state != FLOW_FREE && ends(context, flow))
 			flow_table_delete(table, table->sweep_cursor);

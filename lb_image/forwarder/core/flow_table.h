@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Flows of one worker. A flow's index is its local (SNAT) address, port and bank, so that a reply finds its flow without
+// Flows of one worker and one family. A flow's index is its local (SNAT) address, port and bank, so that a reply finds its flow without
 // hashing; a packet of a client finds it through buckets of tags. Only the owning worker writes; the control thread may
 // read entries for display.
 //
@@ -63,7 +63,7 @@ struct flow {
 	uint8_t backend_port_index; // forwarder port towards the backend
 	uint8_t client_port_index;
 	bool is_counted; // among the connections of its client
-	uint8_t reserved;
+	bool ipv6;
 	uint32_t hash; // of the key
 	union {
 		uint32_t next_free;    // index, in state FLOW_FREE
@@ -72,6 +72,26 @@ struct flow {
 	uint32_t created_s;
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 64, "one cache line");
+
+// A flow of IPv6: what both families have in one line, the addresses in the next. Of those in the first line only client_address
+// is used: the number of scheduler_key6() that stands for the client where its connections are counted.
+struct flow6 {
+	struct flow flow;
+	struct ipv6_address client_address;
+	struct ipv6_address vip;
+	struct ipv6_address local_address;
+	struct ipv6_address backend_address;
+} __attribute__((aligned(64)));
+_Static_assert(sizeof(struct flow6) == 128, "two cache lines");
+
+// The key of an IPv6 flow; the addresses are where the packet has them.
+struct flow_key6 {
+	const struct ipv6_address *client_address;
+	const struct ipv6_address *vip;
+	uint16_t client_port;
+	uint16_t vip_port;
+	uint8_t protocol;
+};
 
 #define FLOW_BUCKET_WAYS 8
 
@@ -84,7 +104,10 @@ struct flow_bucket {
 _Static_assert(sizeof(struct flow_bucket) == 64, "one cache line");
 
 struct flow_table {
-	struct flow *flows;          // n_flows entries
+	union { // n_flows entries
+		struct flow *flows;
+		struct flow6 *flows6; // where `ipv6` is set
+	};
 	struct flow_bucket *buckets; // bucket_mask + 1 entries
 	uint64_t seed;
 	uint32_t bucket_mask;
@@ -97,7 +120,9 @@ struct flow_table {
 	const struct fwd_base *base;
 	uint32_t n_classes;    // power of two, 1 without steering
 	uint32_t class_cursor; // class to look at first
+	const struct steering *steering;
 	uint16_t worker;
+	bool ipv6;
 	// By bank and class, FIFO: a port rests as long as possible before it is used again.
 	uint32_t *free_head;
 	uint32_t *free_tail;
@@ -105,26 +130,52 @@ struct flow_table {
 };
 
 // Bytes that flow_table_init() needs for a worker of `base`.
-size_t flow_table_size(const struct fwd_base *base);
+size_t flow_table_size(const struct fwd_base *base, bool ipv6);
 
 // `memory` is zeroed and 64-byte aligned.
 void flow_table_init(
 	struct flow_table *table,
 	void *memory,
 	const struct fwd_base *base,
+	bool ipv6,
 	unsigned worker_index,
 	uint64_t seed
 );
 
-// One 64 x 64 -> 128 bit multiplication, both halves folded: every bit of the key reaches the low bits, which choose the
-// bucket (a product's own low bits would see only the low bits of the key).
+// What both families have of the flow at a place.
+static inline struct flow *flow_table_at(const struct flow_table *table, uint32_t index) {
+	return table->ipv6 ? &table->flows6[index].flow : &table->flows[index];
+}
+
+// One 64 x 64 -> 128 bit multiplication, both halves folded: every bit of a factor reaches the low bits, which choose the
+// bucket (a product's own low bits would see only the low bits of the factors).
+static inline uint64_t flow_mix(uint64_t a, uint64_t b) {
+	unsigned __int128 product = (unsigned __int128)a * b;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
 static inline uint32_t flow_hash(const struct flow_table *table, const struct flow_key *key) {
 	uint64_t a = (uint64_t)key->client_address << 32 | key->vip;
 	uint64_t b =
 		(uint64_t)key->client_port << 32 | (uint32_t)key->vip_port << 8 | key->protocol;
-	unsigned __int128 product =
-		(unsigned __int128)(a ^ table->seed) * (b ^ table->seed ^ 0x9e3779b97f4a7c15u);
-	uint64_t h = (uint64_t)product ^ (uint64_t)(product >> 64);
+	uint64_t h = flow_mix(a ^ table->seed, b ^ table->seed ^ 0x9e3779b97f4a7c15u);
+
+	return (uint32_t)(h >> 32) ^ (uint32_t)h;
+}
+
+static inline uint32_t flow_hash6(const struct flow_table *table, const struct flow_key6 *key) {
+	uint64_t client = flow_mix(
+		key->client_address->high ^ table->seed,
+		key->client_address->low ^ table->seed ^ 0x9e3779b97f4a7c15u
+	);
+	uint64_t vip = flow_mix(
+		key->vip->high ^ table->seed ^ 0xbf58476d1ce4e5b9u,
+		key->vip->low ^ table->seed ^ 0x94d049bb133111ebu
+	);
+	uint64_t b =
+		(uint64_t)key->client_port << 32 | (uint32_t)key->vip_port << 8 | key->protocol;
+	uint64_t h = flow_mix(client ^ vip, b ^ table->seed ^ 0x9e3779b97f4a7c15u);
 
 	return (uint32_t)(h >> 32) ^ (uint32_t)h;
 }
@@ -140,6 +191,13 @@ flow_table_bucket(const struct flow_table *table, uint32_t hash) {
 	return &table->buckets[hash & table->bucket_mask];
 }
 
+// The number that stands for an IPv6 backend where banks are chosen; of one bank any number chooses it.
+static inline uint32_t
+flow_bank_number(const struct flow_table *table, const struct ipv6_address *backend_address) {
+	return table->n_banks == 1 ? 0 : ipv6_fold(backend_address);
+}
+
+// `backend_address`: of IPv6 flow_bank_number().
 static inline uint32_t
 flow_bank(const struct flow_table *table, uint32_t backend_address, uint16_t backend_port) {
 	uint32_t h = (backend_address ^ (uint32_t)backend_port << 16) * 0x9e3779b1u;
@@ -164,10 +222,22 @@ static inline uint32_t flow_table_reply_index(
 		+ flow_bank(table, backend_address, backend_port);
 }
 
+static inline void flow6_prefetch(const struct flow_table *table, uint32_t index) {
+	__builtin_prefetch(&table->flows6[index]);
+	__builtin_prefetch(&table->flows6[index].client_address);
+}
+
 static inline bool flow_matches(const struct flow *flow, const struct flow_key *key) {
 	return flow->client_address == key->client_address && flow->client_port == key->client_port
 		&& flow->vip == key->vip && flow->vip_port == key->vip_port
 		&& flow->protocol == key->protocol && flow->state != FLOW_FREE;
+}
+
+static inline bool flow6_matches(const struct flow6 *flow, const struct flow_key6 *key) {
+	return ipv6_equal(&flow->client_address, key->client_address)
+		&& ipv6_equal(&flow->vip, key->vip) && flow->flow.client_port == key->client_port
+		&& flow->flow.vip_port == key->vip_port && flow->flow.protocol == key->protocol
+		&& flow->flow.state != FLOW_FREE;
 }
 
 // Whether a packet from this backend is a reply of the flow.
@@ -178,15 +248,31 @@ static inline bool flow_is_replied(
 		&& flow->backend_address == backend_address && flow->backend_port == backend_port;
 }
 
+static inline bool flow6_is_replied(
+	const struct flow6 *flow,
+	uint8_t protocol,
+	const struct ipv6_address *backend_address,
+	uint16_t backend_port
+) {
+	return flow->flow.state != FLOW_FREE && flow->flow.protocol == protocol
+		&& ipv6_equal(&flow->backend_address, backend_address)
+		&& flow->flow.backend_port == backend_port;
+}
+
 // First place in the home bucket whose tag matches, FLOW_NONE without one. To be prefetched; it may be another flow.
 uint32_t flow_table_candidate(const struct flow_table *table, uint32_t hash);
 
 // The flow of `key`, or FLOW_NONE.
 uint32_t flow_table_find(const struct flow_table *table, const struct flow_key *key, uint32_t hash);
+uint32_t
+flow_table_find6(const struct flow_table *table, const struct flow_key6 *key, uint32_t hash);
 
 // A free place for a flow to this backend whose replies come to this worker, or FLOW_NONE. Network byte order. It is the
 // caller's until flow_table_insert() or flow_table_release().
 uint32_t flow_table_take(struct flow_table *table, uint32_t backend_address, uint16_t backend_port);
+uint32_t flow_table_take6(
+	struct flow_table *table, const struct ipv6_address *backend_address, uint16_t backend_port
+);
 
 // Moves `seed` places from the head of every list to its end: a forwarder that comes back must not begin with the local ports
 // of the one before, for which backends still hold connections.

@@ -12,13 +12,13 @@ static void make_table(uint32_t max_flows) {
 	size_t size;
 
 	base = fixture_base(max_flows, 1);
-	size = (flow_table_size(&base) + 63) & ~(size_t)63;
+	size = (flow_table_size(&base, false) + 63) & ~(size_t)63;
 	free(memory);
 	memory = aligned_alloc(64, size);
 	assert_non_null(memory);
 	memset(memory, 0, size);
 	memset(&table, 0, sizeof(table));
-	flow_table_init(&table, memory, &base, 0, 42);
+	flow_table_init(&table, memory, &base, false, 0, 42);
 }
 
 static int tear_down(void **state) {
@@ -210,9 +210,9 @@ static void memory_of_a_flow_is_bounded(void **state) {
 	for (unsigned i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {
 		struct fwd_base wide = fixture_base(limits[i], 1);
 
-		assert_true(flow_table_size(&wide) <= limits[i] * 128ull);
+		assert_true(flow_table_size(&wide, false) <= limits[i] * 128ull);
 		wide.n_local_addresses = (uint16_t)(limits[i] / 64512 + 1);
-		assert_true(flow_table_size(&wide) <= limits[i] * 128ull);
+		assert_true(flow_table_size(&wide, false) <= limits[i] * 128ull);
 	}
 }
 

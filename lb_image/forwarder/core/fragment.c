@@ -2,11 +2,10 @@
 
 #include "fragment.h"
 
-#include <arpa/inet.h>
 #include <stddef.h>
 
 static uint32_t set_of(const struct fragment_key *key) {
-	uint64_t a = (uint64_t)key->src << 32 | key->dst;
+	uint64_t a = (uint64_t)ipv6_fold(&key->src) << 32 | ipv6_fold(&key->dst);
 	uint64_t b = (uint64_t)key->id << 8 | key->protocol;
 
 	return (uint32_t)(((a ^ b * 0x9e3779b97f4a7c15u) * 0xbf58476d1ce4e5b9u) >> 32)
@@ -18,8 +17,8 @@ static bool is_live(const struct fragment_entry *entry, uint32_t now_s) {
 }
 
 static bool is_of(const struct fragment_entry *entry, const struct fragment_key *key) {
-	return entry->key.src == key->src && entry->key.dst == key->dst && entry->key.id == key->id
-		&& entry->key.protocol == key->protocol;
+	return ipv6_equal(&entry->key.src, &key->src) && ipv6_equal(&entry->key.dst, &key->dst)
+		&& entry->key.id == key->id && entry->key.protocol == key->protocol;
 }
 
 const struct fragment_entry *
@@ -33,7 +32,7 @@ fragment_find(const struct fragment_table *table, const struct fragment_key *key
 	return NULL;
 }
 
-uint16_t fragment_remember(
+uint32_t fragment_remember(
 	struct fragment_table *table,
 	const struct fragment_key *key,
 	uint32_t flow,
@@ -61,7 +60,7 @@ uint16_t fragment_remember(
 		.key = *key,
 		.flow = flow,
 		.seen_s = now_s,
-		.id_out = htons(table->next_id++),
+		.id_out = table->next_id++,
 		.owner = (uint8_t)owner,
 		.used = true,
 	};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Fragments of IPv4 datagrams (RFC 791): only the first carries the ports, so its flow is remembered for the rest. A later
+// Fragments of datagrams (RFC 791; RFC 8200, section 4.5): only the first carries the ports, so its flow is remembered for the rest. A later
 // fragment that comes before the first is dropped: to hold it would let anybody fill our memory.
 
 #pragma once
@@ -11,11 +11,11 @@
 #define FRAGMENT_WAYS 2
 #define FRAGMENT_FORGET_S 30 // as long as most hosts wait for the rest of a datagram
 
-// A datagram, as it came, network byte order.
+// A datagram, as it came, network byte order. IPv4 addresses are mapped; of IPv6 the protocol does not count.
 struct fragment_key {
-	uint32_t src;
-	uint32_t dst;
-	uint16_t id;
+	struct ipv6_address src;
+	struct ipv6_address dst;
+	uint32_t id;
 	uint8_t protocol;
 };
 
@@ -23,7 +23,7 @@ struct fragment_entry {
 	struct fragment_key key;
 	uint32_t flow; // place in the flow table, FLOW_NONE where another worker has it
 	uint32_t seen_s;
-	uint16_t id_out; // identification that its fragments leave with, network byte order
+	uint32_t id_out; // identification that its fragments leave with, host byte order
 	uint8_t owner;   // worker
 	bool used;
 };
@@ -31,12 +31,13 @@ struct fragment_entry {
 // Of one worker. When a set is full the older entry gives way.
 struct fragment_table {
 	struct fragment_entry entries[FRAGMENT_SETS][FRAGMENT_WAYS];
-	uint16_t next_id; // host byte order
+	uint32_t next_id;
 };
 
 // Remembers the first fragment of a datagram of `flow`; returns the identification that all its fragments shall leave with:
-// many clients share a local address, and two that chose the same number at one time must not be put together.
-uint16_t fragment_remember(
+// many clients share a local address, and two that chose the same number at one time must not be put together. Host byte order; of
+// IPv4 the low 16 bits count.
+uint32_t fragment_remember(
 	struct fragment_table *table,
 	const struct fragment_key *key,
 	uint32_t flow,

@@ -10,8 +10,25 @@ static uint32_t mix(uint64_t key) {
 	return (uint32_t)(key >> 32) % FWD_LOOKUP_SIZE;
 }
 
+// `vip`: an IPv4 address, or what ipv6_fold() makes of an IPv6 one.
 static uint32_t listener_hash(uint32_t vip, uint16_t port, uint8_t protocol) {
 	return mix((uint64_t)vip << 32 | (uint32_t)port << 8 | protocol);
+}
+
+static uint32_t vip_number(const struct fwd_listener *listener) {
+	return listener->ipv6 ? ipv6_fold(&listener->vip6) : listener->vip;
+}
+
+static inline bool has_vip(const struct fwd_listener *listener, uint32_t vip) {
+	return listener->vip == vip && !listener->ipv6;
+}
+
+static inline bool has_vip6(const struct fwd_listener *listener, const struct ipv6_address *vip) {
+	return listener->ipv6 && ipv6_equal(&listener->vip6, vip);
+}
+
+static bool same_vip(const struct fwd_listener *a, const struct fwd_listener *b) {
+	return b->ipv6 ? has_vip6(a, &b->vip6) : has_vip(a, b->vip);
 }
 
 static uint16_t gcd(uint16_t a, uint16_t b) {
@@ -47,7 +64,7 @@ void fwd_listener_measure(struct fwd_listener *listener) {
 }
 
 static void index_listener(struct fwd_config *config, const struct fwd_listener *listener) {
-	uint32_t i = listener_hash(listener->vip, listener->port, listener->protocol);
+	uint32_t i = listener_hash(vip_number(listener), listener->port, listener->protocol);
 
 	while (config->lookup[i] != 0)
 		i = (i + 1) % FWD_LOOKUP_SIZE;
@@ -55,10 +72,10 @@ static void index_listener(struct fwd_config *config, const struct fwd_listener 
 }
 
 static void index_vip(struct fwd_config *config, const struct fwd_listener *listener) {
-	uint32_t i = mix(listener->vip);
+	uint32_t i = mix(vip_number(listener));
 
 	while (config->vips[i] != 0) {
-		if (config->listeners[config->vips[i] - 1]->vip == listener->vip)
+		if (same_vip(config->listeners[config->vips[i] - 1], listener))
 			break;
 		i = (i + 1) % FWD_LOOKUP_SIZE;
 	}
@@ -88,7 +105,25 @@ fwd_config_lookup(const struct fwd_config *config, uint32_t vip, uint16_t port, 
 	for (; config->lookup[i] != 0; i = (i + 1) % FWD_LOOKUP_SIZE) {
 		const struct fwd_listener *listener = config->listeners[config->lookup[i] - 1];
 
-		if (listener->vip == vip && listener->port == port
+		if (has_vip(listener, vip) && listener->port == port
+		    && listener->protocol == protocol)
+			return listener->index;
+	}
+	return FWD_NO_SLOT;
+}
+
+uint16_t fwd_config_lookup6(
+	const struct fwd_config *config,
+	const struct ipv6_address *vip,
+	uint16_t port,
+	uint8_t protocol
+) {
+	uint32_t i = listener_hash(ipv6_fold(vip), port, protocol);
+
+	for (; config->lookup[i] != 0; i = (i + 1) % FWD_LOOKUP_SIZE) {
+		const struct fwd_listener *listener = config->listeners[config->lookup[i] - 1];
+
+		if (has_vip6(listener, vip) && listener->port == port
 		    && listener->protocol == protocol)
 			return listener->index;
 	}
@@ -99,7 +134,20 @@ const struct fwd_listener *fwd_config_vip(const struct fwd_config *config, uint3
 	for (uint32_t i = mix(vip); config->vips[i] != 0; i = (i + 1) % FWD_LOOKUP_SIZE) {
 		const struct fwd_listener *listener = config->listeners[config->vips[i] - 1];
 
-		if (listener->vip == vip)
+		if (has_vip(listener, vip))
+			return listener;
+	}
+	return NULL;
+}
+
+const struct fwd_listener *
+fwd_config_vip6(const struct fwd_config *config, const struct ipv6_address *vip) {
+	uint32_t i = mix(ipv6_fold(vip));
+
+	for (; config->vips[i] != 0; i = (i + 1) % FWD_LOOKUP_SIZE) {
+		const struct fwd_listener *listener = config->listeners[config->vips[i] - 1];
+
+		if (has_vip6(listener, vip))
 			return listener;
 	}
 	return NULL;
@@ -108,6 +156,14 @@ const struct fwd_listener *fwd_config_vip(const struct fwd_config *config, uint3
 uint8_t fwd_base_port_of(const struct fwd_base *base, uint32_t local_address) {
 	for (unsigned i = 0; i < base->n_ports; i++) {
 		if (fwd_port_on_link(&base->ports[i], local_address))
+			return (uint8_t)i;
+	}
+	return 0;
+}
+
+uint8_t fwd_base_port_of6(const struct fwd_base *base, const struct ipv6_address *local_address) {
+	for (unsigned i = 0; i < base->n_ports; i++) {
+		if (fwd_port_on_link6(&base->ports[i], local_address))
 			return (uint8_t)i;
 	}
 	return 0;

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the workers read. Built by config/ from JSON, never changed once it is published. Addresses, ports and masks are
-// in host byte order.
+// What the workers read. Built by config/ from JSON, never changed once it is published. IPv4 addresses, ports and masks are
+// in host byte order, IPv6 addresses in network byte order.
 
 #pragma once
+
+#include "ipv6_address.h"
 
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -30,11 +32,14 @@
 
 struct fwd_port {
 	char name[FWD_NAME_SIZE];
-	uint32_t address;
+	uint32_t address; // 0: no IPv4
 	uint32_t gateway; // 0: none
 	uint16_t mtu;
 	uint8_t prefix_length;
+	uint8_t prefix_length6;
 	uint8_t mac[6]; // written by the shell when the port is up, before any worker starts
+	struct ipv6_address address6; // unspecified: no IPv6
+	struct ipv6_address gateway6; // unspecified: none
 };
 
 struct steering;
@@ -48,12 +53,15 @@ struct fwd_base {
 	uint16_t n_workers;
 	uint16_t n_ports;
 	uint16_t n_local_addresses;
+	uint16_t n_local_addresses6;
 	// Set by the shell before any worker starts. NULL: each worker owns a range of local ports, else each uses all of them and
 	// chooses one whose replies come to its own queue.
 	const struct steering *steering;
-	bool reset_unknown_tcp; // answer a segment that belongs to no flow with RST
+	const struct steering *steering6; // the same for IPv6
+	bool reset_unknown_tcp;           // answer a segment that belongs to no flow with RST
 	struct fwd_port ports[FWD_MAX_PORTS];
 	uint32_t local_addresses[FWD_MAX_LOCAL_ADDRESSES];
+	struct ipv6_address local_addresses6[FWD_MAX_LOCAL_ADDRESSES];
 };
 
 enum fwd_scheduler {
@@ -66,7 +74,10 @@ enum fwd_scheduler {
 };
 
 struct fwd_backend {
-	uint32_t address;
+	union { // by the family of the listener
+		uint32_t address;
+		struct ipv6_address address6;
+	};
 	uint16_t port;
 	uint16_t weight; // 0: no new flows
 	uint32_t
@@ -103,10 +114,14 @@ struct fwd_timeouts {
 struct fwd_listener {
 	char name[FWD_NAME_SIZE];
 	char generation[FWD_LISTENER_GENERATION_SIZE];
-	uint32_t vip;
+	union {
+		uint32_t vip;
+		struct ipv6_address vip6; // where `ipv6` is set
+	};
 	uint16_t port;
 	uint8_t protocol; // IPPROTO_TCP, IPPROTO_UDP
-	bool arp;         // answer ARP for the VIP
+	bool ipv6;        // the family of the VIP and of all backends
+	bool arp;         // answer ARP, or neighbour solicitations, for the VIP
 	enum fwd_scheduler scheduler;
 	bool hash_connection; // sh, mh: by addresses and ports, else by the client's address
 	bool reset_removed; // flows of a backend that is removed end at once, else when they are idle
@@ -148,6 +163,16 @@ static inline void fwd_config_set_backend(struct fwd_config *config, uint32_t sl
 		has ? config->backends[slot / 64] | bit : config->backends[slot / 64] & ~bit;
 }
 
+// Mapped where it is an IPv4 address.
+static inline struct ipv6_address fwd_listener_vip(const struct fwd_listener *listener) {
+	return listener->ipv6 ? listener->vip6 : ipv6_mapped(listener->vip);
+}
+
+static inline struct ipv6_address
+fwd_backend_address(const struct fwd_listener *listener, const struct fwd_backend *backend) {
+	return listener->ipv6 ? backend->address6 : ipv6_mapped(backend->address);
+}
+
 // Fills what the schedulers need to know of the weights, and what the policy asks. Call when all else is complete.
 void fwd_listener_measure(struct fwd_listener *listener);
 
@@ -158,8 +183,17 @@ void fwd_config_index(struct fwd_config *config);
 uint16_t
 fwd_config_lookup(const struct fwd_config *config, uint32_t vip, uint16_t port, uint8_t protocol);
 
+uint16_t fwd_config_lookup6(
+	const struct fwd_config *config,
+	const struct ipv6_address *vip,
+	uint16_t port,
+	uint8_t protocol
+);
+
 // A listener of this VIP, or NULL. It has `arp` set if any of them has.
 const struct fwd_listener *fwd_config_vip(const struct fwd_config *config, uint32_t vip);
+const struct fwd_listener *
+fwd_config_vip6(const struct fwd_config *config, const struct ipv6_address *vip);
 
 static inline uint32_t fwd_port_mask(const struct fwd_port *port) {
 	return port->prefix_length ? UINT32_MAX << (32 - port->prefix_length) : 0;
@@ -169,12 +203,34 @@ static inline bool fwd_port_on_link(const struct fwd_port *port, uint32_t addres
 	return ((address ^ port->address) & fwd_port_mask(port)) == 0;
 }
 
+static inline bool fwd_port_has_ipv6(const struct fwd_port *port) {
+	return !ipv6_is_unspecified(&port->address6);
+}
+
+static inline bool
+fwd_port_on_link6(const struct fwd_port *port, const struct ipv6_address *address) {
+	return fwd_port_has_ipv6(port)
+		&& (ipv6_is_link_local(address)
+		    || ipv6_in_prefix(address, &port->address6, port->prefix_length6));
+}
+
 // The port that owns a local address: the one whose subnet contains it, else the first.
 uint8_t fwd_base_port_of(const struct fwd_base *base, uint32_t local_address);
+uint8_t fwd_base_port_of6(const struct fwd_base *base, const struct ipv6_address *local_address);
+
+// The port of the `index`-th local address of a family.
+static inline uint8_t fwd_base_local_port(const struct fwd_base *base, bool ipv6, uint16_t index) {
+	return ipv6 ? fwd_base_port_of6(base, &base->local_addresses6[index])
+		    : fwd_base_port_of(base, base->local_addresses[index]);
+}
+
+static inline const struct steering *fwd_steering(const struct fwd_base *base, bool ipv6) {
+	return ipv6 ? base->steering6 : base->steering;
+}
 
 // Local ports that each worker may use.
-static inline uint32_t fwd_ports_per_worker(const struct fwd_base *base) {
+static inline uint32_t fwd_ports_per_worker(const struct fwd_base *base, bool ipv6) {
 	uint32_t all = UINT16_MAX + 1u - FWD_LOCAL_PORT_MIN;
 
-	return base->steering != NULL ? all : all / base->n_workers;
+	return fwd_steering(base, ipv6) != NULL ? all : all / base->n_workers;
 }

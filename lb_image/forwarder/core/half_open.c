@@ -22,8 +22,8 @@ static uint32_t ring_of(const struct fwd_base *base) {
 	return size;
 }
 
-size_t half_open_size(const struct fwd_base *base) {
-	return ring_of(base) * sizeof(uint32_t);
+size_t half_open_size(const struct fwd_base *base, bool ipv6) {
+	return flow_table_size(base, ipv6) == 0 ? 0 : ring_of(base) * sizeof(uint32_t);
 }
 
 void half_open_init(struct half_open *half_open, void *memory, const struct fwd_base *base) {
@@ -34,7 +34,7 @@ void half_open_init(struct half_open *half_open, void *memory, const struct fwd_
 
 // A place may have been taken anew by a younger flow, which then is here twice; places rest for as long as there are others.
 static bool is_half_open(const struct flow_table *table, uint32_t index) {
-	return flow_is_half_open(&table->flows[index]);
+	return flow_is_half_open(flow_table_at(table, index));
 }
 
 // Makes room for an entry. Those that are still half open go to the end: none is lost but for a long run of them.
@@ -48,9 +48,7 @@ static void make_room(struct half_open *half_open, const struct flow_table *tabl
 	}
 }
 
-void half_open_add(
-	struct half_open *half_open, const struct flow_table *table, uint32_t index
-) {
+void half_open_add(struct half_open *half_open, const struct flow_table *table, uint32_t index) {
 	if (half_open->tail - half_open->head > half_open->mask)
 		make_room(half_open, table);
 	half_open->ring[half_open->tail++ & half_open->mask] = index;

@@ -4,9 +4,12 @@
 
 #pragma once
 
+#include "ipv6_address.h"
+
 #include <stdint.h>
 
 #define ETHER_TYPE_IPV4 0x0800
+#define ETHER_TYPE_IPV6 0x86dd
 #define ETHER_TYPE_ARP 0x0806
 #define ETHER_ADDR_SIZE 6
 #define ETHER_FRAME_MIN 60 // without FCS
@@ -99,3 +102,66 @@ struct icmp_header {
 	uint32_t rest;
 } __attribute__((packed));
 _Static_assert(sizeof(struct icmp_header) == 8, "RFC 792");
+
+// RFC 8200
+struct ipv6_header {
+	uint32_t version_class_label;
+	uint16_t payload_length;
+	uint8_t next_header;
+	uint8_t hop_limit;
+	struct ipv6_address src;
+	struct ipv6_address dst;
+} __attribute__((packed));
+_Static_assert(sizeof(struct ipv6_header) == 40, "RFC 8200");
+
+// RFC 8200, section 4: hop-by-hop, destination options and routing headers begin like this.
+struct ipv6_extension {
+	uint8_t next_header;
+	uint8_t length; // units of 8 bytes behind the first 8
+	uint8_t type;   // of a routing header
+	uint8_t segments_left;
+	uint32_t rest;
+} __attribute__((packed));
+_Static_assert(sizeof(struct ipv6_extension) == 8, "RFC 8200");
+
+#define IPV6_FRAGMENT_OFFSET_MASK 0xfff8
+#define IPV6_FRAGMENT_MASK 0xfff9 // M and the offset
+
+struct ipv6_fragment {
+	uint8_t next_header;
+	uint8_t reserved;
+	uint16_t offset;
+	uint32_t id;
+} __attribute__((packed));
+_Static_assert(sizeof(struct ipv6_fragment) == 8, "RFC 8200");
+
+// RFC 4443; the header is that of ICMP.
+#define ICMPV6_UNREACHABLE 1
+#define ICMPV6_TOO_BIG 2
+#define ICMPV6_TIME_EXCEEDED 3
+#define ICMPV6_PARAMETER_PROBLEM 4
+#define ICMPV6_ECHO_REQUEST 128
+#define ICMPV6_ECHO_REPLY 129
+#define ICMPV6_CODE_HOP_LIMIT 0 // of ICMPV6_TIME_EXCEEDED
+
+// RFC 4861
+#define ND_SOLICITATION 135
+#define ND_ADVERTISEMENT 136
+#define ND_HOP_LIMIT 255
+#define ND_FLAG_SOLICITED 0x40000000u
+#define ND_FLAG_OVERRIDE 0x20000000u
+#define ND_OPTION_SOURCE_LINK_ADDRESS 1
+#define ND_OPTION_TARGET_LINK_ADDRESS 2
+
+struct nd_header {
+	struct icmp_header icmp; // `rest`: flags of an advertisement
+	struct ipv6_address target;
+} __attribute__((packed));
+_Static_assert(sizeof(struct nd_header) == 24, "RFC 4861");
+
+struct nd_link_address {
+	uint8_t type;
+	uint8_t length; // units of 8 bytes
+	uint8_t mac[ETHER_ADDR_SIZE];
+} __attribute__((packed));
+_Static_assert(sizeof(struct nd_link_address) == 8, "RFC 4861");

@@ -14,9 +14,6 @@
 // Ports and the rest of what every error must quote of the datagram behind its header.
 #define QUOTED_L4_SIZE 8
 
-// Errors that a worker passes on a second because it cannot tell whose they are: each may be looked at by all.
-#define ERRORS_PASSED_PER_S 1000
-
 // The datagram that an error is about, as far as it is quoted.
 struct quoted {
 	struct ipv4_header *ip;
@@ -157,28 +154,6 @@ static void rewrite_quoted(struct quoted *quoted, const struct translation *to) 
 		tcp->checksum = checksum_adjust(tcp->checksum, to->l4_delta);
 }
 
-// To the worker that has the flow of an error that fits none here. The quoted packet turned round is one of the flow's other
-// direction, whose worker is mostly known; where it is not, the error goes to all workers, one after the other.
-static bool
-pass_on(struct fwd_worker *worker,
-	struct fwd_packet *packet,
-	const struct quoted *quoted,
-	bool about_reply) {
-	uint16_t n_workers = worker->base->n_workers;
-	uint16_t owner = worker_owner(
-		worker, quoted->ip->dst, quoted->ports->dst, quoted->ip->src, quoted->ports->src
-	);
-
-	if (packet_hand_over(worker, packet, owner))
-		return true;
-	if (!about_reply || worker_owner_of_client_is_known(worker)
-	    || packet->hand_overs + 1 >= n_workers
-	    || !budget_take(&worker->errors_passed, worker->now_s, ERRORS_PASSED_PER_S))
-		return false;
-	packet_give(packet, (uint16_t)((worker->index + 1) % n_workers));
-	return true;
-}
-
 static void translate(
 	struct fwd_worker *worker,
 	struct fwd_packet *packet,
@@ -190,7 +165,7 @@ static void translate(
 	struct icmp_header *icmp = view->l4;
 	struct translation to;
 	struct quoted quoted;
-	uint16_t delta;
+	uint16_t delta, owner;
 	bool found;
 
 	if (!find_quoted(view, length, &quoted) || quoted.ip->src != view->ip->dst) {
@@ -203,11 +178,19 @@ static void translate(
 		found = own->local_index != FWD_NO_SLOT
 			&& translate_to_client(worker, &quoted, own->local_index, &to);
 	if (!found) {
-		if (!pass_on(worker, packet, &quoted, own == NULL))
+		owner = worker_owner(
+			worker,
+			false,
+			&quoted.ip->dst,
+			quoted.ports->dst,
+			&quoted.ip->src,
+			quoted.ports->src
+		);
+		if (!packet_pass_error(worker, packet, owner, own == NULL, false))
 			packet_drop(packet, without_flow);
 		return;
 	}
-	if (!packet_forward(worker, packet, view, to.port, to.neighbour))
+	if (!packet_forward(worker, packet, view, to.port, to.neighbour, false))
 		return;
 	delta = checksum_add(
 		checksum_delta32(view->ip->src, to.src), checksum_delta32(view->ip->dst, to.dst)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Next hops and their MAC addresses, one table for all workers (RFC 826). An entry is found by address once, when a flow
+// Next hops and their MAC addresses, one table for all workers and both families (RFC 826, RFC 4861). An entry is found by address once, when a flow
 // is made; packets read it by index, so that a changed MAC reaches running flows at once.
 
 #pragma once
@@ -21,10 +21,11 @@
 	120 // an entry that no flow needs is kept this long after it was last looked up
 
 struct neighbour {
-	// Written by whichever worker adds the entry (compare and swap): port << 32 | address, bit 63 set. 0: never used. By worker
-	// 0, when nobody needs it: bit 62 set, then NEIGHBOUR_FREED.
+	// Written by whichever worker adds the entry (compare and swap): port << 32 | address, bit 63 set; of IPv6 bit 61 too, and a
+	// hash in place of the address, and NEIGHBOUR_TAKEN while that address is being written. 0: never used. By worker 0, when
+	// nobody needs it: bit 62 set, then NEIGHBOUR_FREED.
 	_Atomic uint64_t key;
-	// Written by the worker that sees an ARP packet, and by worker 0 when it gives the entry up: bit 63 set when the MAC in
+	// Written by the worker that sees an answer, and by worker 0 when it gives the entry up: bit 63 set when the MAC in
 	// the low 48 bits (as it lies in memory) is usable.
 	_Atomic uint64_t mac;
 	_Atomic uint32_t confirmed_s; // written with mac
@@ -33,6 +34,13 @@ struct neighbour {
 };
 
 #define NEIGHBOUR_FREED 1u
+#define NEIGHBOUR_TAKEN 2u
+
+// Written by whoever adds the entry, before the key tells of it.
+struct neighbour_address6 {
+	_Atomic uint64_t high;
+	_Atomic uint64_t low;
+};
 
 // Which entries the flows of a worker need, as its last look at all its flows found. Written by that worker.
 struct neighbour_hold {
@@ -42,6 +50,7 @@ struct neighbour_hold {
 
 struct neighbour_table {
 	struct neighbour entries[NEIGHBOUR_MAX];
+	struct neighbour_address6 addresses6[NEIGHBOUR_MAX];
 	struct neighbour_hold holds[FWD_MAX_WORKERS];
 };
 
@@ -49,6 +58,12 @@ struct neighbour_table {
 // worker says so in neighbour_hold().
 uint16_t
 neighbour_get(struct neighbour_table *table, uint8_t port, uint32_t address, uint32_t now_s);
+uint16_t neighbour_get6(
+	struct neighbour_table *table,
+	uint8_t port,
+	const struct ipv6_address *address,
+	uint32_t now_s
+);
 
 // Says which entries a worker's flows need; `began_s` is when it began to look, before the first flow.
 void neighbour_hold(
@@ -70,7 +85,24 @@ bool neighbour_learn(
 	uint32_t now_s
 );
 
-// By worker 0: walks `count` entries from `*cursor` and writes ARP requests for those due. Returns how many were written.
+// How sure a neighbour discovery message is (RFC 4861, section 7.2.5). One that was not asked for makes us ask; one that does not
+// override leaves another MAC that we know, and makes us ask.
+struct neighbour_news {
+	bool solicited;
+	bool override;
+};
+
+// The same for IPv6.
+bool neighbour_learn6(
+	struct neighbour_table *table,
+	uint8_t port,
+	const struct ipv6_address *address,
+	const uint8_t mac[6],
+	struct neighbour_news news,
+	uint32_t now_s
+);
+
+// By worker 0: walks `count` entries from `*cursor` and writes ARP requests and neighbour solicitations for those due. Returns how many were written.
 unsigned neighbour_refresh(
 	struct neighbour_table *table,
 	const struct fwd_base *base,
@@ -87,7 +119,7 @@ static inline uint64_t neighbour_mac(const struct neighbour_table *table, uint16
 }
 
 struct neighbour_view {
-	uint32_t address;
+	struct ipv6_address address; // IPv4 mapped
 	uint8_t port;
 	uint8_t mac[6];
 	bool resolved;

@@ -37,7 +37,7 @@ static void unknown_is_asked_for_once_a_second(void **state) {
 	neighbour_get(table, 1, 0x0a4e0099, 1);
 	assert_int_equal(requests_at(50, out, 4), 1);
 	assert_int_equal(out[0].port_out, 1);
-	assert_int_equal(out[0].len, FWD_EMIT_SIZE);
+	assert_int_equal(out[0].len, ETHER_FRAME_MIN);
 	assert_int_equal(ntohs(arp->operation), ARP_REQUEST);
 	assert_int_equal(ntohl(arp->target_ip), 0x0a4e0099);
 	assert_int_equal(ntohl(arp->sender_ip), 0x0a4e000b);
@@ -70,7 +70,7 @@ static void changed_mac_is_followed(void **state) {
 	assert_true(neighbour_read(table, i, &view));
 	assert_memory_equal(view.mac, mac_b, 6);
 	assert_true(view.resolved);
-	assert_int_equal(view.address, 7);
+	assert_int_equal(ipv6_to_ipv4(&view.address), 7);
 	assert_int_equal(neighbour_get(table, 0, 7, 1), i);
 }
 
@@ -106,7 +106,7 @@ static bool is_there(uint32_t address) {
 	struct neighbour_view view;
 
 	for (uint16_t i = 0; i < NEIGHBOUR_MAX; i++) {
-		if (neighbour_read(table, i, &view) && view.address == address)
+		if (neighbour_read(table, i, &view) && ipv6_to_ipv4(&view.address) == address)
 			return true;
 	}
 	return false;

@@ -9,9 +9,9 @@
 // Largest burst that worker_process() takes.
 #define FWD_BURST_MAX 32
 // Bytes that the buffer of every frame holds from `data` on, whatever `len` is: an answer may be longer than the packet.
-#define FWD_FRAME_ROOM 640
-// Frames that the core makes itself (ARP requests) fit in this many bytes.
-#define FWD_EMIT_SIZE 60
+#define FWD_FRAME_ROOM 1344
+// Frames that the core makes itself (ARP requests, neighbour solicitations) fit in this many bytes.
+#define FWD_EMIT_SIZE 86
 
 enum fwd_verdict {
 	FWD_DROP,

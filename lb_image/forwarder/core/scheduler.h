@@ -33,6 +33,9 @@ uint32_t scheduler_pick(
 	const struct flow_key *key
 );
 
+// The key of an IPv6 client, with a hash of each address in place of the address.
+struct flow_key scheduler_key6(const struct flow_key6 *key);
+
 // The same as sh and mh, for a listener that has hash_places.
 uint32_t scheduler_pick_hashed(const struct fwd_listener *listener, const struct flow_key *key);
 

@@ -23,6 +23,20 @@ static uint64_t mix(uint64_t x) {
 }
 
 // In host byte order, so that nodes of either order agree.
+static uint64_t hash_of(const struct ipv6_address *address) {
+	return mix(mix(ipv6_half(address->high)) ^ ipv6_half(address->low));
+}
+
+struct flow_key scheduler_key6(const struct flow_key6 *key) {
+	return (struct flow_key){
+		.client_address = htonl((uint32_t)(hash_of(key->client_address) >> 32)),
+		.vip = htonl((uint32_t)(hash_of(key->vip) >> 32)),
+		.client_port = key->client_port,
+		.vip_port = key->vip_port,
+		.protocol = key->protocol,
+	};
+}
+
 static uint32_t place_of(const struct fwd_listener *listener, const struct flow_key *key) {
 	uint64_t hash = mix(ntohl(key->client_address));
 
@@ -34,8 +48,10 @@ static uint32_t place_of(const struct fwd_listener *listener, const struct flow_
 	return (uint32_t)(hash >> 32) % FWD_HASH_PLACES;
 }
 
-static uint32_t draw(uint32_t place, const struct fwd_backend *backend) {
-	uint64_t name = (uint64_t)backend->address << 16 | backend->port;
+static uint32_t
+draw(uint32_t place, const struct fwd_listener *listener, const struct fwd_backend *backend) {
+	uint64_t name = listener->ipv6 ? hash_of(&backend->address6) + backend->port
+				       : (uint64_t)backend->address << 16 | backend->port;
 
 	return (uint32_t)(mix(mix(name) ^ place) >> 32);
 }
@@ -74,7 +90,7 @@ static inline __attribute__((always_inline)) uint32_t owner_of(
 
 	for (uint32_t i = 0; i < listener->n_backends; i++) {
 		const struct fwd_backend *backend = &listener->backends[i];
-		uint32_t drawn = draw(place, backend);
+		uint32_t drawn = draw(place, listener, backend);
 		uint64_t cost;
 
 		if (backend->weight == 0 || (takes != NULL && !takes(context, backend)))

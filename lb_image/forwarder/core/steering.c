@@ -8,12 +8,6 @@
 
 _Static_assert(FWD_MAX_WORKERS <= 64, "workers are bits of a word");
 
-#define INPUT_SIZE 12
-#define SOURCE_ADDRESS 0
-#define DESTINATION_ADDRESS 4
-#define SOURCE_PORT 8
-#define DESTINATION_PORT 10
-
 // 32 bits of the key from `bit` on.
 static uint32_t window(const uint8_t *key, unsigned bit) {
 	uint64_t bits = 0;
@@ -39,11 +33,12 @@ fill_reta(struct steering *steering, const uint16_t *reta, size_t reta_size, uns
 
 // Whether a local port can be found for every entry of the RETA: it may choose only the hash's part of the port.
 static bool ports_reach_all_entries(const struct steering *steering) {
+	static const struct ipv6_address any; // as good as every other
 	uint64_t seen[STEERING_RETA_MAX / 64] = {0};
 	unsigned count = 0;
 
 	for (uint32_t port = FWD_LOCAL_PORT_MIN; port <= UINT16_MAX; port++) {
-		uint32_t entry = steering_destination(steering, 0, htons((uint16_t)port))
+		uint32_t entry = steering_destination(steering, &any, htons((uint16_t)port))
 			& (steering->reta_size - 1u);
 
 		count += !(seen[entry / 64] >> entry % 64 & 1);
@@ -58,12 +53,15 @@ bool steering_init(
 	size_t key_size,
 	const uint16_t *reta,
 	size_t reta_size,
-	unsigned n_workers
+	unsigned n_workers,
+	bool ipv6
 ) {
-	if (key_size < STEERING_KEY_MIN || reta_size == 0 || reta_size > STEERING_RETA_MAX
-	    || (reta_size & (reta_size - 1)) != 0)
+	unsigned input_size = ipv6 ? STEERING_INPUT_IPV6 : STEERING_INPUT_IPV4;
+
+	if (key_size < input_size + sizeof(uint32_t) || reta_size == 0
+	    || reta_size > STEERING_RETA_MAX || (reta_size & (reta_size - 1)) != 0)
 		return false;
-	for (unsigned byte = 0; byte < INPUT_SIZE; byte++) {
+	for (unsigned byte = 0; byte < input_size; byte++) {
 		for (unsigned value = 0; value < 256; value++) {
 			uint32_t part = 0;
 
@@ -74,6 +72,7 @@ bool steering_init(
 			steering->parts[byte][value] = part;
 		}
 	}
+	steering->address_size = (uint8_t)(input_size / 2 - sizeof(uint16_t));
 	return fill_reta(steering, reta, reta_size, n_workers) && ports_reach_all_entries(steering);
 }
 
@@ -86,12 +85,15 @@ static uint32_t sum(const struct steering *steering, unsigned at, const void *da
 	return hash;
 }
 
-uint32_t steering_source(const struct steering *steering, uint32_t address, uint16_t port) {
-	return sum(steering, SOURCE_ADDRESS, &address, sizeof(address))
-		^ sum(steering, SOURCE_PORT, &port, sizeof(port));
+uint32_t steering_source(const struct steering *steering, const void *address, uint16_t port) {
+	unsigned size = steering->address_size;
+
+	return sum(steering, 0, address, size) ^ sum(steering, 2 * size, &port, sizeof(port));
 }
 
-uint32_t steering_destination(const struct steering *steering, uint32_t address, uint16_t port) {
-	return sum(steering, DESTINATION_ADDRESS, &address, sizeof(address))
-		^ sum(steering, DESTINATION_PORT, &port, sizeof(port));
+uint32_t steering_destination(const struct steering *steering, const void *address, uint16_t port) {
+	unsigned size = steering->address_size;
+
+	return sum(steering, size, address, size)
+		^ sum(steering, 2 * size + sizeof(port), &port, sizeof(port));
 }

@@ -67,9 +67,11 @@ static void the_published_vector(void **state) {
 	uint32_t hash;
 
 	(void)state;
-	assert_true(steering_init(&steering, key_microsoft, sizeof(key_microsoft), reta, 1, 1));
-	hash = steering_source(&steering, htonl(0x420995bb), htons(2794))
-		^ steering_destination(&steering, htonl(0xa18e6450), htons(1766));
+	assert_true(
+		steering_init(&steering, key_microsoft, sizeof(key_microsoft), reta, 1, 1, false)
+	);
+	hash = steering_source(&steering, &(uint32_t){htonl(0x420995bb)}, htons(2794))
+		^ steering_destination(&steering, &(uint32_t){htonl(0xa18e6450)}, htons(1766));
 	assert_int_equal(hash, 0x51ccc178);
 	assert_int_equal(
 		hash_of(key_microsoft,
@@ -81,17 +83,73 @@ static void the_published_vector(void **state) {
 	);
 }
 
+// 3ffe:2501:200:3::1:1766 to 3ffe:2501:200:1fff::7:2794 hashes to 0x40207d3d: the same table, for IPv6.
+static void the_published_vector_of_ipv6(void **state) {
+	static struct steering steering;
+	const struct ipv6_address src = ipv6_make(0x3ffe250102001fffu, 7);
+	const struct ipv6_address dst = ipv6_make(0x3ffe250102000003u, 1);
+	uint16_t reta[1] = {0};
+
+	(void)state;
+	assert_true(steering_init(&steering, key_microsoft, 40, reta, 1, 1, true));
+	assert_int_equal(
+		steering_source(&steering, &src, htons(2794))
+			^ steering_destination(&steering, &dst, htons(1766)),
+		0x40207d3d
+	);
+}
+
+// Replies of IPv6 come to the queue of the worker that made the flow.
+static void no_reply_of_ipv6_strays(void **state) {
+	static struct steering steering;
+	struct fwd_base base = fixture_base(1024, 4);
+	uint16_t reta[128];
+	unsigned wrong = 0;
+
+	(void)state;
+	for (unsigned i = 0; i < 128; i++)
+		reta[i] = i % 4;
+	assert_true(steering_init(&steering, key_random, 40, reta, 128, 4, true));
+	base.steering6 = &steering;
+	base.n_local_addresses6 = 1;
+	base.local_addresses6[0] = ipv6_make(0x20010db800770000u, 0x65);
+	for (uint16_t worker = 0; worker < 4; worker++) {
+		size_t size = (flow_table_size(&base, true) + 63) & ~(size_t)63;
+		void *memory = aligned_alloc(64, size);
+		struct flow_table table = {0};
+
+		assert_non_null(memory);
+		memset(memory, 0, size);
+		flow_table_init(&table, memory, &base, true, worker, 42);
+		for (unsigned n = 0; n < FLOWS_EACH; n++) {
+			struct ipv6_address backend = ipv6_make(0xfd44000000000000u, n % 37);
+			uint32_t local, index = flow_table_take6(&table, &backend, htons(8080));
+			uint8_t input[36];
+			uint16_t port;
+
+			assert_int_not_equal(index, FLOW_NONE);
+			flow_table_place(&table, index, &local, &port);
+			memcpy(input, &backend, 16);
+			memcpy(input + 16, &base.local_addresses6[local], 16);
+			memcpy(input + 32, (uint16_t[]){htons(8080), htons(port)}, 4);
+			wrong += reta[toeplitz(key_random, input, 36) & 127] != worker;
+		}
+		free(memory);
+	}
+	assert_int_equal(wrong, 0);
+}
+
 // One worker makes flows to many backends; returns those whose reply would come to another queue.
 static unsigned
 strays(const struct fwd_base *base, const uint8_t *key, const uint16_t *reta, unsigned worker) {
-	size_t size = (flow_table_size(base) + 63) & ~(size_t)63;
+	size_t size = (flow_table_size(base, false) + 63) & ~(size_t)63;
 	void *memory = aligned_alloc(64, size);
 	struct flow_table table = {0};
 	unsigned wrong = 0;
 
 	assert_non_null(memory);
 	memset(memory, 0, size);
-	flow_table_init(&table, memory, base, worker, 42);
+	flow_table_init(&table, memory, base, false, worker, 42);
 	for (unsigned n = 0; n < FLOWS_EACH; n++) {
 		uint32_t backend = htonl(0x0af40005 + n % 37), local;
 		uint16_t backend_port = htons((uint16_t)(8080 + n % 3)), port;
@@ -138,7 +196,13 @@ static void every_reply_comes_to_its_owner(void **state) {
 	for (unsigned i = 0; i < sizeof(nics) / sizeof(nics[0]); i++) {
 		fill_reta(reta, nics[i].reta_size);
 		assert_true(steering_init(
-			&steering, nics[i].key, nics[i].key_size, reta, nics[i].reta_size, N_WORKERS
+			&steering,
+			nics[i].key,
+			nics[i].key_size,
+			reta,
+			nics[i].reta_size,
+			N_WORKERS,
+			false
 		));
 		base.steering = &steering;
 		for (unsigned worker = 0; worker < N_WORKERS; worker++) {
@@ -156,12 +220,12 @@ static void a_worker_without_entries_is_refused(void **state) {
 	uint16_t reta[64] = {0};
 
 	(void)state;
-	assert_false(steering_init(&steering, key_random, sizeof(key_random), reta, 64, 2));
-	assert_false(steering_init(&steering, key_random, sizeof(key_random), reta, 1, 2));
-	assert_true(steering_init(&steering, key_random, sizeof(key_random), reta, 1, 1));
+	assert_false(steering_init(&steering, key_random, sizeof(key_random), reta, 64, 2, false));
+	assert_false(steering_init(&steering, key_random, sizeof(key_random), reta, 1, 2, false));
+	assert_true(steering_init(&steering, key_random, sizeof(key_random), reta, 1, 1, false));
 	reta[63] = 1;
-	assert_true(steering_init(&steering, key_random, sizeof(key_random), reta, 64, 2));
-	assert_false(steering_init(&steering, key_random, sizeof(key_random), reta, 64, 3));
+	assert_true(steering_init(&steering, key_random, sizeof(key_random), reta, 64, 2, false));
+	assert_false(steering_init(&steering, key_random, sizeof(key_random), reta, 64, 3, false));
 }
 
 // A driver that says yes and tells no key, or a key that leaves the port out: a worker could choose among ports that all bring
@@ -174,11 +238,11 @@ static void a_key_that_ports_do_not_change_is_refused(void **state) {
 	(void)state;
 	for (unsigned i = 0; i < 64; i++)
 		reta[i] = i % 2;
-	assert_false(steering_init(&steering, key, sizeof(key), reta, 64, 2));
+	assert_false(steering_init(&steering, key, sizeof(key), reta, 64, 2, false));
 	memcpy(key, key_random, 10);
-	assert_false(steering_init(&steering, key, sizeof(key), reta, 64, 2));
+	assert_false(steering_init(&steering, key, sizeof(key), reta, 64, 2, false));
 	memcpy(key, key_random, STEERING_KEY_MIN);
-	assert_true(steering_init(&steering, key, sizeof(key), reta, 64, 2));
+	assert_true(steering_init(&steering, key, sizeof(key), reta, 64, 2, false));
 }
 
 static void what_cannot_be_foreseen_is_refused(void **state) {
@@ -188,12 +252,15 @@ static void what_cannot_be_foreseen_is_refused(void **state) {
 	(void)state;
 	for (unsigned i = 0; i < 100; i++)
 		reta[i] = i % 2;
-	assert_true(steering_init(&steering, key_random, STEERING_KEY_MIN, reta, 64, 2));
-	assert_false(steering_init(&steering, key_random, STEERING_KEY_MIN - 1, reta, 64, 2));
-	assert_false(steering_init(&steering, key_random, 40, reta, 100, 2));
-	assert_false(steering_init(&steering, key_random, 40, reta, 0, 2));
+	assert_true(steering_init(&steering, key_random, STEERING_KEY_MIN, reta, 64, 2, false));
+	assert_false(steering_init(&steering, key_random, STEERING_KEY_MIN - 1, reta, 64, 2, false)
+	);
+	assert_false(steering_init(&steering, key_random, 39, reta, 64, 2, true)); // 36 and a word
+	assert_true(steering_init(&steering, key_random, 40, reta, 64, 2, true));
+	assert_false(steering_init(&steering, key_random, 40, reta, 100, 2, false));
+	assert_false(steering_init(&steering, key_random, 40, reta, 0, 2, false));
 	reta[63] = 2;
-	assert_false(steering_init(&steering, key_random, 40, reta, 64, 2));
+	assert_false(steering_init(&steering, key_random, 40, reta, 64, 2, false));
 }
 
 // A reply that the NIC put elsewhere all the same finds the way: the hash says who has the flow.
@@ -207,7 +274,7 @@ static void a_stray_reply_is_handed_to_its_owner(void **state) {
 	(void)state;
 	for (unsigned i = 0; i < 64; i++)
 		reta[i] = i % 2;
-	assert_true(steering_init(&steering, key_random, sizeof(key_random), reta, 64, 2));
+	assert_true(steering_init(&steering, key_random, sizeof(key_random), reta, 64, 2, false));
 	fixture_start(&f, 1024, IPPROTO_UDP);
 	f.base.n_workers = 2;
 	f.base.steering = &steering;
@@ -233,6 +300,8 @@ static void a_stray_reply_is_handed_to_its_owner(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(the_published_vector),
+		cmocka_unit_test(the_published_vector_of_ipv6),
+		cmocka_unit_test(no_reply_of_ipv6_strays),
 		cmocka_unit_test(every_reply_comes_to_its_owner),
 		cmocka_unit_test(a_worker_without_entries_is_refused),
 		cmocka_unit_test(a_key_that_ports_do_not_change_is_refused),

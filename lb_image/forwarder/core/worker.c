@@ -25,9 +25,9 @@ static size_t worker_struct_size(void) {
 }
 
 size_t worker_memory_size(const struct fwd_base *base) {
-	return worker_struct_size() + flow_table_size(base)
+	return worker_struct_size() + flow_table_size(base, false) + flow_table_size(base, true)
 		+ client_table_size(worker_group_clients(base->max_flows_per_worker))
-		+ half_open_size(base);
+		+ half_open_size(base, false) + half_open_size(base, true);
 }
 
 static void
@@ -38,6 +38,53 @@ add_own_address(struct fwd_worker *worker, uint32_t address, uint16_t local_inde
 	while (worker->own[i].used)
 		i = (i + 1) % ADDRESS_TABLE_SIZE;
 	worker->own[i] = (struct own_address){wire, local_index, port, true};
+}
+
+static void add_own_address6(
+	struct fwd_worker *worker,
+	const struct ipv6_address *address,
+	uint16_t local_index,
+	uint8_t port
+) {
+	uint32_t i = ipv6_fold(address) % ADDRESS_TABLE_SIZE;
+
+	while (worker->own6[i].own.used)
+		i = (i + 1) % ADDRESS_TABLE_SIZE;
+	worker->own6[i] = (struct own_address6){*address, {0, local_index, port, true}};
+}
+
+// A local address comes before a port's own, which may be the same.
+static void init_addresses(struct fwd_worker *worker, const struct fwd_base *base) {
+	for (uint16_t i = 0; i < base->n_local_addresses; i++) {
+		uint32_t local = base->local_addresses[i];
+
+		add_own_address(worker, local, i, fwd_base_port_of(base, local));
+	}
+	for (uint16_t i = 0; i < base->n_local_addresses6; i++) {
+		const struct ipv6_address *local = &base->local_addresses6[i];
+
+		add_own_address6(worker, local, i, fwd_base_port_of6(base, local));
+	}
+	for (uint8_t i = 0; i < base->n_ports; i++) {
+		if (base->ports[i].address != 0)
+			add_own_address(worker, base->ports[i].address, FWD_NO_SLOT, i);
+		if (fwd_port_has_ipv6(&base->ports[i]))
+			add_own_address6(worker, &base->ports[i].address6, FWD_NO_SLOT, i);
+	}
+}
+
+// They are needed for as long as the process lives.
+static void keep_gateways(struct fwd_worker *worker, uint32_t now_s) {
+	for (uint8_t i = 0; i < worker->base->n_ports; i++) {
+		const struct fwd_port *port = &worker->base->ports[i];
+
+		worker->gateways[i] = port->gateway != 0
+			? neighbour_get(worker->neighbours, i, port->gateway, now_s)
+			: NEIGHBOUR_NONE;
+		worker->gateways6[i] = !ipv6_is_unspecified(&port->gateway6)
+			? neighbour_get6(worker->neighbours, i, &port->gateway6, now_s)
+			: NEIGHBOUR_NONE;
+	}
 }
 
 struct fwd_worker *worker_init(
@@ -56,27 +103,27 @@ struct fwd_worker *worker_init(
 	worker->group = group;
 	group->workers[index] = worker;
 	worker->index = (uint16_t)index;
-	flow_table_init(&worker->flows, at, base, index, seed);
-	at += flow_table_size(base);
+	flow_table_init(&worker->flows, at, base, false, index, seed);
+	at += flow_table_size(base, false);
+	flow_table_init(&worker->flows6, at, base, true, index, seed);
+	at += flow_table_size(base, true);
 	client_table_init(&worker->clients, at, worker_group_clients(base->max_flows_per_worker));
 	at += client_table_size(worker_group_clients(base->max_flows_per_worker));
-	half_open_init(&worker->half_open, at, base);
-	worker->sweep_step = worker->flows.n_flows / SWEEP_CALLS + SWEEP_MIN;
-	for (uint16_t i = 0; i < base->n_local_addresses; i++) {
-		uint32_t local = base->local_addresses[i];
-
-		add_own_address(worker, local, i, fwd_base_port_of(base, local));
-	}
-	for (uint8_t i = 0; i < base->n_ports; i++) {
-		uint32_t gateway = base->ports[i].gateway;
-
-		add_own_address(worker, base->ports[i].address, FWD_NO_SLOT, i);
-		worker->gateways[i] = gateway ? neighbour_get(neighbours, i, gateway, UINT32_MAX)
-					      : NEIGHBOUR_NONE;
-	}
+	half_open_init(&worker->half_open[false], at, base);
+	at += half_open_size(base, false);
+	half_open_init(&worker->half_open[true], at, base);
+	worker->sweep_step =
+		(worker->flows.n_flows + worker->flows6.n_flows) / SWEEP_CALLS + SWEEP_MIN;
+	init_addresses(worker, base);
+	keep_gateways(worker, UINT32_MAX);
 	announce_init(&worker->announce, base);
-	worker->fragments.next_id = (uint16_t)seed;
+	worker->fragments.next_id = (uint32_t)seed;
 	return worker;
+}
+
+uint32_t worker_sweep_calls(const struct fwd_worker *worker) {
+	return worker->flows.n_flows / worker->sweep_step
+		+ worker->flows6.n_flows / worker->sweep_step + 2;
 }
 
 struct sweep {
@@ -110,14 +157,18 @@ static bool flow_ends(void *context, const struct flow *flow) {
 	return false;
 }
 
-// A part of the look at all flows; at its end what they need is told.
+// A part of the look at all flows, those of IPv4 first; at its end what they need is told.
 static void
 sweep_flows(struct fwd_worker *worker, const struct fwd_config *config, uint32_t now_s) {
+	struct flow_table *table = worker->sweeps_flows6 ? &worker->flows6 : &worker->flows;
 	struct sweep sweep = {worker, config, now_s};
 
-	if (worker->flows.sweep_cursor == 0)
+	if (!worker->sweeps_flows6 && table->sweep_cursor == 0)
 		worker->sweep_began_s = now_s;
-	if (!flow_table_sweep(&worker->flows, worker->sweep_step, flow_ends, &sweep))
+	if (!flow_table_sweep(table, worker->sweep_step, flow_ends, &sweep))
+		return;
+	worker->sweeps_flows6 = !worker->sweeps_flows6;
+	if (worker->sweeps_flows6)
 		return;
 	neighbour_hold(worker->neighbours, worker->index, worker->needed, worker->sweep_began_s);
 	memset(worker->needed, 0, sizeof(worker->needed));
@@ -125,10 +176,21 @@ sweep_flows(struct fwd_worker *worker, const struct fwd_config *config, uint32_t
 		neighbour_collect(worker->neighbours, worker->base->n_workers, now_s);
 }
 
-static void resolve_backend(struct fwd_worker *worker, uint32_t address, uint32_t now_s) {
-	for (uint8_t port = 0; port < worker->base->n_ports; port++) {
-		if (fwd_port_on_link(&worker->base->ports[port], address))
-			neighbour_get(worker->neighbours, port, address, now_s);
+static void resolve_backend(
+	struct fwd_worker *worker,
+	const struct fwd_listener *listener,
+	const struct fwd_backend *backend,
+	uint32_t now_s
+) {
+	for (uint8_t i = 0; i < worker->base->n_ports; i++) {
+		const struct fwd_port *port = &worker->base->ports[i];
+
+		if (listener->ipv6) {
+			if (fwd_port_on_link6(port, &backend->address6))
+				neighbour_get6(worker->neighbours, i, &backend->address6, now_s);
+		} else if (fwd_port_on_link(port, backend->address)) {
+			neighbour_get(worker->neighbours, i, backend->address, now_s);
+		}
 	}
 }
 
@@ -147,19 +209,14 @@ resolve_backends(struct fwd_worker *worker, const struct fwd_config *config, uin
 			if (left-- == 0)
 				return;
 			resolve_backend(
-				worker, listener->backends[worker->prefetch_backend].address, now_s
+				worker,
+				listener,
+				&listener->backends[worker->prefetch_backend],
+				now_s
 			);
 		}
 		worker->prefetch_backend = 0;
 		worker->prefetch_slot++;
-	}
-}
-
-// They are needed for as long as the process lives.
-static void keep_gateways(struct fwd_worker *worker, uint32_t now_s) {
-	for (uint8_t i = 0; i < worker->base->n_ports; i++) {
-		if (worker->base->ports[i].gateway != 0)
-			neighbour_get(worker->neighbours, i, worker->base->ports[i].gateway, now_s);
 	}
 }
 

@@ -19,7 +19,7 @@
 // Written by the worker only.
 struct listener_counters {
 	uint64_t packets_in;  // from clients, sent on
-	uint64_t bytes_in;    // of their IPv4 datagrams
+	uint64_t bytes_in;    // of their datagrams
 	uint64_t packets_out; // to clients
 	uint64_t bytes_out;
 	// A line of its own: other workers look at it, but not for every packet.
@@ -54,6 +54,11 @@ struct own_address {
 	bool used;
 };
 
+struct own_address6 {
+	struct ipv6_address address;
+	struct own_address own; // its address is not used
+};
+
 // So many a second, and no more.
 struct second_budget {
 	uint32_t second;
@@ -78,13 +83,17 @@ struct fwd_worker {
 	uint32_t sweep_began_s; // the present look at all flows
 	uint64_t needed[NEIGHBOUR_MAX / 64]; // neighbours that it has found in use so far
 	struct flow_table flows;
+	struct flow_table flows6; // of IPv6
+	bool sweeps_flows6;       // the present look is at these
 	struct own_address own[ADDRESS_TABLE_SIZE];
+	struct own_address6 own6[ADDRESS_TABLE_SIZE];
 	uint16_t gateways
-		[FWD_MAX_PORTS];  // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
+		[FWD_MAX_PORTS]; // neighbour index of each port's gateway, NEIGHBOUR_NONE: none
+	uint16_t gateways6[FWD_MAX_PORTS];
 	struct announce announce; // of worker 0
 	struct fragment_table fragments;
-	struct half_open half_open;
-	struct client_table clients; // value: open connections; other workers read it
+	struct half_open half_open[2]; // IPv4, IPv6
+	struct client_table clients;   // value: open connections; other workers read it
 	struct worker_counters counters;
 };
 
@@ -121,9 +130,9 @@ unsigned worker_housekeeping(
 	unsigned max
 );
 
-// A flow for display; addresses and ports in host byte order.
+// A flow for display; IPv4 addresses are mapped, ports in host byte order.
 struct fwd_flow_view {
-	uint32_t client_address, vip, local_address, backend_address;
+	struct ipv6_address client_address, vip, local_address, backend_address;
 	uint16_t client_port, vip_port, local_port, backend_port;
 	uint16_t listener; // slot
 	uint8_t protocol;
@@ -131,6 +140,9 @@ struct fwd_flow_view {
 	uint32_t idle_s;
 	uint32_t age_s;
 };
+
+// Calls of worker_housekeeping() after which it has looked at every flow.
+uint32_t worker_sweep_calls(const struct fwd_worker *worker);
 
 // Next live flow from `*cursor` on (start with 0); false at the end. May be called from another thread: an entry that
 // changes meanwhile may be shown half old, half new.

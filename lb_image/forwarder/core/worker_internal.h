@@ -8,10 +8,15 @@
 #include "headers.h"
 #include "worker.h"
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+
 enum view_kind {
-	VIEW_DONE,            // the verdict is set
-	VIEW_CLIENT,          // TCP or UDP that may be for a VIP
-	VIEW_REPLY,           // TCP or UDP to a local address
+	VIEW_DONE,    // the verdict is set
+	VIEW_CLIENT,  // TCP or UDP that may be for a VIP
+	VIEW_REPLY,   // TCP or UDP to a local address
+	VIEW_CLIENT6, // the same of IPv6
+	VIEW_REPLY6,
 	VIEW_FIRST_OF_CLIENT, // first fragment of what would be VIEW_CLIENT
 	VIEW_FIRST_OF_REPLY,
 	VIEW_LATER_FRAGMENT, // without ports
@@ -19,15 +24,35 @@ enum view_kind {
 
 // What the first look at a packet found; lives for one burst.
 struct packet_view {
-	struct ipv4_header *ip;
+	union {
+		struct ipv4_header *ip;
+		struct ipv6_header *ip6;
+	};
 	void *l4;
-	struct flow_key key;   // of a client's packet
-	uint32_t hash;         // of key
+	union { // of a client's packet
+		struct flow_key key;
+		struct flow_key6 key6;
+	};
+	uint32_t hash;         // of the key
 	uint32_t flow;         // place in the table that may be this packet's flow, or FLOW_NONE
 	uint16_t total_length; // of the datagram, bytes
 	uint8_t kind;          // enum view_kind
 	uint8_t tcp_flags;     // 0 for UDP
+	// Known for IPv6, and for fragments and what is dropped of both.
+	bool ipv6;
+	uint8_t protocol;                // of IPv6: behind the extension headers
+	struct ipv6_fragment *fragment6; // of IPv6, NULL: whole
 };
+
+// Bytes from the L4 header to the end of the datagram.
+static inline unsigned view_l4_length(const struct packet_view *view) {
+	return view->total_length - (unsigned)((uint8_t *)view->l4 - (uint8_t *)view->ip);
+}
+
+// `ipv6` is a constant where it matters: one text, code of its own for each family.
+static inline uint8_t view_protocol(const struct packet_view *view, bool ipv6) {
+	return ipv6 ? view->protocol : view->ip->protocol;
+}
 
 static inline void packet_drop(struct fwd_packet *packet, enum drop_reason reason) {
 	packet->verdict = FWD_DROP;
@@ -57,12 +82,66 @@ own_address_find(const struct fwd_worker *worker, uint32_t address) {
 	return NULL;
 }
 
+static inline const struct own_address *
+own_address6_find(const struct fwd_worker *worker, const struct ipv6_address *address) {
+	uint32_t i = ipv6_fold(address) % ADDRESS_TABLE_SIZE;
+
+	for (; worker->own6[i].own.used; i = (i + 1) % ADDRESS_TABLE_SIZE) {
+		if (ipv6_equal(&worker->own6[i].address, address))
+			return &worker->own6[i].own;
+	}
+	return NULL;
+}
+
+// `whole`: not the first fragment of a datagram, whose length goes beyond what is here.
+static inline __attribute__((always_inline)) enum drop_reason
+check_l4(struct packet_view *view, uint8_t protocol, bool whole) {
+	unsigned length = view_l4_length(view);
+	const struct tcp_header *tcp = view->l4;
+	const struct udp_header *udp = view->l4;
+
+	if (protocol == IPPROTO_TCP) {
+		if (length < sizeof(*tcp) || (tcp->data_offset >> 4) * 4u < sizeof(*tcp)
+		    || (tcp->data_offset >> 4) * 4u > length)
+			return DROP_BAD_L4_HEADER;
+		view->tcp_flags = tcp->flags;
+		return DROP_NONE;
+	}
+	if (length < sizeof(*udp) || ntohs(udp->length) < sizeof(*udp)
+	    || (whole && ntohs(udp->length) > length))
+		return DROP_BAD_L4_HEADER;
+	view->tcp_flags = 0;
+	return DROP_NONE;
+}
+
 // Checks the headers and tells what the packet is. VIEW_DONE when it is dropped or was handled on the spot.
 void packet_classify(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packet,
 	struct packet_view *view,
+	uint32_t now_s
+);
+
+// The same for a frame that says it is IPv6.
+void packet_classify6(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	uint32_t now_s
+);
+
+// Follows the extension headers from the IPv6 header at `view->ip6` to the L4 header; `room` is what lies from there on, bytes.
+// Fills protocol, l4 and fragment6.
+enum drop_reason ipv6_find_l4(struct packet_view *view, unsigned room);
+
+// Neighbour discovery: answers for our addresses, learns from the sender.
+void nd_handle(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	const struct packet_view *view,
 	uint32_t now_s
 );
 
@@ -76,6 +155,14 @@ void arp_handle(
 
 // ICMP: answers an echo request to one of our addresses, sends an error about a flow to its other side.
 void icmp_handle(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	const struct packet_view *view
+);
+
+// The same for ICMPv6 but for neighbour discovery.
+void icmp6_handle(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packet,
@@ -106,13 +193,15 @@ static inline __attribute__((always_inline)) bool packet_forward(
 	struct fwd_packet *packet,
 	const struct packet_view *view,
 	uint8_t port_out,
-	uint16_t neighbour
+	uint16_t neighbour,
+	bool ipv6
 ) {
 	const struct fwd_port *port = &worker->base->ports[port_out];
+	uint8_t ttl = ipv6 ? view->ip6->hop_limit : view->ip->ttl;
 	uint64_t mac = neighbour_mac(worker->neighbours, neighbour);
 	struct ether_header *ether = (struct ether_header *)packet->data;
 
-	if (__builtin_expect(view->ip->ttl <= 1, 0)) {
+	if (__builtin_expect(ttl <= 1, 0)) {
 		packet_drop(packet, DROP_TTL_EXCEEDED);
 		return false;
 	}
@@ -140,6 +229,14 @@ rewrite_ipv4(struct ipv4_header *ip, uint32_t src, uint32_t dst, uint16_t delta)
 	ip->checksum = checksum_adjust(ip->checksum, with_ttl);
 	ip->src = src;
 	ip->dst = dst;
+}
+
+static inline void rewrite_ipv6(
+	struct ipv6_header *ip, const struct ipv6_address *src, const struct ipv6_address *dst
+) {
+	ip->hop_limit--;
+	ip->src = *src;
+	ip->dst = *dst;
 }
 
 // RFC 768: 0 says that there is no checksum, so that it stays; a sum of 0 is sent as its other form.
@@ -175,23 +272,34 @@ static inline void worker_count_end(struct fwd_worker *worker, const struct flow
 	}
 	if (flow->is_counted)
 		worker_uncount_client(worker, flow);
-	worker->half_open.live -= flow_is_half_open(flow);
+	worker->half_open[flow->ipv6].live -= flow_is_half_open(flow);
 	listener->active_flows--;
 	backend->active_flows--;
 }
 
-// The worker that has the flow of a packet with these addresses and ports (network byte order), if it has one at all; the
+// The worker that has the flow of a packet with these addresses and ports (as they lie in the packet), if it has one at all; the
 // worker itself where that cannot be told.
 uint16_t worker_owner(
 	const struct fwd_worker *worker,
-	uint32_t src,
+	bool ipv6,
+	const void *src,
 	uint16_t src_port,
-	uint32_t dst,
+	const void *dst,
 	uint16_t dst_port
 );
 
 // Whether worker_owner() can tell that of a client's packet.
-bool worker_owner_of_client_is_known(const struct fwd_worker *worker);
+bool worker_owner_of_client_is_known(const struct fwd_worker *worker, bool ipv6);
+
+// True when an ICMP error about a packet that fits no flow here goes on to another worker; `owner` is the one that worker_owner()
+// names for the quoted packet turned round.
+bool packet_pass_error(
+	struct fwd_worker *worker,
+	struct fwd_packet *packet,
+	uint16_t owner,
+	bool about_reply,
+	bool ipv6
+);
 
 static inline void packet_give(struct fwd_packet *packet, uint16_t owner) {
 	packet->verdict = FWD_HAND_OVER;
@@ -227,8 +335,22 @@ uint32_t flow_create(
 	uint32_t now_s,
 	enum drop_reason *reason
 );
+uint32_t flow_create6(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	const struct fwd_packet *packet,
+	const struct packet_view *view,
+	uint32_t now_s,
+	enum drop_reason *reason
+);
 
 // Neighbour index of the next hop to `address` (host byte order) over `port`, NEIGHBOUR_NONE with a drop reason.
 uint16_t worker_next_hop(
 	struct fwd_worker *worker, uint8_t port, uint32_t address, enum drop_reason *reason
+);
+uint16_t worker_next_hop6(
+	struct fwd_worker *worker,
+	uint8_t port,
+	const struct ipv6_address *address,
+	enum drop_reason *reason
 );

@@ -77,12 +77,30 @@ static void reply_of_another_sender_is_dropped(void **state) {
 	fixture_start(&f, 1024, IPPROTO_UDP);
 	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
 	worker_flow_read(f.worker, &cursor, FIXTURE_NOW_S * 1000ull, &view);
-	fixture_frame(&f, 1, view.backend_address, 8081, FIXTURE_LOCAL, view.local_port, 0);
+	fixture_frame(
+		&f, 1, ipv6_to_ipv4(&view.backend_address), 8081, FIXTURE_LOCAL, view.local_port, 0
+	);
 	fixture_process(&f, FIXTURE_NOW_S);
-	fixture_frame(&f, 1, view.backend_address + 1, 8080, FIXTURE_LOCAL, view.local_port, 0);
+	fixture_frame(
+		&f,
+		1,
+		ipv6_to_ipv4(&view.backend_address) + 1,
+		8080,
+		FIXTURE_LOCAL,
+		view.local_port,
+		0
+	);
 	fixture_process(&f, FIXTURE_NOW_S);
 	f.listener->protocol = IPPROTO_TCP;
-	fixture_frame(&f, 1, view.backend_address, 8080, FIXTURE_LOCAL, view.local_port, TCP_ACK);
+	fixture_frame(
+		&f,
+		1,
+		ipv6_to_ipv4(&view.backend_address),
+		8080,
+		FIXTURE_LOCAL,
+		view.local_port,
+		TCP_ACK
+	);
 	fixture_process(&f, FIXTURE_NOW_S);
 	assert_int_equal(drops(DROP_NO_FLOW), 3);
 	assert_int_equal(ntohl(ip->dst), FIXTURE_LOCAL);
@@ -194,10 +212,10 @@ static void flows_are_read_for_display(void **state) {
 	fixture_start(&f, 1024, IPPROTO_UDP);
 	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
 	assert_true(worker_flow_read(f.worker, &cursor, (FIXTURE_NOW_S + 5) * 1000ull, &view));
-	assert_int_equal(view.client_address, FIXTURE_CLIENT);
+	assert_int_equal(ipv6_to_ipv4(&view.client_address), FIXTURE_CLIENT);
 	assert_int_equal(view.client_port, 20000);
-	assert_int_equal(view.vip, FIXTURE_VIP);
-	assert_int_equal(view.local_address, FIXTURE_LOCAL);
+	assert_int_equal(ipv6_to_ipv4(&view.vip), FIXTURE_VIP);
+	assert_int_equal(ipv6_to_ipv4(&view.local_address), FIXTURE_LOCAL);
 	assert_int_equal(view.backend_port, 8080);
 	assert_int_equal(view.idle_s, 5);
 	assert_int_equal(view.age_s, 5);
@@ -222,7 +240,9 @@ static void traffic_is_counted_by_listener_and_direction(void **state) {
 	fixture_client(&f, 20000, 0, FIXTURE_NOW_S);
 	fixture_client(&f, 20001, 0, FIXTURE_NOW_S);
 	worker_flow_read(f.worker, &cursor, FIXTURE_NOW_S * 1000ull, &view);
-	fixture_frame(&f, 1, view.backend_address, 8080, FIXTURE_LOCAL, view.local_port, 0);
+	fixture_frame(
+		&f, 1, ipv6_to_ipv4(&view.backend_address), 8080, FIXTURE_LOCAL, view.local_port, 0
+	);
 	fixture_process(&f, FIXTURE_NOW_S);
 	assert_int_equal(f.packet.verdict, FWD_TX);
 	assert_memory_equal(f.frame + ETHER_ADDR_SIZE, f.base.ports[0].mac, ETHER_ADDR_SIZE);

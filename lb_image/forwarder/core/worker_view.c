@@ -7,24 +7,43 @@
 #include <arpa/inet.h>
 #include <stddef.h>
 
+static struct ipv6_address mapped(uint32_t wire) {
+	return ipv6_mapped(ntohl(wire));
+}
+
+static void view_addresses(const struct flow *flow, struct fwd_flow_view *out) {
+	out->client_address = mapped(flow->client_address);
+	out->vip = mapped(flow->vip);
+	out->local_address = mapped(flow->local_address);
+	out->backend_address = mapped(flow->backend_address);
+}
+
+static void view_addresses6(const struct flow6 *flow, struct fwd_flow_view *out) {
+	out->client_address = flow->client_address;
+	out->vip = flow->vip;
+	out->local_address = flow->local_address;
+	out->backend_address = flow->backend_address;
+}
+
+// Places of both tables are numbered in one row.
 bool worker_flow_read(
 	const struct fwd_worker *worker,
 	uint32_t *cursor,
 	uint64_t now_ms,
 	struct fwd_flow_view *out
 ) {
+	uint32_t n_flows = worker->flows.n_flows, n_all = n_flows + worker->flows6.n_flows;
 	uint32_t now_s = (uint32_t)(now_ms / 1000);
 
-	for (; *cursor < worker->flows.n_flows; (*cursor)++) {
-		const struct flow *flow = &worker->flows.flows[*cursor];
+	for (; *cursor < n_all; (*cursor)++) {
+		bool ipv6 = *cursor >= n_flows;
+		const struct flow_table *table = ipv6 ? &worker->flows6 : &worker->flows;
+		uint32_t index = ipv6 ? *cursor - n_flows : *cursor;
+		const struct flow *flow = flow_table_at(table, index);
 
 		if (flow->state == FLOW_FREE)
 			continue;
 		*out = (struct fwd_flow_view){
-			.client_address = ntohl(flow->client_address),
-			.vip = ntohl(flow->vip),
-			.local_address = ntohl(flow->local_address),
-			.backend_address = ntohl(flow->backend_address),
 			.client_port = ntohs(flow->client_port),
 			.vip_port = ntohs(flow->vip_port),
 			.local_port = ntohs(flow->local_port),
@@ -35,6 +54,10 @@ bool worker_flow_read(
 			.idle_s = now_s - flow->last_seen_s,
 			.age_s = now_s - flow->created_s,
 		};
+		if (ipv6)
+			view_addresses6(&table->flows6[index], out);
+		else
+			view_addresses(flow, out);
 		(*cursor)++;
 		return true;
 	}

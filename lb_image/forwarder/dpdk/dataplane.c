@@ -68,6 +68,7 @@ static bool open_ports(
 			.device = devargs[i].name,
 			.n_queues = dataplane->base.n_workers,
 			.mtu = port->mtu,
+			.multicast = fwd_port_has_ipv6(port),
 			.pool = dataplane->pool,
 		};
 
@@ -85,61 +86,84 @@ static bool open_ports(
 	return true;
 }
 
-// One table serves all local addresses, so that replies to all of them must come in on one port.
-static bool local_addresses_share_a_port(const struct fwd_base *base) {
-	uint8_t first = fwd_base_port_of(base, base->local_addresses[0]);
+// One table serves all local addresses of a family, so that replies to all of them must come in on one port.
+static bool local_addresses_share_a_port(const struct fwd_base *base, bool ipv6) {
+	uint16_t count = ipv6 ? base->n_local_addresses6 : base->n_local_addresses;
 
-	for (uint16_t i = 1; i < base->n_local_addresses; i++) {
-		if (fwd_base_port_of(base, base->local_addresses[i]) != first)
+	for (uint16_t i = 1; i < count; i++) {
+		if (fwd_base_local_port(base, ipv6, i) != fwd_base_local_port(base, ipv6, 0))
 			return false;
 	}
 	return true;
 }
 
-// False only when RSS was asked for and cannot be had.
+// NULL, with the reason in `why`, where local ports cannot be chosen so that RSS brings the replies to their worker.
+static const struct steering *steering_of(
+	struct dataplane *dataplane,
+	enum base_steering wanted,
+	bool ipv6,
+	struct steering_choice *choice
+) {
+	const struct fwd_base *base = &dataplane->base;
+	uint8_t port = fwd_base_local_port(base, ipv6, 0);
+	char *why = choice->reason;
+
+	if (base->n_workers == 1)
+		snprintf(why, sizeof(choice->reason), "there is one worker");
+	else if (wanted == BASE_STEERING_RING)
+		snprintf(why, sizeof(choice->reason), "the base asks for the ring");
+	else if (!local_addresses_share_a_port(base, ipv6))
+		snprintf(why, sizeof(choice->reason), "the local addresses are on different ports");
+	else if (probe_steering(
+			 dataplane->port_ids[port],
+			 base->n_workers,
+			 ipv6,
+			 &choice->steering,
+			 why,
+			 sizeof(choice->reason)
+		 )) {
+		snprintf(
+			why,
+			sizeof(choice->reason),
+			"port \"%s\" has a RETA of %u entries",
+			base->ports[port].name,
+			choice->steering.reta_size
+		);
+		return &choice->steering;
+	}
+	return NULL;
+}
+
+// False only when RSS was asked for and cannot be had for a family that has local addresses.
 static bool choose_steering(
 	struct dataplane *dataplane, enum base_steering wanted, const struct failure *failure
 ) {
 	struct fwd_base *base = &dataplane->base;
-	uint8_t port = fwd_base_port_of(base, base->local_addresses[0]);
-	char *why = dataplane->steering_reason;
 
-	if (base->n_workers == 1)
-		snprintf(why, sizeof(dataplane->steering_reason), "there is one worker");
-	else if (wanted == BASE_STEERING_RING)
-		snprintf(why, sizeof(dataplane->steering_reason), "the base asks for the ring");
-	else if (!local_addresses_share_a_port(base))
+	for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+		struct steering_choice *choice = &dataplane->steering[ipv6];
+		const struct steering *steering = steering_of(dataplane, wanted, ipv6, choice);
+		uint16_t n_local = ipv6 ? base->n_local_addresses6 : base->n_local_addresses;
+
+		if (ipv6)
+			base->steering6 = steering;
+		else
+			base->steering = steering;
+		if (wanted != BASE_STEERING_RSS || steering != NULL || base->n_workers == 1
+		    || n_local == 0)
+			continue;
 		snprintf(
-			why,
-			sizeof(dataplane->steering_reason),
-			"the local addresses are on different ports"
+			failure->text,
+			failure->size,
+			"steering: \"rss\" cannot be had%s on port \"%s\": %s; \"auto\" would use "
+			"the ring",
+			ipv6 ? " for IPv6" : "",
+			base->ports[fwd_base_local_port(base, ipv6, 0)].name,
+			choice->reason
 		);
-	else if (probe_steering(
-			 dataplane->port_ids[port],
-			 base->n_workers,
-			 &dataplane->steering,
-			 why,
-			 sizeof(dataplane->steering_reason)
-		 )) {
-		base->steering = &dataplane->steering;
-		snprintf(
-			why,
-			sizeof(dataplane->steering_reason),
-			"port \"%s\" has a RETA of %u entries",
-			base->ports[port].name,
-			base->steering->reta_size
-		);
+		return false;
 	}
-	if (wanted != BASE_STEERING_RSS || base->steering != NULL || base->n_workers == 1)
-		return true;
-	snprintf(
-		failure->text,
-		failure->size,
-		"steering: \"rss\" cannot be had on port \"%s\": %s; \"auto\" would use the ring",
-		base->ports[port].name,
-		why
-	);
-	return false;
+	return true;
 }
 
 static bool make_inboxes(struct dataplane *dataplane, const struct failure *failure) {
@@ -283,16 +307,22 @@ static bool make_steered_workers(
 
 	if (make_workers(dataplane, options, adaptive, failure))
 		return true;
-	if (dataplane->base.steering == NULL || config->steering == BASE_STEERING_RSS)
+	if ((dataplane->base.steering == NULL && dataplane->base.steering6 == NULL)
+	    || config->steering == BASE_STEERING_RSS)
 		return false;
 	free_workers(dataplane);
-	snprintf(
-		dataplane->steering_reason,
-		sizeof(dataplane->steering_reason),
-		"no memory for %zu MiB a worker, which rss needs",
-		worker_memory_size(&dataplane->base) >> 20
-	);
-	dataplane->base.steering = NULL;
+	for (unsigned ipv6 = 0; ipv6 < 2; ipv6++) {
+		struct steering_choice *choice = &dataplane->steering[ipv6];
+
+		if (fwd_steering(&dataplane->base, ipv6) != NULL)
+			snprintf(
+				choice->reason,
+				sizeof(choice->reason),
+				"no memory for %zu MiB a worker, which rss needs",
+				worker_memory_size(&dataplane->base) >> 20
+			);
+	}
+	dataplane->base.steering = dataplane->base.steering6 = NULL;
 	failure->text[0] = '\0';
 	return make_workers(dataplane, options, adaptive, failure);
 }

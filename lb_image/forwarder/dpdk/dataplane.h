@@ -7,14 +7,18 @@
 
 #include <base.h>
 
+struct steering_choice {
+	struct steering steering; // in use when the base points to it
+	char reason[192];         // why it is, or is not
+};
+
 // EAL, ports and worker threads. All of it belongs to the control thread but for what lcore.h says.
 struct dataplane {
 	struct fwd_base base; // with the MAC addresses of the ports
 	struct lcore_shared shared;
 	struct neighbour_table *neighbours;
 	struct worker_group *group;
-	struct steering steering;  // in use when base.steering points to it
-	char steering_reason[160]; // why it is, or is not
+	struct steering_choice steering[2]; // of IPv4, of IPv6
 	struct rte_mempool *pool;
 	uint16_t port_ids[FWD_MAX_PORTS];
 	uint16_t n_open_ports;

@@ -119,6 +119,13 @@ static bool start(const struct port_request *request, uint16_t id, const struct 
 	return true;
 }
 
+// A filter that lets only some groups through would hide neighbour solicitations. Drivers without a switch for all groups may
+// have one for everything; af_packet and af_xdp get what the kernel's device gets, and need neither.
+static void let_groups_in(uint16_t id) {
+	if (rte_eth_allmulticast_enable(id) != 0)
+		rte_eth_promiscuous_enable(id);
+}
+
 bool port_open(
 	const struct port_request *request,
 	uint16_t *id,
@@ -133,6 +140,8 @@ bool port_open(
 		return fail(&failure, "EAL found no device \"%s\"", request->device);
 	if (!start(request, *id, &failure))
 		return false;
+	if (request->multicast)
+		let_groups_in(*id);
 	if (rte_eth_macaddr_get(*id, &address) != 0)
 		return fail(&failure, "has no MAC address");
 	memcpy(mac, address.addr_bytes, sizeof(address.addr_bytes));

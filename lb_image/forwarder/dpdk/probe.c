@@ -8,7 +8,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#define HASHES_NEEDED (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP)
+#define HASHES_IPV4 (RTE_ETH_RSS_NONFRAG_IPV4_TCP | RTE_ETH_RSS_NONFRAG_IPV4_UDP)
+#define HASHES_IPV6 (RTE_ETH_RSS_NONFRAG_IPV6_TCP | RTE_ETH_RSS_NONFRAG_IPV6_UDP)
 #define KEY_SIZE_DEFAULT 40
 
 struct failure {
@@ -30,8 +31,10 @@ static bool read_key(
 	uint16_t port_id,
 	uint8_t key[STEERING_KEY_MAX],
 	uint8_t *size,
+	bool ipv6,
 	const struct failure *failure
 ) {
+	uint64_t needed = ipv6 ? HASHES_IPV6 : HASHES_IPV4;
 	struct rte_eth_rss_conf conf = {.rss_key = key, .rss_key_len = *size};
 	int result = rte_eth_dev_rss_hash_conf_get(port_id, &conf);
 
@@ -43,7 +46,7 @@ static bool read_key(
 		snprintf(failure->text, failure->size, "its RSS hash is not Toeplitz's");
 		return false;
 	}
-	if ((conf.rss_hf & HASHES_NEEDED) != HASHES_NEEDED) {
+	if ((conf.rss_hf & needed) != needed) {
 		snprintf(
 			failure->text,
 			failure->size,
@@ -91,7 +94,12 @@ static bool write_reta(uint16_t port_id, uint16_t size, unsigned n_workers) {
 }
 
 bool probe_steering(
-	uint16_t port_id, unsigned n_workers, struct steering *steering, char *why, size_t why_size
+	uint16_t port_id,
+	unsigned n_workers,
+	bool ipv6,
+	struct steering *steering,
+	char *why,
+	size_t why_size
 ) {
 	const struct failure failure = {why, why_size};
 	uint8_t key[STEERING_KEY_MAX] = {0};
@@ -114,21 +122,21 @@ bool probe_steering(
 		);
 		return false;
 	}
-	if (!read_key(port_id, key, &key_size, &failure)
+	if (!read_key(port_id, key, &key_size, ipv6, &failure)
 	    || !read_reta(port_id, info.reta_size, reta, &failure))
 		return false;
-	if (steering_init(steering, key, key_size, reta, info.reta_size, n_workers))
+	if (steering_init(steering, key, key_size, reta, info.reta_size, n_workers, ipv6))
 		return true;
 	// Some devices begin with a table that leaves workers out.
 	if (write_reta(port_id, info.reta_size, n_workers)
 	    && read_reta(port_id, info.reta_size, reta, &failure)
-	    && steering_init(steering, key, key_size, reta, info.reta_size, n_workers))
+	    && steering_init(steering, key, key_size, reta, info.reta_size, n_workers, ipv6))
 		return true;
 	snprintf(
 		why,
 		why_size,
 		"its RETA of %u entries is no power of two, or does not name the queue of every "
-		"worker and no other, or its key leaves ports out",
+		"worker and no other, or its key leaves ports out or is too short",
 		info.reta_size
 	);
 	return false;

@@ -12,8 +12,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define ADDRESS_SIZE INET_ADDRSTRLEN
-
 // A counter that its worker may be writing.
 static uint64_t value_of(const uint64_t *counter) {
 	return __atomic_load_n(counter, __ATOMIC_RELAXED);
@@ -23,11 +21,10 @@ static void set(json_t *object, const char *key, uint64_t value) {
 	json_object_set_new(object, key, json_integer((json_int_t)value));
 }
 
-static json_t *address_json(uint32_t address) {
-	struct in_addr in = {htonl(address)};
-	char text[ADDRESS_SIZE];
+static json_t *address_json(struct ipv6_address address) {
+	char text[INET6_ADDRSTRLEN];
 
-	return json_string(inet_ntop(AF_INET, &in, text, sizeof(text)));
+	return json_string(ipv6_text(&address, text));
 }
 
 static json_t *worker_json(const struct lcore_worker *worker) {
@@ -72,12 +69,12 @@ static json_t *ports_json(const struct dataplane *dataplane) {
 	return array;
 }
 
-static json_t *steering_json(const struct dataplane *dataplane) {
-	const char *mode = dataplane->base.steering != NULL ? "rss"
-		: dataplane->base.n_workers == 1            ? "single"
-							    : "ring";
+static json_t *steering_json(const struct dataplane *dataplane, bool ipv6) {
+	const char *mode = fwd_steering(&dataplane->base, ipv6) != NULL ? "rss"
+		: dataplane->base.n_workers == 1                        ? "single"
+									: "ring";
 
-	return json_pack("{s:s, s:s}", "mode", mode, "reason", dataplane->steering_reason);
+	return json_pack("{s:s, s:s}", "mode", mode, "reason", dataplane->steering[ipv6].reason);
 }
 
 static json_t *neighbours_json(const struct dataplane *dataplane) {
@@ -134,7 +131,9 @@ void report_stats(
 	json_object_set_new(reply, "listeners", counters_listeners(cores, count, config));
 	json_object_set_new(reply, "ports", ports_json(dataplane));
 	json_object_set_new(reply, "neighbours", neighbours_json(dataplane));
-	json_object_set_new(reply, "steering", steering_json(dataplane));
+	json_object_set_new(reply, "steering", steering_json(dataplane, false));
+	if (dataplane->base.n_local_addresses6 > 0)
+		json_object_set_new(reply, "steering6", steering_json(dataplane, true));
 }
 
 json_t *report_backends(

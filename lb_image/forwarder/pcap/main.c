@@ -110,7 +110,7 @@ static bool start(struct shell *shell, const char *directory) {
 static void keep_house(struct shell *shell) {
 	struct fwd_emit emitted[8];
 	uint32_t now_s = (uint32_t)(now_ms(shell) / 1000);
-	uint32_t calls = shell->worker->flows.n_flows / shell->worker->sweep_step + 1;
+	uint32_t calls = worker_sweep_calls(shell->worker);
 
 	if (shell->kept_s == now_s)
 		return;

@@ -9,11 +9,20 @@ from skylane_operator.plan.service_types import ADDRESS_ASSIGNED, AddressInputs
 EDGE = Key("net", "edge")
 
 
-def service(name="web", namespace="shop", *, created=1, ports=((80, "TCP"),), recorded=None, **annotations):
+def service(
+    name="web",
+    namespace="shop",
+    *,
+    created=1,
+    ports=((80, "TCP"),),
+    recorded=None,
+    families=("IPv4",),
+    **annotations,
+):
     status = {}
     if recorded:
         status = {
-            "loadBalancer": {"ingress": [{"ip": recorded, "ipMode": "VIP"}]},
+            "loadBalancer": {"ingress": [{"ip": one, "ipMode": "VIP"} for one in recorded.split(",")]},
             "conditions": [{"type": ADDRESS_ASSIGNED, "status": "True"}],
         }
     return Service.model_validate(
@@ -29,6 +38,7 @@ def service(name="web", namespace="shop", *, created=1, ports=((80, "TCP"),), re
             },
             "spec": {
                 "type": "LoadBalancer",
+                "ipFamilies": families,
                 "ports": [
                     {"name": f"p{port}-{protocol.lower()}", "port": port, "protocol": protocol}
                     for port, protocol in ports
@@ -49,6 +59,7 @@ def address_inputs(*services, pools=None, policy=None, wanted=EDGE, **rest):
     return AddressInputs(
         services=tuple((one, wanted) for one in services),
         load_balancers=rest.pop("load_balancers", {EDGE: ServicesPolicy.model_validate(offered)}),
+        dual_stack=rest.pop("dual_stack", frozenset({EDGE})),
         pools={one.metadata.name: one for one in pools or [pool()]},
         **rest,
     )

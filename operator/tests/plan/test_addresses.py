@@ -13,7 +13,7 @@ def outcome(*services, **given):
     """Name of a Service to its address, or to the reason why it has none."""
     found = assign_addresses(address_inputs(*services, **given))
     return {
-        key.name: str(one.address) if isinstance(one, Assigned) else str(one.reason)
+        key.name: ",".join(map(str, one.addresses)) if isinstance(one, Assigned) else str(one.reason)
         for key, one in found.items()
     }
 
@@ -187,3 +187,37 @@ def test_another_load_balancer_is_another_address():
     policy = ServicesPolicy.model_validate({"pools": ["public"], "namespaces": {"from": "All"}})
     moved = outcome(service("a"), wanted=elsewhere, load_balancers={elsewhere: policy}, previous=before)
     assert moved == {"a": "192.0.2.0"}
+
+
+BOTH = ("IPv4", "IPv6")
+DUAL_POOL = [pool("public", "192.0.2.0/30", "2001:db8::/126")]
+
+
+def test_an_address_of_each_ip_version():
+    services = [service("a", families=BOTH), service("b", families=("IPv6",)), service("c")]
+    assert outcome(*services, pools=DUAL_POOL) == {
+        "a": "192.0.2.0,2001:db8::",
+        "b": "2001:db8::1",
+        "c": "192.0.2.1",
+    }
+
+
+def test_both_records_are_kept():
+    kept = service("a", families=BOTH, recorded="192.0.2.2,2001:db8::3")
+    assert outcome(kept, pools=DUAL_POOL) == {"a": "192.0.2.2,2001:db8::3"}
+
+
+def test_a_second_ip_version_that_cannot_be_had_is_told():
+    found = assign_addresses(address_inputs(service("a", families=BOTH)))[Key("shop", "a")]
+    assert str(found.address) == "192.0.2.0"
+    assert str(found.second.reason) == "PoolExhausted"
+
+
+def test_ipv6_of_a_load_balancer_without():
+    given = {"pools": DUAL_POOL, "dual_stack": frozenset()}
+    assert outcome(service("a", families=("IPv6",)), **given) == {"a": "IPv6NotServed"}
+
+
+def test_requests_of_both_ip_versions():
+    asked = service("a", families=BOTH, address="192.0.2.1, 2001:db8::2")
+    assert outcome(asked, pools=DUAL_POOL) == {"a": "192.0.2.1,2001:db8::2"}

@@ -1,4 +1,4 @@
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 
 import pytest
 from service_world import EDGE, service
@@ -96,6 +96,32 @@ def test_ranges_that_cannot_be_read_let_nobody_in(annotations):
     plan = plan_for_service(one.model_copy(update={"metadata": metadata}), ASSIGNED, ())
     assert [str(fault.reason) for fault in plan.faults] == ["InvalidAnnotation"]
     assert [str(network) for network in plan.answering[0].allowed_source_ranges] == ["255.255.255.255/32"]
+
+
+DUAL = Assigned(
+    IPv4Address("192.0.2.1"), EDGE, "public", Assigned(IPv6Address("2001:db8::1"), EDGE, "public")
+)
+
+
+def ipv6_slice(*addresses):
+    slices = endpoint_slice(*addresses)
+    return slices.model_copy(update={"address_type": "IPv6"})
+
+
+def test_each_ip_version_has_its_own_listener_and_endpoints():
+    plan = plan_for_service(service(), DUAL, (endpoint_slice("10.0.0.1"), ipv6_slice("2001:db8:1::1")))
+    assert [(str(one.vip), [backend.address for backend in one.backends]) for one in plan.answering] == [
+        ("192.0.2.1", ["10.0.0.1"]),
+        ("2001:db8::1", ["2001:db8:1::1"]),
+    ]
+    assert len({one.name for one in plan.answering}) == 2
+
+
+def test_ranges_are_not_passed_over_for_ipv6():
+    one = with_spec(service(), loadBalancerSourceRanges=["10.0.0.0/8"])
+    plan = plan_for_service(one, DUAL, ())
+    assert [str(listener.vip) for listener in plan.answering] == ["192.0.2.1"]
+    assert [str(fault.reason) for fault in plan.faults] == ["SourceRangesUnserved"]
 
 
 def test_limits_and_denied_ranges_by_annotation():

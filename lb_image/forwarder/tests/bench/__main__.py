@@ -17,14 +17,16 @@ from bench.connections import CONNECTIONS, SEGMENTS, connection_captures, write_
 from bench.hugepages import HugepagesMissingError, free_hugepages
 from bench.measure import Row, Start, Window, mbufs_for, memory_for, named, rounds, row
 from bench.process import BenchError
-from bench.scenario import ONE_SERVICE, Captures, Services, captures, write_config
+from bench.scenario import ONE_SERVICE, ONE_SERVICE_IPV6, Captures, Services, captures, write_config
 from bench.subjects import port_devices, running_forwarder, running_testpmd
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 CASE = "fullnat-udp4"
+CASE_IPV6 = "fullnat6-udp"
 CONNECTIONS_CASE = "tcp4-connections"
 MANY_SERVICES = Services(1_000, 100)
 FLOWS = (1, 1_024, 60_000, 1_000_000)
+FLOWS_IPV6 = (1_024, 60_000)
 QUICK_FLOWS = (1, 1_024)
 
 
@@ -50,12 +52,19 @@ class Case:
         return write_config(folder, self.flows, devices, self.services)
 
 
-def cases(flows: list[int] | None, *, few: bool) -> list[Case]:
-    """Return the rows to measure: the UDP case with these flows, or all cases."""
+def ipv6_case(flows: int) -> Case:
+    """Return the UDP case of IPv6."""
+    return Case(CASE_IPV6, flows, ONE_SERVICE_IPV6)
+
+
+def cases(flows: list[int] | None, *, few: bool, both: bool) -> list[Case]:
+    """Return the rows to measure: the UDP case with these flows, of `both` families if wanted, or all cases."""
     if flows is not None or few:
-        return [Case(CASE, count) for count in flows or QUICK_FLOWS]
+        counts = flows or QUICK_FLOWS
+        return [case for count in counts for case in (Case(CASE, count), ipv6_case(count))[: 1 + both]]
     return [
         *(Case(CASE, count) for count in FLOWS),
+        *(ipv6_case(count) for count in FLOWS_IPV6),
         Case(f"{CASE}-1000x100", 60_000, MANY_SERVICES),
         Case(CONNECTIONS_CASE, CONNECTIONS, connections=True),
     ]
@@ -65,6 +74,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     """Return the command line."""
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
     parser.add_argument("--flows", type=int, nargs="+", help=f"default: {FLOWS}")
+    parser.add_argument("--both", action="store_true", help="with --flows or --quick: IPv6 beside IPv4")
     parser.add_argument("--rounds", type=int, help="default: 5, at least 1")
     parser.add_argument("--quick", action="store_true", help="one short round of few flows: a smoke test")
     parser.add_argument("--forwarder", type=Path, default=CHECKOUT / "build/fwd/dpdk/skylane-fwd")
@@ -76,7 +86,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
         help="check the harness: testpmd macswap stands for the forwarder",
     )
     options = parser.parse_args(arguments)
-    options.cases = cases(options.flows, few=options.quick or options.baseline_only)
+    options.cases = cases(options.flows, few=options.quick or options.baseline_only, both=options.both)
     options.rounds = options.rounds or (1 if options.quick else 5)
     return options
 

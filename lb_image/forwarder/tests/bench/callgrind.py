@@ -15,9 +15,19 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.frames import MICROSECONDS, udp_frames, write_pcap
+from bench.frames import MICROSECONDS, write_pcap
 from bench.process import BenchError
-from bench.scenario import EXTERNAL, INTERNAL, client_frames, pcap_shell_link, reply_flows, write_config
+from bench.scenario import (
+    EXTERNAL,
+    INTERNAL,
+    ONE_SERVICE,
+    ONE_SERVICE_IPV6,
+    Services,
+    client_frames,
+    pcap_shell_link,
+    reply_flows,
+    write_config,
+)
 
 CHECKOUT = Path(__file__).resolve().parents[4]
 SOURCE = CHECKOUT / "lb_image/forwarder"
@@ -71,11 +81,11 @@ def bursts(path: Path, frames: list[bytes], first_us: int) -> None:
     write_pcap(path, frames, times_us=(first_us + 2 * (index // BURST) for index in range(len(frames))))
 
 
-def counted(pcap_shell: Path, sent: list[bytes], replies: list[bytes], work: Path) -> int:
+def counted(pcap_shell: Path, services: Services, sent: list[bytes], replies: list[bytes], work: Path) -> int:
     """Return the instructions that the core executes for these frames."""
     external, internal, profile = work / "external.pcap", work / "internal.pcap", work / "callgrind.out"
-    bursts(external, [EXTERNAL.arp(pcap_shell_link(EXTERNAL)), *sent], MICROSECONDS)
-    bursts(internal, [INTERNAL.arp(pcap_shell_link(INTERNAL)), *replies], MICROSECONDS + 1)
+    bursts(external, [services.next_hop(EXTERNAL, pcap_shell_link(EXTERNAL)), *sent], MICROSECONDS)
+    bursts(internal, [services.next_hop(INTERNAL, pcap_shell_link(INTERNAL)), *replies], MICROSECONDS + 1)
     output_of(
         "valgrind", "--tool=callgrind",
         f"--toggle-collect={COUNTED_FUNCTION}", f"--callgrind-out-file={profile}",
@@ -89,18 +99,29 @@ def counted(pcap_shell: Path, sent: list[bytes], replies: list[bytes], work: Pat
 
 
 def instructions_per_packet(pcap_shell: Path, work: Path) -> dict[str, float]:
-    """Return the counts by case; start-up and first packets cancel out in a difference of two runs."""
-    write_config(work / "config", 2 * FLOWS, ("net_null0", "net_null1"))
-    sent = client_frames(2 * FLOWS, pcap_shell_link(EXTERNAL))
-    replies = list(udp_frames(reply_flows(pcap_shell, 2 * FLOWS, work), pcap_shell_link(INTERNAL)))
-    few, many, extra_laps = sent[:FLOWS], sent, 8
-    short = counted(pcap_shell, few * 2, replies[:FLOWS] * 2, work)
-    long = counted(pcap_shell, few * (2 + extra_laps), replies[:FLOWS] * (2 + extra_laps), work)
-    one_lap = counted(pcap_shell, few, [], work)
-    new_flows = counted(pcap_shell, many, [], work)
+    """Return the counts by case, of both families."""
     return {
-        "fullnat-udp4": round((long - short) / (2 * extra_laps * FLOWS), 2),
-        "new-flow-udp4": round((new_flows - one_lap) / FLOWS, 2),
+        **counts_of(pcap_shell, ONE_SERVICE, work),
+        **counts_of(pcap_shell, ONE_SERVICE_IPV6, work),
+    }
+
+
+def counts_of(pcap_shell: Path, services: Services, work: Path) -> dict[str, float]:
+    """Return the counts by case; start-up and first packets cancel out in a difference of two runs."""
+    write_config(work / "config", 2 * FLOWS, ("net_null0", "net_null1"), services)
+    sent = client_frames(2 * FLOWS, pcap_shell_link(EXTERNAL), services)
+    back = reply_flows(pcap_shell, 2 * FLOWS, work, services)
+    replies = list(services.frames(back, pcap_shell_link(INTERNAL)))
+    few, many, extra_laps = sent[:FLOWS], sent, 8
+    short = counted(pcap_shell, services, few * 2, replies[:FLOWS] * 2, work)
+    laps = 2 + extra_laps
+    long = counted(pcap_shell, services, few * laps, replies[:FLOWS] * laps, work)
+    one_lap = counted(pcap_shell, services, few, [], work)
+    new_flows = counted(pcap_shell, services, many, [], work)
+    family = 6 if services.ipv6 else 4
+    return {
+        f"fullnat-udp{family}": round((long - short) / (2 * extra_laps * FLOWS), 2),
+        f"new-flow-udp{family}": round((new_flows - one_lap) / FLOWS, 2),
     }
 
 

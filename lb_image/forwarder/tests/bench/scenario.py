@@ -9,8 +9,9 @@ import itertools
 import json
 import shutil
 import subprocess
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Any
 
@@ -18,18 +19,22 @@ from bench.frames import (
     MICROSECONDS,
     Endpoint,
     Link,
+    advertisement,
     arp_reply,
     client_flows,
     read_pcap,
     replies_to,
+    udp6_frames,
     udp_frames,
     write_pcap,
 )
 from bench.process import BenchError
 
 VIP = IPv4Address("198.51.100.10")
+VIP6 = IPv6Address("2001:db8:1::10")
 VIP_PORT = 80
 BACKENDS = tuple(IPv4Address(f"10.244.0.{host}") for host in (5, 6, 7))
+BACKENDS6 = tuple(IPv6Address(f"fd44::{host}") for host in (5, 6, 7))
 GATEWAY_MAC = bytes.fromhex("02fe00000001")
 # Ports below 1024 are never used as source: 64,512 flows an address, and some left over.
 FLOWS_PER_LOCAL_ADDRESS = 60_000
@@ -46,10 +51,16 @@ class Port:
     index: int
     address: IPv4Interface
     gateway: IPv4Address
+    address6: IPv6Interface
+    gateway6: IPv6Address
 
     def arp(self, link: Link) -> bytes:
         """Return the gateway's answer: without it the port can send nothing."""
         return arp_reply(self.gateway, self.address.ip, link)
+
+    def advertisement(self, link: Link) -> bytes:
+        """Return the same for IPv6."""
+        return advertisement(self.gateway6, self.address6.ip, link)
 
 
 def net_pcap_link(port: Port) -> Link:
@@ -62,8 +73,22 @@ def pcap_shell_link(port: Port) -> Link:
     return Link(GATEWAY_MAC, bytes((2, 0, 0, 0, 0, port.index + 1)))
 
 
-EXTERNAL = Port("external", 0, IPv4Interface("10.77.0.11/24"), IPv4Address("10.77.0.1"))
-INTERNAL = Port("internal", 1, IPv4Interface("10.78.0.11/16"), IPv4Address("10.78.0.1"))
+EXTERNAL = Port(
+    "external",
+    0,
+    IPv4Interface("10.77.0.11/24"),
+    IPv4Address("10.77.0.1"),
+    IPv6Interface("2001:db8:77::b/64"),
+    IPv6Address("2001:db8:77::1"),
+)
+INTERNAL = Port(
+    "internal",
+    1,
+    IPv4Interface("10.78.0.11/16"),
+    IPv4Address("10.78.0.1"),
+    IPv6Interface("2001:db8:78::b/64"),
+    IPv6Address("2001:db8:78::1"),
+)
 
 
 @dataclass(frozen=True)
@@ -77,13 +102,29 @@ class Captures:
 
 @dataclass(frozen=True)
 class Services:
-    """So many listeners, at consecutive ports of the VIP, each with so many backends of its own."""
+    """So many listeners, at consecutive ports of the VIP, each with so many backends of its own; all of one family."""
 
     count: int = 1
     backends: int = len(BACKENDS)
+    ipv6: bool = False
+
+    @property
+    def vip(self) -> IPv4Address | IPv6Address:
+        """The virtual address."""
+        return VIP6 if self.ipv6 else VIP
+
+    def next_hop(self, port: Port, link: Link) -> bytes:
+        """Return the answer of the port's gateway."""
+        return port.advertisement(link) if self.ipv6 else port.arp(link)
+
+    def frames(self, flows: Iterable[tuple[Endpoint, Endpoint]], link: Link) -> Iterator[bytes]:
+        """Yield a frame for each flow."""
+        return udp6_frames(flows, link) if self.ipv6 else udp_frames(flows, link)
 
     def addresses(self, number: int) -> list[str]:
         """Backends of one listener."""
+        if self.ipv6:
+            return [str(address) for address in BACKENDS6]
         if self.count == 1 and self.backends == len(BACKENDS):
             return [str(address) for address in BACKENDS]
         first = IPv4Address("10.100.0.1") + number * self.backends
@@ -91,16 +132,19 @@ class Services:
 
 
 ONE_SERVICE = Services()
+ONE_SERVICE_IPV6 = Services(ipv6=True)
 
 
-def local_addresses(flows: int) -> list[str]:
+def local_addresses(flows: int, *, ipv6: bool = False) -> list[str]:
     """Return enough SNAT addresses, in the subnet of the internal port."""
     count = -(-flows // FLOWS_PER_LOCAL_ADDRESS)
+    if ipv6:
+        return [str(IPv6Address("2001:db8:78::65") + index) for index in range(count)]
     return [str(IPv4Address("10.78.1.1") + index) for index in range(count)]
 
 
-def base_json(flows: int, devices: tuple[str, ...]) -> dict[str, Any]:
-    """Return the base configuration for one busy worker."""
+def base_json(flows: int, devices: tuple[str, ...], *, ipv6: bool = False) -> dict[str, Any]:
+    """Return the base configuration for one busy worker, with local addresses of one family."""
     return {
         "version": 1,
         "generation": "00000000000000b0",
@@ -114,11 +158,13 @@ def base_json(flows: int, devices: tuple[str, ...]) -> dict[str, Any]:
                 "device": device,
                 "address": str(port.address),
                 "gateway": str(port.gateway),
+                "address6": str(port.address6),
+                "gateway6": str(port.gateway6),
                 "mtu": 1500,
             }
             for port, device in zip((EXTERNAL, INTERNAL), devices, strict=False)
         ],
-        "local_addresses": local_addresses(flows),
+        "local_addresses": local_addresses(flows, ipv6=ipv6),
     }
 
 
@@ -128,7 +174,7 @@ def listener_json(services: Services, number: int, protocol: str = "udp") -> dic
         "version": 1,
         "name": f"bench-{number}",
         "generation": "00000000000000b1",
-        "vip": str(VIP),
+        "vip": str(services.vip),
         "port": VIP_PORT + number,
         "protocol": protocol,
         "scheduler": "wrr",
@@ -153,12 +199,13 @@ def write_config(
 ) -> Path:
     """Write the configuration folder of the UDP cases and return it."""
     listeners = [listener_json(services, number) for number in range(services.count)]
-    return write_files(folder, base_json(flows, devices), listeners)
+    return write_files(folder, base_json(flows, devices, ipv6=services.ipv6), listeners)
 
 
 def client_frames(flows: int, link: Link, services: Services = ONE_SERVICE) -> list[bytes]:
     """Return one frame a flow, as the clients send them."""
-    return list(udp_frames(client_flows(flows, Endpoint(int(VIP), VIP_PORT), services.count), link))
+    flow_pairs = client_flows(flows, Endpoint(int(services.vip), VIP_PORT), services.count)
+    return list(services.frames(flow_pairs, link))
 
 
 def translated(pcap_shell: Path, config: Path, inputs: dict[str, list[bytes]], work: Path) -> dict[str, Path]:
@@ -190,7 +237,10 @@ def reply_flows(
     """
     config = write_config(work / "config-pcap", flows, ("net_null0", "net_null1"), services)
     external, internal = pcap_shell_link(EXTERNAL), pcap_shell_link(INTERNAL)
-    inputs = {"external": client_frames(flows, external, services), "internal": [INTERNAL.arp(internal)]}
+    inputs = {
+        "external": client_frames(flows, external, services),
+        "internal": [services.next_hop(INTERNAL, internal)],
+    }
     replies = list(replies_to(read_pcap(translated(pcap_shell, config, inputs, work)["internal"])))
     if len(replies) != flows:
         raise BenchError(f"{flows} flows were sent, {len(replies)} came out of the pcap shell")
@@ -216,8 +266,8 @@ def captures(pcap_shell: Path | None, flows: int, work: Path, services: Services
     """
     external, internal = net_pcap_link(EXTERNAL), net_pcap_link(INTERNAL)
     back = reply_flows(pcap_shell, flows, work, services) if pcap_shell else mirrored(flows)
-    sent, replies = client_frames(flows, external, services), list(udp_frames(back, internal))
+    sent, replies = client_frames(flows, external, services), list(services.frames(back, internal))
     paths = (work / f"external-{flows}.pcap", work / f"internal-{flows}.pcap")
-    count = write_pcap(paths[0], laps(sent, EXTERNAL.arp(external)))
-    count += write_pcap(paths[1], laps(replies, INTERNAL.arp(internal)))
+    count = write_pcap(paths[0], laps(sent, services.next_hop(EXTERNAL, external)))
+    count += write_pcap(paths[1], laps(replies, services.next_hop(INTERNAL, internal)))
     return Captures(flows, paths, count)

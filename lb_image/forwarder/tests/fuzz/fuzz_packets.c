@@ -17,6 +17,7 @@
 #include <string.h>
 
 #define CONFIGS 3
+#define LISTENERS 5 // the last two are of IPv6
 #define START_S 1000u
 #define HOUSEKEEPING_CALLS 16
 #define GROUP_MEMORY (4u << 20)
@@ -50,6 +51,11 @@ static void add_listener(
 	unsigned config, uint16_t slot, uint8_t protocol, uint16_t port, const uint16_t weights[3]
 ) {
 	static const uint32_t addresses[] = {0x0af40005, 0x0af40006, 0x0a4d0037};
+	const struct ipv6_address addresses6[] = {
+		ipv6_make(0xfd44000000000000u, 5),
+		ipv6_make(0xfd44000000000000u, 6),
+		ipv6_make(0x20010db800770000u, 0x55),
+	};
 	struct fwd_listener *listener =
 		calloc(1,
 		       sizeof(*listener) + 3 * sizeof(listener->backends[0])
@@ -57,7 +63,11 @@ static void add_listener(
 
 	MUST(listener != NULL);
 	listener->hash_places = (_Atomic uint16_t *)&listener->backends[3];
-	listener->vip = 0xc633640a + (slot == 2);
+	listener->ipv6 = slot >= 3;
+	if (listener->ipv6)
+		listener->vip6 = ipv6_make(0x20010db800010000u, 0x10);
+	else
+		listener->vip = 0xc633640a + (slot == 2);
 	listener->port = port;
 	listener->protocol = protocol;
 	listener->arp = slot != 2;
@@ -67,9 +77,12 @@ static void add_listener(
 	listener->reset_removed = config != 0;
 	listener->timeouts = (struct fwd_timeouts){20, 6, 3, 9};
 	listener->n_backends = weights == NULL ? 0 : 3;
-	for (unsigned i = 0; i < listener->n_backends; i++)
+	for (unsigned i = 0; i < listener->n_backends; i++) {
 		listener->backends[i] =
-			(struct fwd_backend){addresses[i], 8080, weights[i], slot * 3u + i, 0};
+			(struct fwd_backend){{addresses[i]}, 8080, weights[i], slot * 3u + i, 0};
+		if (listener->ipv6)
+			listener->backends[i].address6 = addresses6[i];
+	}
 	for (unsigned i = 0; i < listener->n_backends; i++)
 		fwd_config_set_backend(&configs[config], listener->backends[i].slot, true);
 	fwd_listener_measure(listener);
@@ -85,6 +98,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 	add_listener(1, 0, IPPROTO_TCP, 80, (const uint16_t[]){0, 2, 65535});
 	add_listener(2, 1, IPPROTO_UDP, 53, (const uint16_t[]){0, 0, 0});
 	add_listener(2, 2, IPPROTO_TCP, 80, (const uint16_t[]){3, 3, 3});
+	add_listener(0, 3, IPPROTO_TCP, 80, (const uint16_t[]){1, 1, 1});
+	add_listener(0, 4, IPPROTO_UDP, 53, (const uint16_t[]){1, 2, 0});
+	add_listener(1, 4, IPPROTO_UDP, 53, NULL);
+	add_listener(2, 3, IPPROTO_TCP, 80, (const uint16_t[]){0, 5, 1});
 	fwd_config_set_backend(&configs[2], 4, false); // as if it had been removed
 	for (unsigned i = 0; i < CONFIGS; i++)
 		fwd_config_index(&configs[i]);
@@ -120,6 +137,14 @@ static void start(struct run *run, uint8_t choice) {
 				 .mac = {2, 0, 0, 0, 0, 2}},
 			},
 	};
+	run->base.n_local_addresses6 = 1;
+	run->base.local_addresses6[0] =
+		ipv6_make(choice & 4 ? 0x20010db800880000u : 0x20010db800770000u, 0x65);
+	run->base.ports[0].address6 = ipv6_make(0x20010db800770000u, 0xb);
+	run->base.ports[0].gateway6 = ipv6_make(0xfe80000000000000u, 1);
+	run->base.ports[1].address6 = ipv6_make(0x20010db800880000u, 0xb);
+	run->base.ports[1].gateway6 = ipv6_make(0x20010db800880000u, 1);
+	run->base.ports[0].prefix_length6 = run->base.ports[1].prefix_length6 = 64;
 	run->base.ports[0].mtu = run->base.ports[1].mtu = choice & 2 ? 600 : 1500;
 	MUST(worker_memory_size(&run->base) <= sizeof(memory));
 	memset(memory, 0, worker_memory_size(&run->base));
@@ -142,14 +167,16 @@ static void check_counters(const struct run *run, const uint64_t *drops) {
 	const struct worker_counters *counters = &run->worker->counters;
 	uint64_t active = 0, on_backends = 0, dropped = 0;
 
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < LISTENERS; i++)
 		active += counters->listeners[i].active_flows;
-	for (unsigned i = 0; i < 9; i++)
+	for (unsigned i = 0; i < 3 * LISTENERS; i++)
 		on_backends += counters->backends[i].active_flows;
 	MUST(on_backends == active);
-	MUST(active == run->worker->flows.active);
-	MUST(active <= run->base.max_flows_per_worker);
-	MUST(run->worker->half_open.live <= run->worker->half_open.max);
+	MUST(active == run->worker->flows.active + run->worker->flows6.active);
+	MUST(run->worker->flows.active <= run->base.max_flows_per_worker);
+	MUST(run->worker->flows6.active <= run->base.max_flows_per_worker);
+	for (unsigned family = 0; family < 2; family++)
+		MUST(run->worker->half_open[family].live <= run->worker->half_open[family].max);
 	for (unsigned i = 0; i < run->count; i++)
 		dropped += run->packets[i].drop_reason != DROP_NONE;
 	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)
@@ -221,7 +248,8 @@ static void keep_house(struct run *run, unsigned seconds) {
 
 		MUST(made <= 4);
 		for (unsigned i = 0; i < made; i++)
-			MUST(out[i].port_out < run->base.n_ports && out[i].len == FWD_EMIT_SIZE);
+			MUST(out[i].port_out < run->base.n_ports
+			     && (out[i].len == 60 || out[i].len == FWD_EMIT_SIZE));
 	}
 }
 
@@ -234,7 +262,7 @@ static void read_flows(const struct run *run) {
 		MUST(view.listener < FWD_MAX_LISTENERS && flow_state_name(view.state) != NULL);
 		found++;
 	}
-	MUST(found == run->worker->flows.active);
+	MUST(found == run->worker->flows.active + run->worker->flows6.active);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {

@@ -19,10 +19,6 @@ struct shape {
 	bool is_fragment, is_later; // a later one has no L4 header
 };
 
-static unsigned read16(const uint8_t *at) {
-	return (unsigned)at[0] << 8 | at[1];
-}
-
 static void write16(uint8_t *at, uint32_t value) {
 	at[0] = (uint8_t)(value >> 8);
 	at[1] = (uint8_t)value;
@@ -32,7 +28,7 @@ uint32_t oracle_residue(const uint8_t *data, unsigned length) {
 	uint64_t sum = 0;
 
 	for (unsigned i = 0; i + 1 < length; i += 2)
-		sum += read16(data + i);
+		sum += oracle_read16(data + i);
 	if (length % 2)
 		sum += (uint32_t)data[length - 1] << 8;
 	return (uint32_t)(sum % 65535);
@@ -42,18 +38,22 @@ uint32_t oracle_residue(const uint8_t *data, unsigned length) {
 static bool shape_of(const uint8_t *frame, unsigned len, struct shape *shape) {
 	unsigned header, total;
 
-	if (len < ETHER + 20 || read16(frame + 12) != 0x0800 || frame[ETHER] >> 4 != 4)
+	if (len < ETHER + 20 || oracle_read16(frame + 12) != 0x0800 || frame[ETHER] >> 4 != 4)
 		return false;
 	header = (frame[ETHER] & 15) * 4u;
-	total = read16(frame + ETHER + 2);
+	total = oracle_read16(frame + ETHER + 2);
 	if (header < 20 || total < header || total > len - ETHER)
 		return false;
-	shape->is_fragment = read16(frame + ETHER + 6) & 0x3fff;
-	shape->is_later = read16(frame + ETHER + 6) & 0x1fff;
+	shape->is_fragment = oracle_read16(frame + ETHER + 6) & 0x3fff;
+	shape->is_later = oracle_read16(frame + ETHER + 6) & 0x1fff;
 	shape->l4 = ETHER + header;
 	shape->end = ETHER + total;
 	shape->protocol = frame[ETHER + 9];
 	return true;
+}
+
+static bool is_ipv6(const uint8_t *frame, unsigned len) {
+	return len >= ETHER && oracle_read16(frame + 12) == 0x86dd;
 }
 
 // Offset of the L4 checksum, 0 where there is none.
@@ -90,6 +90,10 @@ void oracle_fix_l4(uint8_t *frame, unsigned len) {
 	unsigned at;
 	uint32_t pseudo;
 
+	if (is_ipv6(frame, len)) {
+		oracle_fix_l4_ipv6(frame, len);
+		return;
+	}
 	if (!shape_of(frame, len, &shape) || (at = checksum_at(&shape)) == 0)
 		return;
 	pseudo = shape.protocol == PROTOCOL_ICMP ? 0 : shape.protocol + shape.end - shape.l4;
@@ -102,7 +106,7 @@ static void check_arp(const struct frame_copy *before, const struct fwd_packet *
 	const uint8_t *was = before->data + ETHER, *is = after->data + ETHER;
 
 	MUST(after->len >= ETHER + 28);
-	MUST(read16(was + 6) == 1 && read16(is + 6) == 2);
+	MUST(oracle_read16(was + 6) == 1 && oracle_read16(is + 6) == 2);
 	MUST(memcmp(was, is, 6) == 0);
 	MUST(memcmp(is + 14, was + 24, 4) == 0);
 	MUST(memcmp(is + 24, was + 14, 4) == 0);
@@ -203,15 +207,15 @@ static void check_forwarded(
 	MUST(memcmp(was + ETHER + 20, is + ETHER + 20, shape->l4 - ETHER - 20) == 0);
 	MUST(memcmp(was + shape->l4 + 4, is + shape->l4 + 4, checksum - shape->l4 - 4) == 0);
 	MUST(memcmp(was + checksum + 2, is + checksum + 2, after->len - checksum - 2) == 0);
-	if (shape->protocol == PROTOCOL_UDP && read16(was + checksum) == 0)
-		MUST(read16(is + checksum) == 0);
+	if (shape->protocol == PROTOCOL_UDP && oracle_read16(was + checksum) == 0)
+		MUST(oracle_read16(is + checksum) == 0);
 	else
-		MUST(shape->protocol == PROTOCOL_TCP || read16(is + checksum) != 0);
+		MUST(shape->protocol == PROTOCOL_TCP || oracle_read16(is + checksum) != 0);
 }
 
 // True where the datagram carries an L4 checksum to be kept as right, or as wrong, as it came.
 static bool has_checksum(const uint8_t *frame, const struct shape *shape) {
-	return shape->protocol != PROTOCOL_UDP || read16(frame + checksum_at(shape)) != 0;
+	return shape->protocol != PROTOCOL_UDP || oracle_read16(frame + checksum_at(shape)) != 0;
 }
 
 void oracle_check(
@@ -233,12 +237,16 @@ void oracle_check(
 	}
 	MUST(memcmp(after->data + 6, mac, 6) == 0);
 	MUST(memcmp(before->data + 12, after->data + 12, 2) == 0);
+	if (is_ipv6(after->data, after->len)) {
+		oracle_check_ipv6(before, after, mtu);
+		return;
+	}
 	if (after->drop_reason != DROP_NONE) {
 		check_answer(before, after, after->port_in);
 		return;
 	}
 	MUST(after->len == before->len);
-	if (read16(after->data + 12) == 0x0806) {
+	if (oracle_read16(after->data + 12) == 0x0806) {
 		check_arp(before, after);
 		return;
 	}

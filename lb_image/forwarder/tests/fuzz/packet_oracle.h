@@ -19,6 +19,10 @@ struct frame_copy {
 // Sum of the 16-bit words at `data`, modulo 65535; 0 over what carries a right checksum (RFC 1071).
 uint32_t oracle_residue(const uint8_t *data, unsigned length);
 
+static inline unsigned oracle_read16(const uint8_t *at) {
+	return (unsigned)at[0] << 8 | at[1];
+}
+
 // Makes the IPv4 header checksum of a frame right, where there is a whole header.
 void oracle_fix_ip(uint8_t *frame, unsigned len);
 
@@ -31,4 +35,10 @@ void oracle_check(
 	const struct fwd_packet *after,
 	uint16_t mtu,
 	const uint8_t mac[6]
+);
+
+// The parts of the above for IPv6 frames.
+void oracle_fix_l4_ipv6(uint8_t *frame, unsigned len);
+void oracle_check_ipv6(
+	const struct frame_copy *before, const struct fwd_packet *after, uint16_t mtu
 );

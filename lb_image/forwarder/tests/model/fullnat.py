@@ -2,7 +2,7 @@
 
 It shares nothing with the C code. What it takes as the contract:
 
-* one worker, one bank (``max_flows_per_worker`` ≤ local addresses x 64,512): local ports are taken first in, first out, at the
+* one worker, one bank (``max_flows_per_worker`` ≤ local addresses x 64,512), for each family: local ports are taken first in, first out, at the
   start in order of address, then port from 1024;
 * the clock counts whole seconds from the first frame (``now_ms``, which the caller sets, is for rates); idle flows end and neighbours are asked at the start of a second;
 * ``rr`` and ``wrr`` are LVS's, and go on where they stood when a listener gets a new generation.
@@ -10,56 +10,44 @@ It shares nothing with the C code. What it takes as the contract:
 
 from __future__ import annotations
 
-import ipaddress
 import struct
 from collections import Counter, deque
+from ipaddress import IPv6Address
 
-from model import answers, policy, wire
-from model.scheduling import Backend, Scheduler
-from model.state import Flow, Json, Neighbour, Port
-from model.wire import ICMP, TCP, UDP, Datagram, MalformedError, ip
+from model import answers, nd, policy, wire, wire6
+from model.links import Links
+from model.scheduling import Backend, Key, Scheduler
+from model.state import Endpoint, Flow, Json, Port
+from model.wire import ICMP, TCP, UDP, Address, Datagram, MalformedError, ip
+from model.wire6 import ICMP6
 
 FIN, SYN, RST, ACK = 1, 2, 4, 16
-CONFIRM_S, FORGET_S, KEEP_S = 30, 36, 120
-ANNOUNCEMENTS = 3
 FRAGMENT_FORGET_S = 30
 FIRST_FRAGMENT_ID = 0x5EED  # the pcap shell's seed
 
 
-class Model:
+class Model(Links):
     """Feed it frames; it says what comes out and counts what does not."""
 
     def __init__(self, base: Json, listeners: list[Json]) -> None:
-        self.ports = [
-            Port(
-                index,
-                port["name"],
-                bytes([2, 0, 0, 0, 0, index + 1]),
-                ipaddress.IPv4Interface(port["address"]),
-                ip(port["gateway"]) if port.get("gateway") else 0,
-                port.get("mtu", 1500),
-            )
-            for index, port in enumerate(base["ports"])
-        ]
-        self.locals = [ip(a) for a in base["local_addresses"]]
-        self.free = deque((address, port) for address in self.locals for port in range(1024, 65536))
+        super().__init__(base)
+        self.free: dict[type, deque[Endpoint]] = {int: deque(), IPv6Address: deque()}
+        for address in self.locals:
+            self.free[type(address)] += ((address, port) for port in range(1024, 65536))
         self.max_flows = base["max_flows_per_worker"]
         self.max_half_open = max(1, self.max_flows * base.get("half_open_percent", 50) // 100)
         self.resets = base.get("unknown_tcp", "reset") == "reset"
         self.errors: Counter[int] = Counter()  # ICMP errors sent, by second
-        self.flows: dict[tuple[int, int, int, int, int], Flow] = {}
-        self.replies: dict[tuple[int, int], Flow] = {}
-        self.neighbours = {(p.index, p.gateway): Neighbour() for p in self.ports if p.gateway}
+        self.flows: dict[Key, Flow] = {}
+        self.replies: dict[Endpoint, Flow] = {}
         self.schedulers: dict[str, Scheduler] = {}
         self.backends: dict[str, list[Backend]] = {}
-        own = [(self.local_port(a), a) for a in self.locals] + [(p, int(p.interface.ip)) for p in self.ports]
-        self.announced: dict[object, list[int]] = {(p.index, a): [p.index, a, ANNOUNCEMENTS] for p, a in own}
-        self.sessions: dict[tuple[Scheduler, int], tuple[Backend, int]] = {}
-        self.full_at: dict[tuple[Scheduler, int], int] = {}
+        self.sessions: dict[tuple[Scheduler, Address], tuple[Backend, int]] = {}
+        self.full_at: dict[tuple[Scheduler, Address], int] = {}
         self.drops: Counter[str] = Counter()
-        self.fragments: dict[tuple[int, int, int, int], tuple[Flow, int, int]] = {}
+        self.fragments: dict[tuple[object, ...], tuple[Flow, int, int]] = {}
         self.fragment_id = FIRST_FRAGMENT_ID
-        self.now_s, self.now_ms = -1, 0
+        self.now_ms = 0
         self.load(listeners)
 
     def load(self, listeners: list[Json]) -> None:
@@ -97,8 +85,11 @@ class Model:
             for backend in listener["backends"]:
                 self.watch(ip(backend["address"]))
         asked = [request for port, address in self.neighbours if (request := self.ask(port, address))]
-        sent = self.announce() + asked
-        self.forget_neighbours()
+        answered = {
+            self.schedulers[one["name"]]: ip(one["vip"]) for one in self.listeners.values() if one["arp"]
+        }
+        sent = self.announce(answered) + asked
+        self.forget_neighbours(set().union(*(flow.hops for flow in self.flows.values())))
         return sent
 
     def is_orphan(self, flow: Flow) -> bool:
@@ -111,56 +102,6 @@ class Model:
         """The present generation of the flow's listener."""
         same = (one for one in self.listeners.values() if self.schedulers[one["name"]] is flow.scheduler)
         return next(same, None)
-
-    def announce(self) -> list[tuple[int, bytes]]:
-        """RFC 5227, section 3: each address that ARP is answered for, three times from when it appears."""
-        answered = {
-            self.schedulers[one["name"]]: ip(one["vip"]) for one in self.listeners.values() if one["arp"]
-        }
-        for owner in [key for key in self.announced if isinstance(key, Scheduler)]:
-            if answered.get(owner) != self.announced[owner][1]:
-                del self.announced[owner]
-        for owner, vip in answered.items():
-            self.announced.setdefault(owner, [0, vip, ANNOUNCEMENTS])
-        due = [entry for entry in self.announced.values() if entry[2]]
-        for entry in due:
-            entry[2] -= 1
-        return [(port, self.request(port, address, address)) for port, address, _ in due]
-
-    def forget_neighbours(self) -> None:
-        """Those that no flow needs, some time after they were last looked up; gateways stay."""
-        kept = {(p.index, p.gateway) for p in self.ports}.union(*(flow.hops for flow in self.flows.values()))
-        for key, entry in list(self.neighbours.items()):
-            if key not in kept and self.now_s - entry.used_s >= KEEP_S:
-                del self.neighbours[key]
-
-    def watch(self, address: int) -> None:
-        for port in self.ports:
-            if port.on_link(address):
-                self.look_up(port, address)
-
-    def look_up(self, port: Port, address: int) -> tuple[int, int]:
-        """The next hop, noted as used."""
-        key = self.next_hop(port, address)
-        self.neighbours[key].used_s = self.now_s
-        return key
-
-    def ask(self, index: int, address: int) -> tuple[int, bytes] | None:
-        entry, port = self.neighbours[index, address], self.ports[index]
-        age_s = self.now_s - entry.confirmed_s
-        if entry.mac and age_s >= FORGET_S:
-            entry.mac = None
-        if entry.mac and age_s < CONFIRM_S:
-            return None
-        return index, self.request(index, int(port.interface.ip), address)
-
-    def request(self, index: int, sender: int, target: int) -> bytes:
-        """ARP request (RFC 826), padded to the shortest frame."""
-        mac = self.ports[index].mac
-        head = wire.BROADCAST + mac + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
-        return (head + mac + struct.pack("!I", sender) + bytes(6) + struct.pack("!I", target)).ljust(
-            60, b"\0"
-        )
 
     # Packets
 
@@ -177,6 +118,8 @@ class Model:
             raise MalformedError("truncated")
         if frame[12:14] == b"\x08\x06":
             return self.arp(port, frame)
+        if frame[12:14] == b"\x86\xdd":
+            return self.handle_ipv6(port, frame)
         if frame[12:14] != b"\x08\x00":
             raise MalformedError("unknown_ethertype")
         if frame[:6] != port.mac:
@@ -184,11 +127,42 @@ class Model:
         datagram = wire.decode_ipv4(frame[14:])
         if datagram.protocol == ICMP:
             return answers.icmp(self, port, frame, datagram)
+        return self.pass_on(port, frame, datagram)
+
+    def handle_ipv6(self, port: Port, frame: bytes) -> tuple[int, bytes] | None:
+        to_group = frame[:2] == b"\x33\x33"
+        if not to_group and frame[:6] != port.mac:
+            raise MalformedError("not_our_mac")
+        datagram = wire6.decode_ipv6(frame[14:])
+        whole_icmp = datagram.protocol == ICMP6 and not datagram.fragment_at
+        if to_group and not (whole_icmp and nd.is_nd(datagram)):
+            raise MalformedError("not_ours")
+        if whole_icmp and nd.is_nd(datagram):
+            return nd.nd(self, port, frame, datagram)
+        if whole_icmp:
+            return answers.icmp(self, port, frame, datagram)
+        if datagram.protocol == ICMP6 and not datagram.offset:
+            raise MalformedError("fragment")
+        if not datagram.offset:
+            wire6.check_transport(datagram)
+        return self.pass_on(port, frame, datagram)
+
+    def pass_on(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
         if datagram.offset:
             return self.later_fragment(datagram)
         if datagram.destination in self.locals:
             return self.from_backend(datagram)
         return self.from_client(port, frame, datagram)
+
+    @staticmethod
+    def decode(frame: bytes) -> Datagram:
+        """The datagram in a frame that handle() took for one."""
+        if frame[12:14] == b"\x08\x00":
+            return wire.decode_ipv4(frame[14:])
+        datagram = wire6.decode_ipv6(frame[14:])
+        if datagram.protocol != ICMP6 and not datagram.offset:
+            wire6.check_transport(datagram)
+        return datagram
 
     def arp(self, port: Port, frame: bytes) -> tuple[int, bytes] | None:
         if len(frame) < 42:
@@ -201,30 +175,27 @@ class Model:
             raise MalformedError("bad_arp")
         entry = self.neighbours.get((port.index, sender))
         if entry:
-            entry.mac, entry.confirmed_s = sender_mac, self.now_s
-        if operation == 1 and self.answers_arp(port, target):
+            entry.hear(sender_mac, self.now_s)
+        if operation == 1 and self.answers_for(port, target):
             head = sender_mac + port.mac + frame[12:20] + b"\0\2"
             return port.index, head + port.mac + frame[38:42] + sender_mac + frame[28:32] + frame[42:]
         if not entry:
             raise MalformedError("bad_arp")
         return None
 
-    def answers_arp(self, port: Port, address: int) -> bool:
-        if address == int(port.interface.ip):
+    def answers_for(self, port: Port, address: Address) -> bool:
+        if address in port.own:
             return True
         if address in self.locals:
             return self.local_port(address) is port
         vips = [one for (vip, _, _), one in self.listeners.items() if vip == address]
         return port.index == 0 and any(one["arp"] for one in vips)
 
-    def local_port(self, address: int) -> Port:
-        return next((p for p in self.ports if p.on_link(address)), self.ports[0])
-
-    def is_vip(self, address: int) -> bool:
+    def is_vip(self, address: Address) -> bool:
         return any(vip == address for vip, _, _ in self.listeners)
 
-    def is_own(self, address: int) -> bool:
-        return address in self.locals or any(int(p.interface.ip) == address for p in self.ports)
+    def is_own(self, address: Address) -> bool:
+        return address in self.locals or any(address in p.own for p in self.ports)
 
     def from_backend(self, datagram: Datagram) -> tuple[int, bytes]:
         flow = self.replies.get((datagram.destination, datagram.ports[1]))
@@ -252,8 +223,8 @@ class Model:
         if not datagram.more:
             return sent
         self.fragments[datagram.identity] = (flow, self.fragment_id, self.now_s)
-        self.fragment_id = (self.fragment_id + 1) & 0xFFFF
-        return sent[0], wire.with_id(sent[1], self.fragments[datagram.identity][1])
+        self.fragment_id = (self.fragment_id + 1) & 0xFFFFFFFF
+        return sent[0], datagram.renumbered(sent[1], self.fragments[datagram.identity][1])
 
     def later_fragment(self, datagram: Datagram) -> tuple[int, bytes]:
         """Goes where the first one went; without it there is no telling."""
@@ -265,39 +236,18 @@ class Model:
         else:
             sent = self.send(self.ports[0], datagram, flow.vip, flow.client)
         flow.last_seen_s = self.now_s
-        return sent[0], wire.with_id(sent[1], number)
+        return sent[0], datagram.renumbered(sent[1], number)
 
     def send(
-        self, port: Port, datagram: Datagram, source: tuple[int, int], destination: tuple[int, int]
+        self, port: Port, datagram: Datagram, source: Endpoint, destination: Endpoint
     ) -> tuple[int, bytes]:
         mac = self.way_out(port, datagram, destination[0])
         addresses, ports = (source[0], destination[0]), (source[1], destination[1])
-        return port.index, mac + port.mac + b"\x08\0" + wire.rewritten(datagram, addresses, ports)
-
-    def way_out(self, port: Port, datagram: Datagram, address: int) -> bytes:
-        """MAC of the next hop of a datagram that may leave."""
-        if datagram.ttl <= 1:
-            raise MalformedError("ttl_exceeded")
-        if datagram.length > port.mtu:
-            raise MalformedError("mtu_exceeded", port.mtu)
-        entry = self.neighbours[self.next_hop(port, address)]
-        if not entry.mac:
-            raise MalformedError("neighbour_unresolved")
-        return entry.mac
-
-    def next_hop(self, port: Port, address: int) -> tuple[int, int]:
-        if port.on_link(address):
-            self.neighbours.setdefault((port.index, address), Neighbour())
-            return port.index, address
-        if not port.gateway:
-            raise MalformedError("no_route")
-        return port.index, port.gateway
+        return port.index, mac + port.mac + datagram.ether_type + wire.rewritten(datagram, addresses, ports)
 
     # Flows
 
-    def begin(
-        self, key: tuple[int, int, int, int, int], port: Port, frame: bytes, datagram: Datagram
-    ) -> Flow:
+    def begin(self, key: Key, port: Port, frame: bytes, datagram: Datagram) -> Flow:
         listener = self.listeners.get(key[2:])
         if not listener:
             known = self.is_vip(key[2]) or self.is_own(key[2])
@@ -307,37 +257,39 @@ class Model:
         if datagram.ttl <= 1:
             raise MalformedError("ttl_exceeded")
         policy.admit(self, listener, key)
-        if len(self.flows) >= self.max_flows and not policy.half_open(self):
+        family = type(key[0])
+        if len(policy.of_family(self, family)) >= self.max_flows and not policy.half_open(self, family):
             raise MalformedError("flow_table_full")
         backend = policy.choose(self, listener, key)
-        policy.make_room(self, datagram.protocol)
-        if not self.free:
+        policy.make_room(self, family, datagram.protocol)
+        free = self.free[family]
+        if not free:
             raise MalformedError("local_ports_exhausted")
         flow = Flow(
-            key[:2], (key[2], key[3]), self.free[0], (backend.address, backend.port),
+            (key[0], key[1]), (key[2], key[3]), free[0], (backend.address, backend.port),
             key[4], backend, self.schedulers[listener["name"]], listener["timeouts"], self.now_s, "syn" if key[4] == TCP else "udp",
         )  # fmt: skip
-        self.free.popleft()
+        free.popleft()
         try:
             client_hop = self.look_up(self.ports[0], key[0])
             flow.hops = {client_hop, self.look_up(self.local_port(flow.local[0]), flow.backend[0])}
         except MalformedError:
-            self.free.append(flow.local)
+            free.append(flow.local)
             raise
         entry = self.neighbours[client_hop]
         if port.index == 0 and not entry.mac and port.on_link(key[0]):
-            entry.mac, entry.confirmed_s = frame[6:12], self.now_s
+            entry.hear(frame[6:12], self.now_s)
         self.flows[key] = self.replies[flow.local] = flow
         backend.active += 1
         flow.counted = bool(listener.get("client_limits", {}).get("max_connections"))
         self.set_timeout(flow)
         return flow
 
-    def end(self, key: tuple[int, int, int, int, int]) -> None:
+    def end(self, key: Key) -> None:
         flow = self.flows.pop(key)
         flow.owner.active -= 1
         del self.replies[flow.local]
-        self.free.append(flow.local)
+        self.free[type(key[0])].append(flow.local)
 
     def touch(self, flow: Flow, flags: int, side: str) -> None:
         flow.last_seen_s = self.now_s

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from model.scheduling import Backend, Key, Scheduler
 from model.state import Json
-from model.wire import TCP, MalformedError
+from model.wire import TCP, Address, MalformedError
 
 if TYPE_CHECKING:
     from model.fullnat import Model
@@ -36,13 +36,13 @@ def admit(model: Model, listener: Json, key: Key) -> None:
         take_token(model, (scheduler, key[0]), limits["new_connections_per_second"])
 
 
-def connections_of(model: Model, scheduler: Scheduler, client: int) -> int:
+def connections_of(model: Model, scheduler: Scheduler, client: Address) -> int:
     """Open connections that were made while there was a limit."""
     flows = (flow for flow in model.flows.values() if flow.scheduler is scheduler and flow.counted)
     return sum(flow.client[0] == client and not flow.closed() for flow in flows)
 
 
-def take_token(model: Model, client: tuple[Scheduler, int], rate: int) -> None:
+def take_token(model: Model, client: tuple[Scheduler, Address], rate: int) -> None:
     """A bucket of a second's tokens, one of which comes back every ``interval``.
 
     Raises:
@@ -55,8 +55,10 @@ def take_token(model: Model, client: tuple[Scheduler, int], rate: int) -> None:
     model.full_at[client] = full_at + interval
 
 
-def takes_source(listener: Json, client: int) -> bool:
-    """Kubernetes' rule: no allowed range means all; what is denied stays denied."""
+def takes_source(listener: Json, client: Address) -> bool:
+    """Kubernetes' rule: no allowed range means all; what is denied stays denied. Of IPv6 no listener has ranges."""
+    if isinstance(client, ipaddress.IPv6Address):
+        return True
     address = ipaddress.IPv4Address(client)
     allowed, denied = (
         [ipaddress.IPv4Network(text) for text in listener.get(f"{kind}_source_ranges", [])]
@@ -67,15 +69,21 @@ def takes_source(listener: Json, client: int) -> bool:
     return not allowed or any(address in network for network in allowed)
 
 
-def half_open(model: Model) -> list[tuple[int, int, int, int, int]]:
-    """TCP connections that are being opened, the oldest first."""
-    return [key for key, flow in model.flows.items() if flow.phase in ("syn", "syn_ack")]
+def of_family(model: Model, family: type) -> list[Key]:
+    """Flows of one IP version, the oldest first."""
+    return [key for key in model.flows if type(key[0]) is family]
 
 
-def make_room(model: Model, protocol: int) -> None:
+def half_open(model: Model, family: type) -> list[Key]:
+    """TCP connections of one IP version that are being opened, the oldest first."""
+    return [key for key in of_family(model, family) if model.flows[key].phase in ("syn", "syn_ack")]
+
+
+def make_room(model: Model, family: type, protocol: int) -> None:
     """The oldest half-open connection gives way when there are too many of them, or of flows at all."""
-    opening = half_open(model)
-    if len(model.flows) >= model.max_flows or (protocol == TCP and len(opening) >= model.max_half_open):
+    opening = half_open(model, family)
+    full = len(of_family(model, family)) >= model.max_flows
+    if full or (protocol == TCP and len(opening) >= model.max_half_open):
         model.end(opening[0])
 
 

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from ipaddress import IPv6Address
 from math import gcd, log
 from typing import Any
 
-Key = tuple[int, int, int, int, int]  # client address and port, VIP and port, protocol
+from model.wire import Address
+
+Key = tuple[Address, int, Address, int, int]
 MASK = (1 << 64) - 1
 PLACES = 65536
 
@@ -17,7 +20,7 @@ PLACES = 65536
 class Backend:
     """One backend of one listener, from the generation that brings it to the one that removes it."""
 
-    address: int
+    address: Address
     port: int
     weight: int
     active: int = 0
@@ -31,9 +34,25 @@ def mix(x: int) -> int:
     return x ^ x >> 31
 
 
+def hashed_address(address: IPv6Address) -> int:
+    """64 bits of an IPv6 address."""
+    return mix(mix(int(address) >> 64) ^ (int(address) & MASK))
+
+
+def number(address: Address) -> int:
+    """The 32 bits of an IPv4 address, or as many of the hash of an IPv6 one."""
+    return hashed_address(address) >> 32 if isinstance(address, IPv6Address) else address
+
+
+def name(backend: Backend) -> int:
+    if isinstance(backend.address, IPv6Address):
+        return (hashed_address(backend.address) + backend.port) & MASK
+    return backend.address << 16 | backend.port
+
+
 def place_of(listener: dict[str, Any], key: Key) -> int:
-    """What a client, or a connection, is hashed to."""
-    client, client_port, vip, vip_port, _ = key
+    """``key``: client address and port, VIP and port, protocol."""
+    client, client_port, vip, vip_port = number(key[0]), key[1], number(key[2]), key[3]
     hashed = mix(client)
     if listener.get("hash_on") == "connection":
         hashed = mix(hashed ^ (vip << 32 | client_port << 16 | vip_port))
@@ -42,7 +61,7 @@ def place_of(listener: dict[str, Any], key: Key) -> int:
 
 def cost(place: int, backend: Backend) -> float:
     """The smaller, the better: an exponential draw at the rate of the weight."""
-    drawn = mix(mix(backend.address << 16 | backend.port) ^ place) >> 32
+    drawn = mix(mix(name(backend)) ^ place) >> 32
     return -log((drawn + 1) / 2**32) / backend.weight
 
 

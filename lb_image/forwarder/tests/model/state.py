@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import ipaddress
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Any
 
 from model.scheduling import Backend, Scheduler
+from model.wire import Address, ip
 
 Json = dict[str, Any]
+Endpoint = tuple[Address, int]
+CONFIRM_S, FORGET_S, KEEP_S = 30, 36, 120
 
 
 @dataclass
@@ -18,12 +21,29 @@ class Port:
     index: int
     name: str
     mac: bytes
-    interface: ipaddress.IPv4Interface
-    gateway: int
+    interfaces: tuple[IPv4Interface | IPv6Interface, ...]  # one of a family at most
+    gateways: tuple[Address, ...]
     mtu: int
 
-    def on_link(self, address: int) -> bool:
-        return ipaddress.IPv4Address(address) in self.interface.network
+    @property
+    def own(self) -> list[Address]:
+        return [ip(str(interface.ip)) for interface in self.interfaces]
+
+    def own_like(self, address: Address) -> Address:
+        """Our address of the same family."""
+        return next(own for own in self.own if type(own) is type(address))
+
+    def gateway_for(self, address: Address) -> Address | None:
+        return next((one for one in self.gateways if type(one) is type(address)), None)
+
+    def on_link(self, address: Address) -> bool:
+        """IPv6: link-local addresses too, where the port has that family."""
+        if isinstance(address, IPv6Address):
+            networks = [one.network for one in self.interfaces if isinstance(one, IPv6Interface)]
+            return any(address in network or address.is_link_local for network in networks)
+        return any(
+            IPv4Address(address) in one.network for one in self.interfaces if isinstance(one, IPv4Interface)
+        )
 
 
 @dataclass
@@ -32,15 +52,26 @@ class Neighbour:
     confirmed_s: int = 0
     used_s: int = 0
 
+    def hear(self, mac: bytes, now_s: int, *, solicited: bool = True, override: bool = True) -> None:
+        """RFC 4861, section 7.2.5; ARP is always taken at its word."""
+        if self.mac and mac != self.mac and not override:
+            self.confirmed_s = min(self.confirmed_s, now_s - CONFIRM_S)
+            return
+        if solicited:
+            self.confirmed_s = now_s
+        elif mac != self.mac:
+            self.confirmed_s = now_s - CONFIRM_S
+        self.mac = mac
+
 
 @dataclass
 class Flow:
     """One connection; ``ends`` tells which sides have sent FIN."""
 
-    client: tuple[int, int]
-    vip: tuple[int, int]
-    local: tuple[int, int]
-    backend: tuple[int, int]
+    client: Endpoint
+    vip: Endpoint
+    local: Endpoint
+    backend: Endpoint
     protocol: int
     owner: Backend
     scheduler: Scheduler
@@ -50,7 +81,7 @@ class Flow:
     ends: set[str] = field(default_factory=set)
     timeout_s: int = 0
     counted: bool = False  # among the connections of its client
-    hops: set[tuple[int, int]] = field(default_factory=set)
+    hops: set[tuple[int, Address]] = field(default_factory=set)
 
     def closed(self) -> bool:
         return self.phase == "reset" or self.ends == {"client", "backend"}

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import ipaddress
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from ipaddress import IPv4Address, IPv6Address
 
 BROADCAST = b"\xff" * 6
 TCP, UDP, ICMP = 6, 17, 1
 
 
-def ip(text: str) -> int:
-    """A dotted address as a number."""
-    return int(ipaddress.IPv4Address(text))
+Address = int | IPv6Address
+
+
+def ip(text: str) -> Address:
+    """A dotted address as a number; an IPv6 address as itself, so that the two never meet."""
+    return IPv6Address(text) if ":" in text else int(IPv4Address(text))
 
 
 def ones_sum(data: bytes) -> int:
@@ -34,10 +37,10 @@ class MalformedError(Exception):
 
 @dataclass
 class Datagram:
-    """An IPv4 datagram in parts; numbers in host order, ``payload`` is what follows the IPv4 header."""
+    """A datagram in parts; numbers in host order, ``payload`` is what follows the header. Here of IPv4: wire6.py has the other."""
 
-    source: int
-    destination: int
+    source: Address
+    destination: Address
     protocol: int
     ttl: int
     header: bytes
@@ -49,11 +52,55 @@ class Datagram:
     more: bool = False  # fragments follow
     length: int = field(default=0)
 
+    ether_type = b"\x08\0"
+    icmp_protocol = ICMP
+
     @property
-    def identity(self) -> tuple[int, int, int, int]:
+    def identity(self) -> tuple[object, ...]:
         """What fragments of one datagram have in common."""
         identification = struct.unpack_from("!H", self.header, 4)[0]
         return (self.source, self.destination, identification, self.protocol)
+
+    def pseudo_header(self) -> bytes:
+        """RFC 9293, section 3.1."""
+        return struct.pack("!IIBBH", self.source, self.destination, 0, self.protocol, len(self.payload))
+
+    def readdressed(self, source: Address, destination: Address, ttl: int) -> bytes:
+        """The header with other addresses and TTL."""
+        new = bytearray(self.header)
+        new[8] = ttl
+        struct.pack_into("!II", new, 12, source, destination)
+        return fresh_checksum(new)
+
+    def renumbered(self, sent: bytes, identification: int) -> bytes:
+        """``sent``, a frame that this fragment became, under another identification."""
+        ihl = (sent[14] & 15) * 4
+        header = bytearray(sent[14 : 14 + ihl])
+        struct.pack_into("!H", header, 4, identification & 0xFFFF)
+        return sent[:14] + fresh_checksum(header) + sent[14 + ihl :]
+
+    def answer(self, protocol: int, body: bytes, checksum_at: int) -> bytes:
+        """A datagram of our own back to the sender: TTL 64, DF, no identification (RFC 6864)."""
+        back = Datagram(self.destination, self.source, protocol, 64, b"", body)
+        value = checksum(body) if protocol == ICMP else checksum(back.pseudo_header() + body)
+        body = body[:checksum_at] + struct.pack("!H", value) + body[checksum_at + 2 :]
+        header = struct.pack(
+            "!BBHHHBBHII", 0x45, 0, 20 + len(body), 0, 0x4000, 64, protocol, 0, back.source, back.destination
+        )
+        return fresh_checksum(bytearray(header)) + body
+
+    @staticmethod
+    def packed(source: Address, destination: Address) -> bytes:
+        """Both addresses as they follow each other in a header."""
+        return struct.pack("!II", source, destination)
+
+    def requoted_header(self, old: bytes, new: bytes) -> bytes:
+        """The header of what an error quotes, between other addresses; the rest stays, right or wrong."""
+        return changed_sum(self.header[:12] + new + self.header[20:], 10, old, new)
+
+    def icmp_pseudo_header(self) -> bytes:
+        """What the checksum of ICMP covers beside the message."""
+        return b""
 
 
 def decode_ipv4(body: bytes) -> Datagram:
@@ -104,22 +151,7 @@ def decode_ports(datagram: Datagram) -> None:
 
 def checksum_error(datagram: Datagram) -> int:
     """By how much the L4 checksum is off, 0 when it is right."""
-    return ones_sum(pseudo_header(datagram) + datagram.payload)
-
-
-def pseudo_header(datagram: Datagram) -> bytes:
-    """RFC 9293, section 3.1."""
-    return struct.pack(
-        "!IIBBH", datagram.source, datagram.destination, 0, datagram.protocol, len(datagram.payload)
-    )
-
-
-def with_id(frame: bytes, identification: int) -> bytes:
-    """The datagram in the frame under another identification."""
-    ihl = (frame[14] & 15) * 4
-    header = bytearray(frame[14 : 14 + ihl])
-    struct.pack_into("!H", header, 4, identification)
-    return frame[:14] + fresh_checksum(header) + frame[14 + ihl :]
+    return ones_sum(datagram.pseudo_header() + datagram.payload)
 
 
 def fresh_checksum(header: bytearray) -> bytes:
@@ -128,22 +160,23 @@ def fresh_checksum(header: bytearray) -> bytes:
     return bytes(header)
 
 
-def rewritten(datagram: Datagram, addresses: tuple[int, int], ports: tuple[int, int]) -> bytes:
+def rewritten(datagram: Datagram, addresses: tuple[Address, Address], ports: tuple[int, int]) -> bytes:
     """The datagram with new addresses and ports and one hop less; a wrong L4 checksum is wrong by as much as before."""
+    header = datagram.readdressed(*addresses, datagram.ttl - 1)
     if datagram.offset:
-        return ipv4_header(datagram.header, addresses, datagram.ttl - 1) + datagram.payload + datagram.trailer
+        return header + datagram.payload + datagram.trailer
     at = 16 if datagram.protocol == TCP else 6
     had = struct.unpack_from("!H", datagram.payload, at)[0]
     error = checksum_error(datagram)
     body = bytearray(datagram.payload)
     struct.pack_into("!HH", body, 0, *ports)
     struct.pack_into("!H", body, at, 0)
-    changed = Datagram(*addresses, datagram.protocol, datagram.ttl - 1, b"", bytes(body))
-    right = checksum(pseudo_header(changed) + bytes(body))
+    changed = replace(datagram, source=addresses[0], destination=addresses[1], payload=bytes(body))
+    right = checksum(changed.pseudo_header() + bytes(body))
     if datagram.protocol == TCP or had != 0:
         value = (right + error) % 0xFFFF
         struct.pack_into("!H", body, at, value or 0xFFFF)
-    return ipv4_header(datagram.header, addresses, datagram.ttl - 1) + bytes(body) + datagram.trailer
+    return header + bytes(body) + datagram.trailer
 
 
 def decode_quoted(body: bytes) -> Datagram:
@@ -157,10 +190,10 @@ def decode_quoted(body: bytes) -> Datagram:
     return Datagram(source, destination, body[9], body[8], body[:ihl], body[ihl:], ports=ports)
 
 
-def requoted(quoted: Datagram, source: tuple[int, int], destination: tuple[int, int]) -> bytes:
+def requoted(quoted: Datagram, source: tuple[Address, int], destination: tuple[Address, int]) -> bytes:
     """The quoted datagram between other addresses; its checksums change by what the change adds to their sums."""
-    old, new = quoted.header[12:20], struct.pack("!II", source[0], destination[0])
-    header = changed_sum(quoted.header[:12] + new + quoted.header[20:], 10, old, new)
+    old = quoted.packed(quoted.source, quoted.destination)
+    new = quoted.packed(source[0], destination[0])
     ports = struct.pack("!HH", source[1], destination[1])
     body, at = ports + quoted.payload[4:], 16 if quoted.protocol == TCP else 6
     has_sum = len(body) >= at + 2 and (quoted.protocol == TCP or body[at : at + 2] != b"\0\0")
@@ -168,7 +201,7 @@ def requoted(quoted: Datagram, source: tuple[int, int], destination: tuple[int, 
         body = changed_sum(body, at, old + quoted.payload[:4], new + ports)
         if quoted.protocol == UDP and body[at : at + 2] == b"\0\0":
             body = body[:at] + b"\xff\xff" + body[at + 2 :]
-    return header + body
+    return quoted.requoted_header(old, new) + body
 
 
 def changed_sum(data: bytes, at: int, old: bytes, new: bytes) -> bytes:
@@ -189,42 +222,4 @@ def reset_for(datagram: Datagram) -> bytes | None:
     ports = struct.pack("!HH", datagram.ports[1], datagram.ports[0])
     numbers_bytes = struct.pack("!II", numbers[0], numbers[1] & 0xFFFFFFFF)
     segment = ports + numbers_bytes + struct.pack("!BBHHH", 0x50, flags, 0, 0, 0)
-    answer = Datagram(datagram.destination, datagram.source, TCP, 64, b"", segment)
-    segment = segment[:16] + struct.pack("!H", checksum(pseudo_header(answer) + segment)) + segment[18:]
-    return fresh_ipv4(answer.source, answer.destination, TCP, segment)
-
-
-def fresh_ipv4(source: int, destination: int, protocol: int, body: bytes) -> bytes:
-    """A datagram of our own: TTL 64, DF, no identification (RFC 6864)."""
-    header = struct.pack(
-        "!BBHHHBBHII", 0x45, 0, 20 + len(body), 0, 0x4000, 64, protocol, 0, source, destination
-    )
-    return header[:10] + struct.pack("!H", checksum(header)) + header[12:] + body
-
-
-def ipv4_header(header: bytes, addresses: tuple[int, int], ttl: int) -> bytes:
-    """``header`` with other addresses and TTL and a fresh checksum."""
-    new = bytearray(header)
-    new[8] = ttl
-    struct.pack_into("!II", new, 12, *addresses)
-    return fresh_checksum(new)
-
-
-def canonical(frame: bytes) -> bytes:
-    """The frame with both zeros of a one's complement checksum written alike, for comparison."""
-    if len(frame) < 34 or frame[12:14] != b"\x08\x00":
-        return frame
-    new = bytearray(frame)
-    ihl = 14 + (frame[14] & 15) * 4
-    places = [24]
-    if frame[23] == ICMP and frame[ihl] in (3, 11, 12) and len(new) >= ihl + 28:
-        places.append(ihl + 18)  # of the quoted header
-        inner = ihl + 8 + (frame[ihl + 8] & 15) * 4
-        if frame[ihl + 17] == TCP and len(new) >= inner + 18:
-            places.append(inner + 16)
-    if frame[23] in (TCP, ICMP):
-        places.append(ihl + (16 if frame[23] == TCP else 2))
-    for at in places:
-        if new[at : at + 2] == b"\xff\xff":
-            new[at : at + 2] = b"\0\0"
-    return bytes(new)
+    return datagram.answer(TCP, segment, 16)

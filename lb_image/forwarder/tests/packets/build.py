@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Self
 
 from scapy.layers.inet import ICMP, IP, TCP, UDP, fragment
 from scapy.layers.l2 import ARP, Ether
@@ -64,15 +64,15 @@ class Script:
         self.frames: list[Frame] = []
         self.now_us = EPOCH_US
 
-    def wait(self, seconds: float) -> Script:
+    def wait(self, seconds: float) -> Self:
         self.now_us += round(seconds * 1e6)
         return self
 
-    def at(self, seconds: float) -> Script:
+    def at(self, seconds: float) -> Self:
         self.now_us = EPOCH_US + round(seconds * 1e6)
         return self
 
-    def raw(self, data: bytes, port: str = EXTERNAL) -> Script:
+    def raw(self, data: bytes, port: str = EXTERNAL) -> Self:
         self.frames.append(Frame(self.now_us, port, data))
         self.now_us += 1000
         return self
@@ -82,7 +82,7 @@ class Script:
         frame = Ether(self.frames[-1].data)
         return [bytes(Ether(src=frame.src, dst=frame.dst) / part) for part in fragment(frame[IP], 400)]
 
-    def pieces(self, other: Script) -> Script:
+    def pieces(self, other: Script) -> Self:
         """The last frame of another script in fragments."""
         for piece in other.pieces_of():
             self.raw(piece)
@@ -90,19 +90,19 @@ class Script:
 
     def send(
         self, packet: Packet, port: str = EXTERNAL, src: str = GATEWAY_MAC, dst: str | None = None
-    ) -> Script:
+    ) -> Self:
         return self.raw(bytes(Ether(src=src, dst=dst or MAC[port]) / packet), port)
 
-    def gateway(self, mac: str = GATEWAY_MAC, address: str = GATEWAY, port: str = EXTERNAL) -> Script:
+    def gateway(self, mac: str = GATEWAY_MAC, address: str = GATEWAY, port: str = EXTERNAL) -> Self:
         """The gateway says its MAC."""
         reply = ARP(op=2, hwsrc=mac, psrc=address, hwdst=MAC[port], pdst=ADDRESS)
         return self.send(reply, port, src=mac)
 
-    def who_has(self, target: str, sender: str = GATEWAY, port: str = EXTERNAL) -> Script:
+    def who_has(self, target: str, sender: str = GATEWAY, port: str = EXTERNAL) -> Self:
         request = ARP(op=1, hwsrc=GATEWAY_MAC, psrc=sender, pdst=target)
         return self.send(request, port, dst="ff:ff:ff:ff:ff:ff")
 
-    def tcp(self, flags: str, sport: int = 4000, data: bytes = b"", **fields: Any) -> Script:
+    def tcp(self, flags: str, sport: int = 4000, data: bytes = b"", **fields: Any) -> Self:
         """Segment of the client."""
         options, checksum = fields.pop("options", []), fields.pop("chksum", None)
         port, dport = fields.pop("on", EXTERNAL), fields.pop("dport", 80)
@@ -113,7 +113,7 @@ class Script:
 
     def tcp_reply(
         self, flags: str, dport: int = 1024, backend: str = BACKENDS[0], data: bytes = b"", **fields: Any
-    ) -> Script:
+    ) -> Self:
         """Segment of a backend."""
         port, local = fields.pop("on", EXTERNAL), fields.pop("local", LOCAL)
         segment = TCP(sport=8080, dport=dport, flags=flags, seq=7000, ack=1001)
@@ -121,30 +121,30 @@ class Script:
             IP(**{"src": backend, "dst": local, "ttl": 60, **fields}) / segment / Raw(data), port
         )
 
-    def udp(self, sport: int = 5000, data: bytes = b"query", **fields: Any) -> Script:
+    def udp(self, sport: int = 5000, data: bytes = b"query", **fields: Any) -> Self:
         checksum, dport = fields.pop("chksum", None), fields.pop("dport", 53)
         datagram = UDP(sport=sport, dport=dport, chksum=checksum)
         return self.send(IP(**{"src": CLIENT, "dst": VIP, "ttl": 60, **fields}) / datagram / Raw(data))
 
     def udp_reply(
         self, dport: int = 1024, backend: str = BACKENDS[0], data: bytes = b"answer", **fields: Any
-    ) -> Script:
+    ) -> Self:
         checksum = fields.pop("chksum", None)
         datagram = UDP(sport=8080, dport=dport, chksum=checksum)
         return self.send(IP(**{"src": backend, "dst": LOCAL, "ttl": 60, **fields}) / datagram / Raw(data))
 
-    def ping(self, target: str, **fields: Any) -> Script:
+    def ping(self, target: str, **fields: Any) -> Self:
         kind, checksum = fields.pop("kind", 8), fields.pop("chksum", None)
         echo = ICMP(type=kind, id=7, seq=1, chksum=checksum, ts_ori=0, ts_rx=0, ts_tx=0)
         return self.send(IP(**{"src": CLIENT, "dst": target, "ttl": 60, **fields}) / echo / Raw(b"ping"))
 
-    def error(self, about: Packet | bytes, kind: int = 3, code: int = 1, **fields: Any) -> Script:
+    def error(self, about: Packet | bytes, kind: int = 3, code: int = 1, **fields: Any) -> Self:
         """ICMP error about a packet of the forwarder's; ``src`` and ``dst`` are the error's own."""
         checksum, mtu, port = fields.pop("chksum", None), fields.pop("mtu", 0), fields.pop("on", EXTERNAL)
         head = ICMP(type=kind, code=code, nexthopmtu=mtu, chksum=checksum)
         return self.send(IP(**{"ttl": 60, **fields}) / head / Raw(bytes(about)), port)
 
-    def handshake(self, sport: int = 4000, local_port: int = 1024, backend: str = BACKENDS[0]) -> Script:
+    def handshake(self, sport: int = 4000, local_port: int = 1024, backend: str = BACKENDS[0]) -> Self:
         return self.tcp("S", sport).tcp_reply("SA", local_port, backend).tcp("A", sport)
 
 

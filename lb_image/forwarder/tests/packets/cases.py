@@ -24,6 +24,7 @@ from packets.build import (
     up,
 )  # fmt: skip
 from packets.cases_answers import ANSWERS, FORGET
+from packets.cases_ipv6 import IPV6
 from packets.cases_policy import POLICY
 from packets.cases_schedulers import SCHEDULERS
 from packets.harness import Case
@@ -275,8 +276,8 @@ def malformed() -> Case:
 
 
 def other_protocols() -> Case:
-    """IPv6, other IP protocols, other destinations and other MAC addresses."""
-    script = up().raw(bytes.fromhex("020000000001") + b"\2\xaa\0\0\0\1\x86\xdd" + bytes(40))
+    """Other Ethernet types and IP protocols, other destinations and other MAC addresses."""
+    script = up().raw(bytes.fromhex("020000000001") + b"\2\xaa\0\0\0\1\x88\xcc" + bytes(40))
     script.send(IP(src=CLIENT, dst=VIP, proto=47) / Raw(b"gre")).tcp("S", dst="203.0.113.9").tcp(
         "S", dst="10.77.0.11"
     )
@@ -358,7 +359,7 @@ CASES = [
     arp_malformed, echo, icmp_others, ttl, gateway_mac_changes, gateway_silent, gateway_unknown,
     corrupt_is_not_laundered, bad_ip_checksum, tcp_timestamps_untouched, ip_options, fragments, malformed,
     other_protocols, mtu, frame_padding, flow_table_full, no_gateway, backends_on_link, two_networks,
-    two_local_addresses, *ANSWERS, *SCHEDULERS, fragments_that_end, *FORGET, *POLICY,
+    two_local_addresses, *ANSWERS, *SCHEDULERS, fragments_that_end, *FORGET, *POLICY, *IPV6,
 ]  # fmt: skip
 
 

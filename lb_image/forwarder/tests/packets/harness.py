@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model.canonical import canonical
 from model.fullnat import Model
-from model.wire import BROADCAST, canonical
+from model.wire import BROADCAST
 
 Json = dict[str, Any]
 RUN_TIMEOUT_S = 120
@@ -45,7 +46,7 @@ class Case:
 
 @dataclass
 class Outcome:
-    """What comes out; ARP requests apart, since their order within a moment is not fixed."""
+    """What comes out; what goes to all or to a group apart, since its order within a moment is not fixed."""
 
     frames: list[Frame]
     drops: dict[str, int]
@@ -59,7 +60,8 @@ class Outcome:
 
 
 def is_request(data: bytes) -> bool:
-    return data[:6] == BROADCAST and data[12:14] == b"\x08\x06"
+    asks = data[:6] == BROADCAST and data[12:14] == b"\x08\x06"
+    return asks or data[:2] == b"\x33\x33"
 
 
 def generation(listener: Json) -> Json:

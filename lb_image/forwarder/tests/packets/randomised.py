@@ -28,17 +28,15 @@ CLIENTS = ["192.0.2.10", "192.0.2.11", "10.77.0.50"]
 FLAGS = ["S", "S", "S", "A", "A", "PA", "FA", "R", "SA"]
 
 
-def random_listeners(rng: random.Random, generation: int) -> list[Json]:
-    """A set of listeners; the second one comes and goes under a new name each time, as a slot is not used again soon."""
-    timeouts = {key: rng.randint(2, 40) for key in ("established_s", "syn_s", "fin_s", "udp_s")}
+def random_policies(rng: random.Random) -> dict[str, Any]:
+    """What a listener may choose, whatever its family."""
     chosen: dict[str, Any] = {
+        "timeouts": {key: rng.randint(2, 40) for key in ("established_s", "syn_s", "fin_s", "udp_s")},
         "scheduler": rng.choice(["rr", "wrr", "lc", "wlc", "sh", "mh"]),
         "hash_on": rng.choice(["source", "connection"]),
         "on_backend_removal": rng.choice(["drain", "reset"]),
-        "timeouts": timeouts,
         "arp": rng.random() < 0.5,
     }
-    backends = rng.sample([*BACKENDS, "10.77.0.60"], rng.randint(0, 4))
     chosen["max_connections"] = rng.choice([0, 0, 5, 20])
     if chosen["hash_on"] == "source":
         chosen["session_affinity_s"] = rng.choice([0, 0, 3, 30])
@@ -46,6 +44,13 @@ def random_listeners(rng: random.Random, generation: int) -> list[Json]:
         "max_connections": rng.choice([0, 0, 2, 9]),
         "new_connections_per_second": rng.choice([0, 0, 1, 3, 700]),
     }
+    return chosen
+
+
+def random_listeners(rng: random.Random, generation: int) -> list[Json]:
+    """A set of listeners; the second one comes and goes under a new name each time, as a slot is not used again soon."""
+    chosen = random_policies(rng)
+    backends = rng.sample([*BACKENDS, "10.77.0.60"], rng.randint(0, 4))
     chosen["denied_source_ranges"] = rng.choice([[], [], ["192.0.2.11/32"], ["10.77.0.0/24", "0.0.0.0/2"]])
     chosen["allowed_source_ranges"] = rng.choice([[], [], ["192.0.2.8/29"], ["0.0.0.0/0"]])
     first = listener(addresses=backends, weights=[rng.choice([0, 1, 2, 5]) for _ in backends], **chosen)

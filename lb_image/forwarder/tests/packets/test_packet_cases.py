@@ -13,6 +13,7 @@ import pytest
 from packets.cases import named
 from packets.harness import Case, Outcome, assert_equal, port_names, read_pcap, run_model, run_shell
 from packets.randomised import random_case
+from packets.randomised6 import random_case_of_both
 
 FOLDER = Path(__file__).parent
 REPOSITORY = FOLDER.parents[3]
@@ -87,4 +88,10 @@ def test_every_drop_reason_of_the_core_has_a_case() -> None:
 @pytest.mark.parametrize("seed", range(RANDOM_RUNS))
 def test_random_packets_and_generations(seed: int, binary: Path, tmp_path: Path) -> None:
     case = random_case(random.Random(seed))
+    assert_equal(run_shell(binary, case, tmp_path), run_model(case))
+
+
+@pytest.mark.parametrize("seed", range(RANDOM_RUNS))
+def test_random_packets_of_both_families(seed: int, binary: Path, tmp_path: Path) -> None:
+    case = random_case_of_both(random.Random(seed))
     assert_equal(run_shell(binary, case, tmp_path), run_model(case))

@@ -36,6 +36,9 @@ _DIGEST_DIGITS = 8
 _NAME_MAX = 48  # with the port, the digest and two dashes: 63
 
 
+Settings = dict[str, Any]
+
+
 @dataclass(frozen=True, slots=True)
 class ServiceFault:
     """A port, or all, of a Service that cannot be served."""
@@ -75,6 +78,9 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
             )
             continue
         for address in assigned.addresses:
+            if address.version != IPV4 and _has_ranges(settings):
+                faults.append(_ranges_unserved(port, address))
+                continue
             endpoints = ready_endpoints(slices, port, address.version)
             listener = _listener(service, address, port, settings)
             plans.append(ListenerPlan(listener, weighted_backends([Resolved(1, tuple(endpoints))])))
@@ -88,11 +94,21 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
     )
 
 
+def _has_ranges(settings: Settings) -> bool:
+    return "allowed_source_ranges" in settings or "denied_source_ranges" in settings
+
+
+def _ranges_unserved(port: ServicePort, address: IPAddress) -> ServiceFault:
+    # Without them it would be open to everybody.
+    return ServiceFault(
+        ServiceReason.SOURCE_RANGES_UNSERVED,
+        f"port {port.port}/{port.protocol} is not served at {address}: source ranges of IPv6 are not known yet; ask for "
+        "IPv4 alone in spec.ipFamilies, or leave the ranges out",
+    )
+
+
 def _files(plans: Iterable[ListenerPlan], *, arp: bool) -> tuple[ForwarderListener, ...]:
     return tuple(forwarder_listener(plan, arp=arp) for plan in plans)
-
-
-Settings = dict[str, Any]
 
 
 def _settings(service: Service) -> tuple[Settings, list[ServiceFault]]:
