@@ -48,9 +48,7 @@ static void make_room(struct half_open *half_open, const struct flow_table *tabl
 	}
 }
 
-void half_open_add(
-	struct half_open *half_open, const struct flow_table *table, uint32_t index
-) {
+void half_open_add(struct half_open *half_open, const struct flow_table *table, uint32_t index) {
 	if (half_open->tail - half_open->head > half_open->mask)
 		make_room(half_open, table);
 	half_open->ring[half_open->tail++ & half_open->mask] = index;

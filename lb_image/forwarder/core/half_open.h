@@ -8,7 +8,8 @@
 #include "flow_table.h"
 
 struct half_open {
-	uint32_t *ring; // places of flows in the order in which they were made; some are half open no longer
+	uint32_t *
+		ring; // places of flows in the order in which they were made; some are half open no longer
 	uint32_t mask;
 	uint32_t head, tail; // entries made and given up; they run on
 	uint32_t live;
@@ -26,9 +27,7 @@ size_t half_open_size(const struct fwd_base *base);
 void half_open_init(struct half_open *half_open, void *memory, const struct fwd_base *base);
 
 // Notes a new half-open flow.
-void half_open_add(
-	struct half_open *half_open, const struct flow_table *table, uint32_t index
-);
+void half_open_add(struct half_open *half_open, const struct flow_table *table, uint32_t index);
 
 // Place of the oldest half-open flow, FLOW_NONE where none is found. It is noted no longer.
 uint32_t half_open_take_oldest(struct half_open *half_open, const struct flow_table *table);

@@ -23,7 +23,13 @@ static void start(uint8_t percent) {
 
 static bool sends(uint32_t client, uint8_t flags) {
 	fixture_frame(
-		&f, 0, FIXTURE_CLIENT + client / 1000, (uint16_t)(1000 + client % 1000), FIXTURE_VIP, 80, flags
+		&f,
+		0,
+		FIXTURE_CLIENT + client / 1000,
+		(uint16_t)(1000 + client % 1000),
+		FIXTURE_VIP,
+		80,
+		flags
 	);
 	fixture_process(&f, FIXTURE_NOW_S);
 	return f.packet.verdict == FWD_TX;
@@ -36,7 +42,13 @@ static void establish(uint32_t client) {
 
 	assert_true(sends(client, TCP_SYN));
 	fixture_frame(
-		&f, 1, ntohl(ip->dst), ntohs(tcp->dst), ntohl(ip->src), ntohs(tcp->src), TCP_SYN | TCP_ACK
+		&f,
+		1,
+		ntohl(ip->dst),
+		ntohs(tcp->dst),
+		ntohl(ip->src),
+		ntohs(tcp->src),
+		TCP_SYN | TCP_ACK
 	);
 	fixture_process(&f, FIXTURE_NOW_S);
 	assert_int_equal(f.packet.verdict, FWD_TX);
