@@ -12,13 +12,19 @@ from skylane_operator.model.address import (
     Interface,
     InterfaceIPv6,
     IPAddress,
-    SourceRange,
     VirtualAddress,
 )
 from skylane_operator.model.base import ReadModel, SpecModel
 from skylane_operator.model.condition import Condition
 from skylane_operator.model.health_check import HealthCheck
 from skylane_operator.model.key import Key
+from skylane_operator.model.listener_policy import (
+    ClientLimits,
+    Limit,
+    SessionAffinity,
+    SourceRanges,
+    TimeoutSeconds,
+)
 from skylane_operator.model.meta import ObjectMeta
 from skylane_operator.model.quantity import units_of
 from skylane_operator.model.selector import LabelSelector
@@ -51,9 +57,6 @@ PoolName = Annotated[
 ]
 BinarySize = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]{0,8}(Mi|Gi)$", max_length=11)]
 Port = Annotated[int, Field(ge=1, le=65535)]
-Limit = Annotated[int, Field(ge=1, le=2147483647)]
-SourceRanges = Annotated[tuple[SourceRange, ...], Field(max_length=1000)]
-TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
 
 
 class Steering(StrEnum):
@@ -256,32 +259,6 @@ class Timeouts(SpecModel):
     syn_seconds: TimeoutSeconds = 60
     fin_seconds: TimeoutSeconds = 60
     udp_seconds: TimeoutSeconds = 180
-
-
-class AffinityType(StrEnum):
-    """What keeps a client with its backend."""
-
-    NONE = "None"
-    CLIENT_IP = "ClientIP"
-
-
-class SessionAffinity(SpecModel):
-    """spec.listeners[].sessionAffinity: whether connections of one client go to one backend."""
-
-    type: AffinityType = AffinityType.NONE
-    timeout_seconds: TimeoutSeconds = 10800
-
-    @property
-    def effective_seconds(self) -> int:
-        """How long a client stays with its backend; 0 if it does not."""
-        return self.timeout_seconds if self.type is AffinityType.CLIENT_IP else 0
-
-
-class ClientLimits(SpecModel):
-    """spec.listeners[].clientLimits: what one client's address may have and do."""
-
-    max_connections: Limit | None = None
-    new_connections_per_second: Annotated[int, Field(ge=1, le=1000000)] | None = None
 
 
 class Listener(SpecModel):

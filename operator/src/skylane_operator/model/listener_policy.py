@@ -1,0 +1,39 @@
+"""What a listener asks of new connections: parts of spec.listeners[] of the `LoadBalancer`."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from skylane_operator.model.address import SourceRange
+from skylane_operator.model.base import SpecModel
+
+Limit = Annotated[int, Field(ge=1, le=2147483647)]
+SourceRanges = Annotated[tuple[SourceRange, ...], Field(max_length=1000)]
+TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
+
+
+class AffinityType(StrEnum):
+    """What keeps a client with its backend."""
+
+    NONE = "None"
+    CLIENT_IP = "ClientIP"
+
+
+class SessionAffinity(SpecModel):
+    """spec.listeners[].sessionAffinity: whether connections of one client go to one backend."""
+
+    type: AffinityType = AffinityType.NONE
+    timeout_seconds: TimeoutSeconds = 10800
+
+    @property
+    def effective_seconds(self) -> int:
+        """How long a client stays with its backend; 0 if it does not."""
+        return self.timeout_seconds if self.type is AffinityType.CLIENT_IP else 0
+
+
+class ClientLimits(SpecModel):
+    """spec.listeners[].clientLimits: what one client's address may have and do."""
+
+    max_connections: Limit | None = None
+    new_connections_per_second: Annotated[int, Field(ge=1, le=1000000)] | None = None
