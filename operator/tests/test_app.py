@@ -83,6 +83,10 @@ async def test_a_replica_that_looks_at_the_lease_no_longer_is_not_alive():
             {"SKYLANE_POD_ADDRESS": "somewhere"},
             "SKYLANE_POD_ADDRESS: value is not a valid IPv4 or IPv6 address",
         ),
+        (
+            {"SKYLANE_LEASE_DURATION_S": "1"},
+            "SKYLANE_LEASE_DURATION_S: Input should be greater than or equal to 3",
+        ),
         ({"SKYLANE_POD_ADDRESS": ""}, "set SKYLANE_POD_ADDRESS or SKYLANE_OPERATOR_ADDRESS"),
     ],
 )

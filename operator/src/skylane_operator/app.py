@@ -11,6 +11,7 @@ from skylane_operator.errors import ApiError
 from skylane_operator.handlers.marks import Marks
 from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.cluster import Cluster
+from skylane_operator.kube.election import timing_for
 from skylane_operator.kube.lease import Lease
 from skylane_operator.model.key import Key
 from skylane_operator.settings import Settings
@@ -29,11 +30,12 @@ class Operator:
 
     def __init__(self, settings: Settings, client: KubeClient) -> None:
         self._settings, self._client = settings, client
-        # A connection of its own: to renew must not wait for lists.
-        self._lease_client = KubeClient(client.configuration)
         # The name says which pod it is; a process that follows another one in the same pod is somebody else.
         identity = f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
-        self._lease = Lease(self._lease_client, Key(settings.namespace, LEASE_NAME), identity)
+        # Connections of its own: to renew must not wait for lists.
+        lease_client = KubeClient(client.configuration)
+        key, timing = Key(settings.namespace, LEASE_NAME), timing_for(settings.lease_duration_s)
+        self._lease = Lease(lease_client, key, identity, timing)
         client.may_write = self._lease.held
         marks = Marks(self._mark, self._mark_service, self._mark_addresses)
         self.cluster = Cluster(client, settings.watch_namespaces, marks, settings.default_load_balancer_key)
@@ -48,8 +50,7 @@ class Operator:
         """Until `stop` is set. Raises SkylaneError for what no retry mends."""
         self.http_port = await self._http.start(self._settings.http_address)
         try:
-            async with self._lease_client:
-                await self._work_until(stop)
+            await self._work_until(stop)
         finally:
             await self._http.stop()
 

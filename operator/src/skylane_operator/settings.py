@@ -43,6 +43,7 @@ class Settings(BaseModel):
         None  # what agents dial; None: the ClusterIP of Service skylane-operator
     )
     pod_address: IPvAnyAddress | None = None  # our own, for that Service; None: nobody comes through it
+    lease_duration_s: Annotated[int, Field(ge=3, le=60)] = 3  # how soon a leader that died is followed
     # "namespace/name" of the LoadBalancer for Services of type LoadBalancer without a class; None: they are left alone
     default_load_balancer: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")] | None = None
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # empty: all

@@ -38,6 +38,7 @@ class Operator:
             "SKYLANE_GRPC_ADDRESS": f"127.0.0.1:{self.grpc_port}",
             "SKYLANE_HTTP_ADDRESS": f"127.0.0.1:{self.http_port}",
             "SKYLANE_LOG_LEVEL": "WARNING",
+            "SKYLANE_LEASE_DURATION_S": "15",  # to be followed by nobody, but not to stop because the machine is busy
         }
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
@@ -73,7 +74,7 @@ class BenchWorld(World):
     def __init__(self, api, client, folder):
         super().__init__(api, client, folder)
         self.process = Operator(api.kubeconfig, self.namespace, folder / "operator.log")
-        self.operator = self.process  # what an agent's settings are made from: its port
+        self.agents_dial = f"127.0.0.1:{self.process.grpc_port}"
         self.services = 0
         self.endpoints = {}  # number of the Service to its addresses
         self.deltas = 0
@@ -197,7 +198,6 @@ class BenchWorld(World):
         return next(folder.glob(f"s{number}-80-*.json"))
 
     async def aclose(self):
-        self.operator = None
         await super().aclose()
         self.process.stop()
 

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import time
 
 import pytest
 from operator_support import eventually
@@ -16,7 +17,7 @@ from skylane_operator.model.key import Key
 
 pytestmark = pytest.mark.apiserver
 
-FAST = Timing(duration_s=2, deadline_s=1.5, renew_s=0.15, retry_s=0.1, hurry_s=0.05)
+FAST = Timing(duration_s=2, deadline_s=1.5, renew_s=0.15, retry_s=0.1, hurry_s=0.05, stuck_s=1.0)
 
 
 class Candidate:
@@ -147,6 +148,21 @@ async def test_a_machine_that_slept_leads_no_longer(candidate):
     first.shift_s += 3600
     assert not first.lease.held()
     await eventually(lambda: first.terms[0][1] or second.leads, "the term to end")
+
+
+async def test_a_leader_that_computes_for_a_while_stays_it_and_one_that_is_stuck_does_not(candidate):
+    first, second = await pair(candidate)
+    await eventually(lambda: second.lease.holder == "first", "the second to have seen it")
+    turn = first.lease.last_turn
+    while first.lease.last_turn < turn + FAST.stuck_s / 2:  # this loop does nothing else meanwhile
+        time.sleep(0.01)  # noqa: ASYNC251
+    assert first.lease.held()
+    await eventually(lambda: first.lease._last_beat_s > turn, "the first to do something")
+    deadline_s = time.monotonic() + 20
+    while not second.lease.held() and time.monotonic() < deadline_s:
+        time.sleep(0.01)  # noqa: ASYNC251
+    assert (first.lease.held(), second.lease.held()) == (False, True)
+    await eventually(lambda: second.leads and not first.leads, "the second to lead")
 
 
 async def test_a_lease_that_somebody_deletes_is_made_again_by_its_leader(candidate, api_server):

@@ -206,6 +206,7 @@ class World:
             watch_namespaces=(self.namespace,),
             grpc_address=f"127.0.0.1:{port}",
             http_address="127.0.0.1:0",
+            lease_duration_s=60,  # nobody waits for it, and a busy machine shall not end a test
         )
         self.operator = Operator(settings, self.client)
         self._stop_operator = asyncio.Event()

@@ -133,7 +133,7 @@ async def test_probes_that_find_the_same_write_nothing(world, backends):
         sick, _ = backends.status
         backends.status[sick] = 503
         await until_healthy(world, 1)
-        status = world.operator.status
+        status = world.operator.term.status
         await eventually(lambda: not len(status), "the last write")
         writes = status.writes
         version = world.load_balancer()["metadata"]["resourceVersion"]
@@ -152,12 +152,12 @@ async def test_a_restarted_operator_hears_of_the_sick_at_once(world, backends):
         sick, _ = backends.status
         backends.status[sick] = 503
         await until_healthy(world, 1)
-        await eventually(lambda: not len(world.operator.status), "the last write")
+        await eventually(lambda: not len(world.operator.term.status), "the last write")
         version = world.load_balancer()["metadata"]["resourceVersion"]
-        port = world.operator.grpc_port
+        port = world.operator.term.grpc_port
         await world.stop_operator()
         await world.start_operator(port)
         await eventually(lambda: (state := world.agent_state(POD)) and state.health, "the agent's word", 20)
-        looked = lambda: not len(world.operator.queue) and not len(world.operator.status)  # noqa: E731
+        looked = lambda: not len(world.operator.term.queue) and not len(world.operator.term.status)  # noqa: E731
         await eventually(looked, "the operator's look")
         assert world.load_balancer()["metadata"]["resourceVersion"] == version

@@ -63,6 +63,10 @@ class KubeClient:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close all connections."""
         await self._rest.close()
 
     async def authorization(self) -> str | None:

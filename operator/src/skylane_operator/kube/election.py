@@ -16,11 +16,17 @@ from dataclasses import dataclass
 class Timing:
     """Seconds. A leader that dies is followed after `duration_s` + `retry_s` at most."""
 
-    duration_s: int = 3  # written into the Lease, which holds whole seconds
-    deadline_s: float = 2.25
-    renew_s: float = 0.75  # between two renewals
+    duration_s: int  # written into the Lease, which holds whole seconds
+    deadline_s: float
+    renew_s: float  # between two renewals
     retry_s: float = 0.5  # between two looks of a candidate
     hurry_s: float = 0.25  # between two attempts of a leader after one that failed
+    stuck_s: float = 10.0  # a leader that has done nothing for so long renews no longer
+
+
+def timing_for(duration_s: int) -> Timing:
+    """What suits a Lease of this duration: room for a renewal or two that fail, and for a leader to end its work."""
+    return Timing(duration_s, deadline_s=duration_s * 0.8, renew_s=duration_s / 4)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,13 @@
 """Leadership by a Lease: taken, renewed, lost and given back, with a task that runs for as long as it is held.
 
 See `election` for the rules. Every write names the resourceVersion that it was decided on, so of two candidates one is refused.
+All requests are made in a thread of their own: whoever plans for thousands of Services at once must not lose the Lease by it.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.election import Election, Record, Timing
 from skylane_operator.kube.resource import LEASE
 from skylane_operator.model.key import Key
+from skylane_operator.waiting import LoopThread
 
 Json = dict[str, Any]
 
@@ -33,51 +35,76 @@ def _now_s() -> float:
 
 
 class Lease:
-    """One candidate. `client` should be nobody else's: a renewal must not wait for a connection that lists are using."""
+    """One candidate. `client` is used in our thread, and by nobody else; it is closed at the end."""
 
     def __init__(
         self,
         client: KubeClient,
         key: Key,
         identity: str,
-        timing: Timing | None = None,
+        timing: Timing,
         now_s: Callable[[], float] = _now_s,
     ) -> None:
         self._client, self._key = client, key
-        self._timing, self._now_s = timing or Timing(), now_s
+        self._timing, self._now_s = timing, now_s
         self._election = Election(identity, self._timing)
         self._body: Json | None = None  # the Lease as last read or written
         self._trouble = False
         self.holder = ""  # as last seen; empty: nobody
-        self.last_turn = time.monotonic()  # `run` did anything at all
+        self.last_turn = time.monotonic()  # our thread did anything at all
+        self._last_beat_s = 0.0  # the loop in which `lead` runs did
 
     def held(self) -> bool:
         """Whether we lead at this moment."""
-        return self._election.leads_for_s(self._now_s()) > 0
+        return self._remaining_s() > 0
 
-    async def run(self, lead: Callable[[], Awaitable[None]]) -> None:
+    async def run(self, lead: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Until cancelled: run `lead` whenever the Lease is ours, and cancel it when that ends; give the Lease back at the end.
 
-        `lead` is awaited before anybody else may lead. What it raises ends us, but for ApiError: then others get their chance
+        `lead` is awaited before the Lease is given back. What it raises ends us, but for ApiError: then others get their chance
         before we try again.
         """
+        async with LoopThread("lease") as there:
+            try:
+                await self._take_turns(there, lead)
+            finally:
+                await there.start(self._release())
+                await there.start(self._client.aclose())
+
+    async def _take_turns(self, there: LoopThread, lead: Callable[[], Coroutine[Any, Any, None]]) -> None:
         waits = delays()
-        self.last_turn = time.monotonic()
+        while True:
+            await there.start(self._until_taken())
+            _log.info("leading: %s holds Lease %s", self._election.identity, self._key)
+            try:
+                await self._lead(there, lead)
+            except ApiError as error:
+                _log.warning("could not lead: %s", error)
+                await there.start(self._release())
+                await asyncio.sleep(next(waits))
+            else:
+                _log.warning("Lease %s is lost; waiting for it", self._key)
+                waits = delays()
+
+    async def _lead(self, there: LoopThread, lead: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._beat()
+        lost = there.start(self._until_lost(asyncio.get_running_loop()))
+        task = asyncio.create_task(lead())
         try:
-            while True:
-                await self._until_taken()
-                _log.info("leading: %s holds Lease %s", self._election.identity, self._key)
-                try:
-                    await self._lead(lead)
-                except ApiError as error:
-                    _log.warning("could not lead: %s", error)
-                    await self._release()
-                    await asyncio.sleep(next(waits))
-                else:
-                    _log.warning("Lease %s is lost; waiting for it", self._key)
-                    waits = delays()
+            await asyncio.wait({lost, task}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await self._release()
+            # The Lease is renewed until nothing is done any more on the strength of it.
+            task.cancel()
+            await asyncio.wait({task})
+            lost.cancel()
+        for ended in (task, lost):
+            if not ended.cancelled():
+                ended.result()
+
+    def _beat(self) -> None:
+        self._last_beat_s = self._now_s()
+
+    # What follows runs in our thread.
 
     async def _until_taken(self) -> None:
         while True:
@@ -85,25 +112,21 @@ class Lease:
                 return
             await asyncio.sleep(self._election.next_look_s(self._now_s()))
 
-    async def _lead(self, lead: Callable[[], Awaitable[None]]) -> None:
-        task = asyncio.ensure_future(lead())
-        try:
-            await self._renew_beside(task)
-        finally:
-            task.cancel()
-            await asyncio.wait({task})
-        if not task.cancelled():
-            task.result()
-
-    async def _renew_beside(self, task: asyncio.Future[None]) -> None:
-        """Return when the Lease is lost, or the task has ended."""
+    async def _until_lost(self, leading: asyncio.AbstractEventLoop) -> None:
         pause_s = self._timing.renew_s
-        while not task.done():
-            await asyncio.wait({task}, timeout=min(pause_s, self._remaining_s()))
-            if not (remaining_s := self._remaining_s()):
-                return
-            renewed = await self._tried(remaining_s)
-            pause_s = self._timing.renew_s if renewed else self._timing.hurry_s
+        while self.held():
+            leading.call_soon_threadsafe(self._beat)
+            await asyncio.sleep(min(pause_s, self._remaining_s()))
+            if self._now_s() - self._last_beat_s > self._timing.stuck_s:
+                _log.error(
+                    "Lease %s is not renewed: nothing has moved here for %g s",
+                    self._key,
+                    self._timing.stuck_s,
+                )
+                self._election.gave_up()
+            elif remaining_s := self._remaining_s():
+                renewed = await self._tried(remaining_s)
+                pause_s = self._timing.renew_s if renewed else self._timing.hurry_s
 
     def _remaining_s(self) -> float:
         return self._election.leads_for_s(self._now_s())
@@ -116,7 +139,7 @@ class Lease:
                 taken = await self._attempt()
         except (ApiError, TimeoutError) as error:
             if not self._trouble:  # once, not twice a second
-                _log.warning("Lease %s: %s", self._key, error or f"no answer within {timeout_s:.1f} s")
+                _log.warning("Lease %s: %s", self._key, str(error) or f"no answer within {timeout_s:.1f} s")
             self._trouble = True
             return False
         self._trouble = False
