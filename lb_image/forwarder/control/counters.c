@@ -35,9 +35,9 @@ json_t *counters_half_open(struct fwd_worker *const *workers, unsigned count) {
 	uint64_t live = 0, evicted = 0;
 
 	for (unsigned w = 0; w < count; w++) {
-		for (unsigned family = 0; family < 2; family++)
+		for (unsigned ipv6 = 0; ipv6 < 2; ipv6++)
 			live += __atomic_load_n(
-				&workers[w]->half_open[family].live, __ATOMIC_RELAXED
+				&workers[w]->half_open[ipv6].live, __ATOMIC_RELAXED
 			);
 		evicted += read_counter(&workers[w]->counters.half_open_evicted);
 	}

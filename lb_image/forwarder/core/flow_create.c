@@ -116,6 +116,7 @@ static void fill_addresses6(
 	const struct fwd_backend *backend
 ) {
 	flow->client_address = *key->client_address;
+	flow->flow.ipv6 = true;
 	flow->flow.client_port = key->client_port;
 	flow->vip = *key->vip;
 	flow->flow.vip_port = key->vip_port;
@@ -218,7 +219,7 @@ static bool fill_next_hops6(
 	return true;
 }
 
-static void fill_state(
+FOR_FAMILY void fill_state(
 	struct flow *flow,
 	const struct fwd_listener *listener,
 	const struct packet_view *view,
@@ -233,19 +234,21 @@ static void fill_state(
 	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, flow->state);
 }
 
-static bool
-has_room(const struct flow_table *table, const struct half_open *half_open, bool opens) {
-	return table->active < table->max_flows && (!opens || half_open->live < half_open->max);
+FOR_FAMILY bool has_room(const struct fwd_worker *worker, bool half_open, bool ipv6) {
+	const struct half_open *opening = &worker->half_open[ipv6];
+	const struct flow_table *table = ipv6 ? &worker->flows6 : &worker->flows;
+
+	return table->active < table->max_flows && (!half_open || opening->live < opening->max);
 }
 
-// Where flows of the table, or half-open ones, are as many as they may, the oldest half-open one ends. False when there is none.
-static bool make_room(struct fwd_worker *worker, struct flow_table *table, bool opens) {
-	struct half_open *half_open = &worker->half_open[table->ipv6];
+// Where flows, or half-open ones, are as many as they may, the oldest half-open one ends. False when there is none.
+FOR_FAMILY bool make_room(struct fwd_worker *worker, bool half_open, bool ipv6) {
+	struct flow_table *table = ipv6 ? &worker->flows6 : &worker->flows;
 	uint32_t oldest;
 
-	if (has_room(table, half_open, opens))
+	if (has_room(worker, half_open, ipv6))
 		return true;
-	oldest = half_open_take_oldest(half_open, table);
+	oldest = half_open_take_oldest(&worker->half_open[ipv6], table);
 	if (oldest == FLOW_NONE)
 		return false;
 	worker_count_end(worker, flow_table_at(table, oldest));
@@ -255,7 +258,7 @@ static bool make_room(struct fwd_worker *worker, struct flow_table *table, bool 
 }
 
 // Index of the backend, or SCHEDULER_NONE with the reason.
-static uint32_t pick_backend(
+FOR_FAMILY uint32_t pick_backend(
 	struct fwd_worker *worker,
 	const struct fwd_listener *listener,
 	const struct flow_key *key,
@@ -288,19 +291,18 @@ insert(struct fwd_worker *worker,
        enum drop_reason *reason,
        bool ipv6) {
 	struct flow_table *table = ipv6 ? &worker->flows6 : &worker->flows;
-	bool ok = ipv6 ? fill_next_hops6(worker, &table->flows6[index], packet, now_s, reason)
-		       : fill_next_hops(worker, &table->flows[index], packet, now_s, reason);
 
-	if (ok && !flow_table_insert(table, index)) {
+	if (ipv6 ? fill_next_hops6(worker, &table->flows6[index], packet, now_s, reason)
+		 : fill_next_hops(worker, &table->flows[index], packet, now_s, reason)) {
+		if (flow_table_insert(table, index))
+			return true;
 		*reason = DROP_FLOW_TABLE_FULL;
-		ok = false;
 	}
-	if (!ok)
-		flow_table_release(table, index);
-	return ok;
+	flow_table_release(table, index);
+	return false;
 }
 
-static void count_flow(
+FOR_FAMILY void count_flow(
 	struct fwd_worker *worker,
 	const struct fwd_listener *listener,
 	const struct fwd_backend *backend,
@@ -351,22 +353,21 @@ create(struct fwd_worker *worker,
 	if (picked == SCHEDULER_NONE)
 		return FLOW_NONE;
 	*reason = DROP_FLOW_TABLE_FULL;
-	if (!make_room(worker, table, key->protocol == IPPROTO_TCP))
+	if (!make_room(worker, key->protocol == IPPROTO_TCP, ipv6))
 		return FLOW_NONE;
 	backend = &listener->backends[picked];
 	*reason = DROP_LOCAL_PORTS_EXHAUSTED;
 	index = take(worker, backend, ipv6);
 	if (index == FLOW_NONE)
 		return FLOW_NONE;
-	flow = ipv6 ? &table->flows6[index].flow : &table->flows[index];
+	flow = flow_at(table, index, ipv6);
 	fill_rewrite(worker, flow, index, view, backend, ipv6);
 	if (ipv6)
 		flow->client_address = key->client_address;
 	fill_state(flow, listener, view, now_s);
-	flow->ipv6 = ipv6;
 	if (!insert(worker, packet, index, now_s, reason, ipv6))
 		return FLOW_NONE;
-	if (flow->protocol == IPPROTO_TCP)
+	if (key->protocol == IPPROTO_TCP)
 		half_open_add(&worker->half_open[ipv6], table, index);
 	count_flow(worker, listener, backend, flow);
 	return index;

@@ -64,6 +64,8 @@ static size_t flows_size(const struct fwd_base *base, bool ipv6) {
 	return (size_t)places_per_bank(base, ipv6) * banks_of(base, ipv6) * size;
 }
 
+_Static_assert(sizeof(struct flow) == 1 << 6 && sizeof(struct flow6) == 1 << 7, "flow_shift");
+
 size_t flow_table_size(const struct fwd_base *base, bool ipv6) {
 	return flows_size(base, ipv6) + buckets_of(base, ipv6) * sizeof(struct flow_bucket)
 		+ 2 * lists_size(base, ipv6);
@@ -97,12 +99,13 @@ static void append(struct flow_table *table, uint32_t list, uint32_t index) {
 	table->free_tail[list] = index;
 }
 
-static uint32_t take_first(struct flow_table *table, uint32_t list) {
+static inline __attribute__((always_inline)) uint32_t
+take_first(struct flow_table *table, uint32_t list, bool ipv6) {
 	uint32_t index = table->free_head[list];
 
 	if (index == FLOW_NONE)
 		return FLOW_NONE;
-	table->free_head[list] = flow_table_at(table, index)->next_free;
+	table->free_head[list] = flow_at(table, index, ipv6)->next_free;
 	if (table->free_head[list] == FLOW_NONE)
 		table->free_tail[list] = FLOW_NONE;
 	return index;
@@ -122,6 +125,7 @@ void flow_table_init(
 	table->base = base;
 	table->worker = (uint16_t)worker_index;
 	table->ipv6 = ipv6;
+	table->flow_shift = ipv6 ? 7 : 6;
 	table->steering = fwd_steering(base, ipv6);
 	table->n_classes = classes_of(base, ipv6);
 	table->n_banks = banks_of(base, ipv6);
@@ -151,7 +155,7 @@ void flow_table_rotate(struct flow_table *table, uint64_t seed) {
 
 	for (uint32_t list = 0; list < lists; list++) {
 		for (uint32_t i = 0; i < count && table->free_head[list] != FLOW_NONE; i++)
-			append(table, list, take_first(table, list));
+			append(table, list, take_first(table, list, table->ipv6));
 	}
 }
 
@@ -211,7 +215,8 @@ flow_table_find6(const struct flow_table *table, const struct flow_key6 *key, ui
 }
 
 // `source`: part of the backend in the hash of a reply.
-static uint32_t take_steered(struct flow_table *table, uint32_t bank, uint32_t source) {
+static __attribute__((noinline)) uint32_t
+take_steered(struct flow_table *table, uint32_t bank, uint32_t source) {
 	uint32_t mask = table->n_classes - 1;
 
 	for (uint32_t n = 0; n < table->n_classes; n++) {
@@ -219,7 +224,7 @@ static uint32_t take_steered(struct flow_table *table, uint32_t bank, uint32_t s
 
 		if (steering_worker(table->steering, source ^ class) != table->worker)
 			continue;
-		index = take_first(table, bank * table->n_classes + class);
+		index = take_first(table, bank * table->n_classes + class, table->ipv6);
 		if (index != FLOW_NONE)
 			return index;
 	}
@@ -231,7 +236,7 @@ flow_table_take(struct flow_table *table, uint32_t backend_address, uint16_t bac
 	uint32_t bank = flow_bank(table, backend_address, backend_port);
 
 	if (table->n_classes == 1)
-		return take_first(table, bank);
+		return take_first(table, bank, false);
 	return take_steered(
 		table, bank, steering_source(table->steering, &backend_address, backend_port)
 	);
@@ -243,7 +248,7 @@ uint32_t flow_table_take6(
 	uint32_t bank = flow_bank(table, flow_bank_number(table, backend_address), backend_port);
 
 	if (table->n_classes == 1)
-		return take_first(table, bank);
+		return take_first(table, bank, true);
 	return take_steered(
 		table, bank, steering_source(table->steering, backend_address, backend_port)
 	);

@@ -63,8 +63,8 @@ struct flow {
 	uint8_t backend_port_index; // forwarder port towards the backend
 	uint8_t client_port_index;
 	bool is_counted; // among the connections of its client
-	bool ipv6;
-	uint32_t hash; // of the key
+	bool ipv6;       // it is the beginning of a struct flow6
+	uint32_t hash;   // of the key
 	union {
 		uint32_t next_free;    // index, in state FLOW_FREE
 		uint32_t backend_slot; // of the backend's counters, else
@@ -123,6 +123,7 @@ struct flow_table {
 	const struct steering *steering;
 	uint16_t worker;
 	bool ipv6;
+	uint8_t flow_shift; // of a place's index, to the offset of its flow
 	// By bank and class, FIFO: a port rests as long as possible before it is used again.
 	uint32_t *free_head;
 	uint32_t *free_tail;
@@ -142,9 +143,13 @@ void flow_table_init(
 	uint64_t seed
 );
 
-// What both families have of the flow at a place.
+// What both families have of the flow at a place. Where the family is a constant, flow_at() asks nothing.
+static inline struct flow *flow_at(const struct flow_table *table, uint32_t index, bool ipv6) {
+	return ipv6 ? &table->flows6[index].flow : &table->flows[index];
+}
+
 static inline struct flow *flow_table_at(const struct flow_table *table, uint32_t index) {
-	return table->ipv6 ? &table->flows6[index].flow : &table->flows[index];
+	return (struct flow *)((uint8_t *)table->flows + ((size_t)index << table->flow_shift));
 }
 
 // One 64 x 64 -> 128 bit multiplication, both halves folded: every bit of a factor reaches the low bits, which choose the

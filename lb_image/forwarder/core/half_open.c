@@ -13,22 +13,28 @@ static uint32_t max_of(const struct fwd_base *base) {
 	return max > 0 ? (uint32_t)max : 1;
 }
 
-// At least half of a full ring is of no use, so that there is always something to give up.
-static uint32_t ring_of(const struct fwd_base *base) {
+// At least half of a full ring is of no use, so that there is always something to give up. A family without a local address has no
+// flows.
+static uint32_t ring_of(const struct fwd_base *base, bool ipv6) {
+	uint32_t n_local = ipv6 ? base->n_local_addresses6 : base->n_local_addresses;
 	uint32_t size = RING_MIN;
 
+	if (n_local == 0)
+		return size;
 	while (size < 2 * max_of(base))
 		size <<= 1;
 	return size;
 }
 
 size_t half_open_size(const struct fwd_base *base, bool ipv6) {
-	return flow_table_size(base, ipv6) == 0 ? 0 : ring_of(base) * sizeof(uint32_t);
+	return ring_of(base, ipv6) * sizeof(uint32_t);
 }
 
-void half_open_init(struct half_open *half_open, void *memory, const struct fwd_base *base) {
+void half_open_init(
+	struct half_open *half_open, void *memory, const struct fwd_base *base, bool ipv6
+) {
 	half_open->ring = memory;
-	half_open->mask = ring_of(base) - 1;
+	half_open->mask = ring_of(base, ipv6) - 1;
 	half_open->max = max_of(base);
 }
 

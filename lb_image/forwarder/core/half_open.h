@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// TCP connections that are being opened: whoever sends a SYN may be nobody. They have a share of a worker's flows, of each family; over it, and
+// TCP connections that are being opened: whoever sends a SYN may be nobody. They have a share of a worker's flows of one family; over it, and
 // where the table is full, the oldest of them gives way to a new flow.
 
 #pragma once
@@ -20,11 +20,13 @@ static inline bool flow_is_half_open(const struct flow *flow) {
 	return flow->state == FLOW_TCP_SYN || flow->state == FLOW_TCP_SYN_ACK;
 }
 
-// Bytes that half_open_init() needs for a worker of `base` and one family; 0 where the family is not served.
+// Bytes that half_open_init() needs for a worker of `base`.
 size_t half_open_size(const struct fwd_base *base, bool ipv6);
 
 // `memory` is zeroed and 64-byte aligned.
-void half_open_init(struct half_open *half_open, void *memory, const struct fwd_base *base);
+void half_open_init(
+	struct half_open *half_open, void *memory, const struct fwd_base *base, bool ipv6
+);
 
 // Notes a new half-open flow.
 void half_open_add(struct half_open *half_open, const struct flow_table *table, uint32_t index);

@@ -60,10 +60,10 @@ static void flood_takes_its_share_and_no_more(void **state) {
 	start(50);
 	for (uint32_t client = 0; client < 100; client++)
 		establish(client);
-	assert_int_equal(f.worker->half_open[0].live, 0);
+	assert_int_equal(f.worker->half_open[false].live, 0);
 	for (uint32_t n = 0; n < 20000; n++)
 		assert_true(sends(1000 + n, TCP_SYN));
-	assert_int_equal(f.worker->half_open[0].live, SHARE);
+	assert_int_equal(f.worker->half_open[false].live, SHARE);
 	assert_int_equal(f.worker->counters.half_open_evicted, 20000 - SHARE);
 	assert_int_equal(f.worker->flows.active, 100 + SHARE);
 	for (uint32_t client = 0; client < 100; client++)
@@ -96,10 +96,10 @@ static void full_table_gives_up_what_is_half_open(void **state) {
 	for (uint32_t n = 0; n < 1000; n++)
 		assert_true(sends(1000 + n, TCP_SYN));
 	assert_int_equal(f.worker->flows.active, FLOWS);
-	assert_int_equal(f.worker->half_open[0].live, FLOWS - 600);
+	assert_int_equal(f.worker->half_open[false].live, FLOWS - 600);
 	for (uint32_t client = 600; client < FLOWS; client++)
 		establish(client);
-	assert_int_equal(f.worker->half_open[0].live, 0);
+	assert_int_equal(f.worker->half_open[false].live, 0);
 	assert_false(sends(5000, TCP_SYN));
 	assert_int_equal(f.worker->counters.drops[DROP_FLOW_TABLE_FULL], 1);
 	for (uint32_t client = 0; client < FLOWS; client++)
@@ -117,7 +117,7 @@ static void old_ones_are_found_behind_many_that_were_opened(void **state) {
 			assert_true(sends(client, TCP_RST));
 		}
 	}
-	assert_int_equal(f.worker->half_open[0].live, SHARE - 1);
+	assert_int_equal(f.worker->half_open[false].live, SHARE - 1);
 	for (uint32_t n = 0; n < SHARE; n++)
 		assert_true(sends(200000 + n, TCP_SYN));
 	assert_int_equal(f.worker->counters.half_open_evicted, SHARE - 1);
@@ -137,10 +137,10 @@ static void those_that_end_by_themselves_are_counted_out(void **state) {
 		assert_true(sends(n, TCP_RST));
 	for (uint32_t n = 10; n < 20; n++)
 		assert_true(sends(n, TCP_FIN | TCP_ACK));
-	assert_int_equal(f.worker->half_open[0].live, 10);
+	assert_int_equal(f.worker->half_open[false].live, 10);
 	for (unsigned call = 0; call < 5000; call++)
 		worker_housekeeping(f.worker, &f.config, (FIXTURE_NOW_S + 60) * 1000ull, out, 32);
-	assert_int_equal(f.worker->half_open[0].live, 0);
+	assert_int_equal(f.worker->half_open[false].live, 0);
 	assert_int_equal(f.worker->flows.active, 0);
 }
 

@@ -33,7 +33,7 @@ struct rewrite {
 // `ipv6` is a constant in every caller of what follows: one text for both families, and no question of it per packet.
 
 FAST_PATH struct flow *flow_of(const struct fwd_worker *worker, uint32_t index, bool ipv6) {
-	return ipv6 ? &worker->flows6.flows6[index].flow : &worker->flows.flows[index];
+	return flow_at(ipv6 ? &worker->flows6 : &worker->flows, index, ipv6);
 }
 
 FAST_PATH void rewrite_l4(struct packet_view *view, const struct rewrite *to, bool ipv6) {

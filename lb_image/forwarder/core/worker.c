@@ -109,9 +109,9 @@ struct fwd_worker *worker_init(
 	at += flow_table_size(base, true);
 	client_table_init(&worker->clients, at, worker_group_clients(base->max_flows_per_worker));
 	at += client_table_size(worker_group_clients(base->max_flows_per_worker));
-	half_open_init(&worker->half_open[false], at, base);
+	half_open_init(&worker->half_open[false], at, base, false);
 	at += half_open_size(base, false);
-	half_open_init(&worker->half_open[true], at, base);
+	half_open_init(&worker->half_open[true], at, base, true);
 	worker->sweep_step =
 		(worker->flows.n_flows + worker->flows6.n_flows) / SWEEP_CALLS + SWEEP_MIN;
 	init_addresses(worker, base);

@@ -92,7 +92,7 @@ struct fwd_worker {
 	uint16_t gateways6[FWD_MAX_PORTS];
 	struct announce announce; // of worker 0
 	struct fragment_table fragments;
-	struct half_open half_open[2]; // IPv4, IPv6
+	struct half_open half_open[2]; // of IPv4, of IPv6
 	struct client_table clients;   // value: open connections; other workers read it
 	struct worker_counters counters;
 };

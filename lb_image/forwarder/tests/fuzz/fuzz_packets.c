@@ -175,8 +175,8 @@ static void check_counters(const struct run *run, const uint64_t *drops) {
 	MUST(active == run->worker->flows.active + run->worker->flows6.active);
 	MUST(run->worker->flows.active <= run->base.max_flows_per_worker);
 	MUST(run->worker->flows6.active <= run->base.max_flows_per_worker);
-	for (unsigned family = 0; family < 2; family++)
-		MUST(run->worker->half_open[family].live <= run->worker->half_open[family].max);
+	for (unsigned i = 0; i < 2; i++)
+		MUST(run->worker->half_open[i].live <= run->worker->half_open[i].max);
 	for (unsigned i = 0; i < run->count; i++)
 		dropped += run->packets[i].drop_reason != DROP_NONE;
 	for (unsigned i = 0; i < DROP_REASON_COUNT; i++)

@@ -258,7 +258,7 @@ class Model(Links):
             raise MalformedError("ttl_exceeded")
         policy.admit(self, listener, key)
         family = type(key[0])
-        if len(policy.of_family(self, family)) >= self.max_flows and not policy.half_open(self, family):
+        if self.live(family) >= self.max_flows and not policy.half_open(self, family):
             raise MalformedError("flow_table_full")
         backend = policy.choose(self, listener, key)
         policy.make_room(self, family, datagram.protocol)
@@ -284,6 +284,10 @@ class Model(Links):
         flow.counted = bool(listener.get("client_limits", {}).get("max_connections"))
         self.set_timeout(flow)
         return flow
+
+    def live(self, family: type) -> int:
+        """Flows of a family; each has the table for itself."""
+        return sum(type(key[0]) is family for key in self.flows)
 
     def end(self, key: Key) -> None:
         flow = self.flows.pop(key)

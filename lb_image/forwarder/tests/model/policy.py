@@ -69,21 +69,16 @@ def takes_source(listener: Json, client: Address) -> bool:
     return not allowed or any(address in network for network in allowed)
 
 
-def of_family(model: Model, family: type) -> list[Key]:
-    """Flows of one IP version, the oldest first."""
-    return [key for key in model.flows if type(key[0]) is family]
-
-
 def half_open(model: Model, family: type) -> list[Key]:
-    """TCP connections of one IP version that are being opened, the oldest first."""
-    return [key for key in of_family(model, family) if model.flows[key].phase in ("syn", "syn_ack")]
+    """TCP connections of a family that are being opened, the oldest first."""
+    flows = model.flows.items()
+    return [key for key, flow in flows if type(key[0]) is family and flow.phase in ("syn", "syn_ack")]
 
 
 def make_room(model: Model, family: type, protocol: int) -> None:
     """The oldest half-open connection gives way when there are too many of them, or of flows at all."""
     opening = half_open(model, family)
-    full = len(of_family(model, family)) >= model.max_flows
-    if full or (protocol == TCP and len(opening) >= model.max_half_open):
+    if model.live(family) >= model.max_flows or (protocol == TCP and len(opening) >= model.max_half_open):
         model.end(opening[0])
 
 
