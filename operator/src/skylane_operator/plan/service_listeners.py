@@ -1,7 +1,6 @@
 """The listeners that a Service of type LoadBalancer becomes: one for each of its ports."""
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any
@@ -9,12 +8,11 @@ from typing import Any
 from pydantic import ValidationError
 
 from skylane_operator.model.address import IPAddress
-from skylane_operator.model.forwarder import ForwarderListener
-from skylane_operator.model.key import Key
-from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
+from skylane_operator.model.key import service_owner
+from skylane_operator.model.kubernetes import EndpointSlice, Service
 from skylane_operator.model.load_balancer import BackendReference, Listener
 from skylane_operator.plan.backends import Resolved, ready_endpoints, weighted_backends
-from skylane_operator.plan.listeners import forwarder_listener
+from skylane_operator.plan.owned import OwnedPlan, forwarder_files, owned_listener
 from skylane_operator.plan.service_types import Assigned, ServiceReason
 from skylane_operator.plan.types import ListenerPlan
 
@@ -32,8 +30,6 @@ SOURCE_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-rang
 # Ranges of the other IP version alone let nobody in: this matches no client.
 _NOBODY = "255.255.255.255/32"
 IPV4 = 4
-_DIGEST_DIGITS = 8
-_NAME_MAX = 48  # with the port, the digest and two dashes: 63
 
 
 Settings = dict[str, Any]
@@ -48,16 +44,9 @@ class ServiceFault:
 
 
 @dataclass(frozen=True, slots=True)
-class ServicePlan:
-    """What the pods of the LoadBalancer shall run for one Service.
+class ServicePlan(OwnedPlan):
+    """What the pods of the LoadBalancer shall run for one Service."""
 
-    `answering` are the files of the pod that answers ARP for the addresses, `silent` those of the others.
-    """
-
-    service: Key
-    load_balancer: Key
-    answering: tuple[ForwarderListener, ...]
-    silent: tuple[ForwarderListener, ...]
     endpoints: int
     faults: tuple[ServiceFault, ...]
 
@@ -67,7 +56,7 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
     faults: list[ServiceFault] = []
     settings, wrong = _settings(service)
     faults += wrong
-    plans: list[ListenerPlan] = []
+    owner, plans = service_owner(service.key), list[ListenerPlan]()
     for port in service.spec.ports:
         if port.protocol not in ("TCP", "UDP"):
             faults.append(
@@ -82,13 +71,13 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
                 faults.append(_ranges_unserved(port, address))
                 continue
             endpoints = ready_endpoints(slices, port, address.version)
-            listener = _listener(service, address, port, settings)
+            listener = owned_listener(owner, address, port.port, port.protocol, settings)
             plans.append(ListenerPlan(listener, weighted_backends([Resolved(1, tuple(endpoints))])))
     return ServicePlan(
-        service=service.metadata.key,
+        owner=owner,
         load_balancer=assigned.load_balancer,
-        answering=_files(plans, arp=True),
-        silent=_files(plans, arp=False),
+        answering=forwarder_files(plans, arp=True),
+        silent=forwarder_files(plans, arp=False),
         endpoints=len({backend.address for plan in plans for backend in plan.backends}),
         faults=tuple(faults),
     )
@@ -106,9 +95,6 @@ def _ranges_unserved(port: ServicePort, address: IPAddress) -> ServiceFault:
         "IPv4 alone in spec.ipFamilies, or leave the ranges out",
     )
 
-
-def _files(plans: Iterable[ListenerPlan], *, arp: bool) -> tuple[ForwarderListener, ...]:
-    return tuple(forwarder_listener(plan, arp=arp) for plan in plans)
 
 
 def _settings(service: Service) -> tuple[Settings, list[ServiceFault]]:
@@ -171,26 +157,3 @@ def _probe(settings: Settings) -> None:
     Listener.model_validate(
         {"name": "a", "vip": "192.0.2.1", "port": 1, "backends": (reference,), **settings}
     )
-
-
-def _listener(service: Service, address: IPAddress, port: ServicePort, settings: Settings) -> Listener:
-    name = service.metadata.name
-    return Listener.model_validate(
-        {
-            "name": listener_name(service.metadata.key, port.port, port.protocol, address.version),
-            "vip": address,
-            "port": port.port,
-            "protocol": port.protocol,
-            "backends": (BackendReference(service=name, port=port.port),),
-            **settings,
-        }
-    )
-
-
-def listener_name(service: Key, port: int, protocol: str, version: int = 4) -> str:
-    """Readable, and unlike that of any other port of any Service: a digest of all parts is its end."""
-    whole = f"{service.namespace}/{service.name}/{port}/{protocol}" + (
-        f"/IPv{version}" if version != IPV4 else ""
-    )
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST_DIGITS]
-    return f"{service.name[:_NAME_MAX].rstrip('-')}-{port}-{digest}"
