@@ -60,7 +60,7 @@ class GatewayReconciler:
 
     def _tell_class(self, key: Key) -> None:
         found = self.cluster.gateways.classes.get(key)
-        if found is None or not found.is_ours:
+        if found is None or not self.cluster.gateways.is_ours(found):
             self.class_status.forget(key)
             return
         status = gateway_class_status(found, self._fault_of(found), self.now())

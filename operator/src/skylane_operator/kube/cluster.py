@@ -136,7 +136,7 @@ class Cluster:
             resource.kind: Store({"load_balancer": lambda owned: (owned.load_balancer,)})
             for resource in OWNED
         }
-        self.gateways = Gateways(changes)
+        self.gateways = Gateways(namespaces, changes)
         self.reflectors: list[Reflector[Any]] = []
         self._usage = NodeUsage()
         self._client, self._namespaces, self._changes = client, namespaces or ("",), changes

@@ -68,10 +68,10 @@ def _foreign(route: Route) -> Iterator[Hashable]:
 
 
 class Gateways:
-    """All of them; see the module."""
+    """All of them; see the module. `namespaces` are those that are watched, empty: all."""
 
-    def __init__(self, changes: GatewayChanges) -> None:
-        self._changes = changes
+    def __init__(self, namespaces: tuple[str, ...], changes: GatewayChanges) -> None:
+        self._namespaces, self._changes = frozenset(namespaces), changes
         self.classes: Store[GatewayClass] = Store({"load_balancer": _class_index})
         self.all: Store[Gateway] = Store(
             {"class": lambda gateway: (gateway.spec.gateway_class_name,), "selecting": _selecting}
@@ -103,7 +103,13 @@ class Gateways:
     def class_of(self, gateway: Gateway) -> GatewayClass | None:
         """Its class, if it is one of ours."""
         found = self.classes.get(Key("", gateway.spec.gateway_class_name))
-        return found if found is not None and found.is_ours else None
+        return found if found is not None and self.is_ours(found) else None
+
+    def is_ours(self, gateway_class: GatewayClass) -> bool:
+        """Whether we answer for the class. If its LoadBalancer is in a namespace that is not watched, another operator does."""
+        named = load_balancer_of(gateway_class)
+        watched = isinstance(named, str) or not self._namespaces or named.namespace in self._namespaces
+        return gateway_class.is_ours and watched
 
     def wanted(self, gateway: Gateway) -> Key | None:
         """The LoadBalancer that shall serve it, if it is one of ours and says which."""
@@ -129,7 +135,7 @@ class Gateways:
     def objects(self) -> Iterator[ObjectKey]:
         """All whose status is ours, or may have been."""
         for one in self.classes.values():
-            if one.is_ours:
+            if self.is_ours(one):
                 yield ObjectKey(GATEWAY_CLASS.kind, one.metadata.key)
         for gateway in self.all.values():
             if self._concerns(gateway):
@@ -189,7 +195,7 @@ class Gateways:
             self._changes.object(ObjectKey(kind, route.key))
 
     def _class_changed(self, key: Key, old: GatewayClass | None, new: GatewayClass | None) -> None:
-        if not any(one is not None and one.is_ours for one in (old, new)):
+        if not any(one is not None and self.is_ours(one) for one in (old, new)):
             return
         self._changes.object(ObjectKey(GATEWAY_CLASS.kind, key))
         if old is None or new is None or old.spec != new.spec:
