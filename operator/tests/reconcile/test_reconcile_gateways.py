@@ -6,6 +6,7 @@ import json
 import pytest
 from gateway_world import GatewayWorld
 from operator_support import endpoint_slice, eventually, service
+from replicas_world import install, uninstall
 
 from cluster.gateway_api import definitions
 from skylane_operator.kube.client import KubeClient
@@ -26,13 +27,18 @@ def gateway_api(control_plane):
 
 @pytest.fixture
 async def world(gateway_api, tmp_path):
-    async with await KubeClient.connect(gateway_api.kubeconfig) as client:
-        world = GatewayWorld(gateway_api, client, tmp_path)
-        world.add_class()
+    """Its operator may do what the chart lets it do, and no more."""
+    world = GatewayWorld(gateway_api, None, tmp_path)
+    install(world)
+    world.add_class()
+    account = f"system:serviceaccount:{world.namespace}:skylane-operator"
+    kubeconfig = gateway_api.user_kubeconfig(account, "system:authenticated")
+    async with await KubeClient.connect(kubeconfig) as world.client:
         try:
             yield world
         finally:
             await world.aclose()
+            await asyncio.to_thread(uninstall, world)
             await asyncio.to_thread(world.delete_class)
             await asyncio.to_thread(world.delete_namespace)
 

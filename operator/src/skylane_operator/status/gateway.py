@@ -196,7 +196,7 @@ def _conflicted(judged: JudgedListener) -> Verdict:
 def _resolved(judged: JudgedListener) -> Verdict:
     unsupported = judged.listener.unsupported_kinds
     if unsupported:
-        message = f"allowedRoutes.kinds: {', '.join(unsupported)} cannot attach to a {judged.listener.protocol} listener"
+        message = f"allowedRoutes.kinds: {', '.join(unsupported)} cannot attach to a {judged.listener.protocol} listener; remove it"
         return Verdict(RESOLVED_REFS, "False", "InvalidRouteKinds", message)
     return Verdict(RESOLVED_REFS, "True", "ResolvedRefs", "all kinds of routes that it names can attach")
 
