@@ -71,7 +71,7 @@ class GatewayReconciler:
         named = load_balancer_of(gateway_class)
         if isinstance(named, str):
             return named
-        if named not in self.cluster.load_balancers.all():
+        if not self.cluster.load_balancers.exists(named):
             return f"spec.parametersRef: LoadBalancer {named} does not exist; create it, or correct the reference"
         return ""
 

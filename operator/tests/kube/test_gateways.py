@@ -1,3 +1,5 @@
+from skylane_operator.handlers.marks import Marks
+from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.gateways import Gateways
 from skylane_operator.model.gateway import Gateway, GatewayClass, ReferenceGrant, Route
 from skylane_operator.model.key import Key, ObjectKey, gateway_owner
@@ -168,3 +170,20 @@ def test_models_take_what_the_api_server_gives():
     assert not ReferenceGrant.model_validate(bare | {"spec": {"from": [], "to": []}}).permits(
         "TCPRoute", "shop", Key("shop", "web")
     )
+
+
+def test_nothing_of_the_gateway_api_is_watched_where_that_is_not_wanted():
+    watched = {
+        wanted: {
+            one.resource.kind
+            for one in Cluster(None, (), Marks(None, None, None), gateway_api=wanted).reflectors
+        }
+        for wanted in (True, False)
+    }
+    assert watched[True] - watched[False] == {
+        "GatewayClass",
+        "Gateway",
+        "TCPRoute",
+        "UDPRoute",
+        "ReferenceGrant",
+    }

@@ -68,7 +68,7 @@ async def test_a_change_of_what_nobody_reads_is_no_change(api_server, client, na
         await eventually(lambda: watched.names() == {"one"}, "the Service")
         path = f"/api/v1/namespaces/{namespace}/services/one"
         body = api_server.request("GET", path)
-        body["spec"]["sessionAffinity"] = "ClientIP"
+        body["spec"]["internalTrafficPolicy"] = "Local"
         api_server.request("PUT", path, body)
         add(api_server, namespace, "two")
         await eventually(lambda: "two" in watched.names(), "what came after it")

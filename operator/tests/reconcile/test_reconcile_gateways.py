@@ -112,6 +112,13 @@ async def test_endpoints_weights_and_listeners_reach_the_forwarder(world):
     world.edit("Gateway", "front", lambda body: body["spec"]["listeners"].append(more))
     await eventually(lambda: served(world).get(("192.0.2.8", 53, "udp")) == {}, "a listener without a route")
     await world.until_gateway("Programmed", "True", "Programmed", listener="dns")
+    ports = [{"name": "p53", "port": 53, "protocol": "UDP"}]
+    world.create("v1", "services", service(world.namespace, "dns", ports=ports))
+    piece = endpoint_slice(world.namespace, "dns", "10.244.0.53")
+    world.create(*SLICES, piece | {"ports": [{"name": "p53", "port": 5353, "protocol": "UDP"}]})
+    world.add_route("dns", {"name": "dns", "port": 53}, kind="UDPRoute", sectionName="dns")
+    await world.until_route("ResolvedRefs", "True", "ResolvedRefs", "dns", route="UDPRoute")
+    await eventually(lambda: served(world)[("192.0.2.8", 53, "udp")] == {"10.244.0.53": 1}, "the UDP route")
     world.remove("TCPRoute", "web")
     await eventually(lambda: served(world)[("192.0.2.8", 80, "tcp")] == {}, "the end of the route")
 

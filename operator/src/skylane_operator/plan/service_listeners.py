@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from skylane_operator.model.address import IPAddress
 from skylane_operator.model.key import service_owner
-from skylane_operator.model.kubernetes import EndpointSlice, Service
+from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
 from skylane_operator.model.load_balancer import BackendReference, Listener
 from skylane_operator.plan.backends import Resolved, ready_endpoints, weighted_backends
 from skylane_operator.plan.owned import OwnedPlan, forwarder_files, owned_listener
@@ -94,7 +94,6 @@ def _ranges_unserved(port: ServicePort, address: IPAddress) -> ServiceFault:
         f"port {port.port}/{port.protocol} is not served at {address}: source ranges of IPv6 are not known yet; ask for "
         "IPv4 alone in spec.ipFamilies, or leave the ranges out",
     )
-
 
 
 def _settings(service: Service) -> tuple[Settings, list[ServiceFault]]:
