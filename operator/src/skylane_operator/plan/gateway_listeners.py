@@ -8,6 +8,7 @@ from skylane_operator.model.gateway import ROUTE_KINDS, Gateway, GatewayListener
 from skylane_operator.model.key import gateway_owner
 from skylane_operator.plan.backends import Resolved, ready_endpoints, weighted_backends
 from skylane_operator.plan.gateway_routes import RouteInputs, attached, backends_of, by_age
+from skylane_operator.plan.listener_settings import ListenerFault, Settings, annotated, listener_settings
 from skylane_operator.plan.owned import OwnedPlan, forwarder_files, listener_name, owned_listener
 from skylane_operator.plan.service_types import Assigned
 from skylane_operator.plan.types import ListenerPlan
@@ -61,8 +62,9 @@ def plan_for_gateway(
 
     A listener without a route is there, too, without backends: what comes there is counted as that (no_backends).
     """
+    settings, _ = listener_settings(annotated(gateway.metadata.annotations))
     plans = [
-        _planned(inputs, gateway, one, address)
+        _planned(inputs, gateway, one, address, settings)
         for one in judged
         if one.accepted
         for address in assigned.addresses
@@ -76,10 +78,10 @@ def plan_for_gateway(
 
 
 def _planned(
-    inputs: RouteInputs, gateway: Gateway, judged: JudgedListener, address: IPAddress
+    inputs: RouteInputs, gateway: Gateway, judged: JudgedListener, address: IPAddress, settings: Settings
 ) -> ListenerPlan:
     port, protocol = judged.listener.port, judged.listener.protocol
-    listener = owned_listener(gateway_owner(gateway.key), address, port, protocol, {})
+    listener = owned_listener(gateway_owner(gateway.key), address, port, protocol, settings)
     found = backends_of(inputs, judged.routes[0]).found if judged.routes else ()
     resolved = [
         Resolved(
@@ -95,3 +97,8 @@ def files_of(gateway: Gateway, listener: GatewayListener, addresses: Iterable[IP
     """Names of the forwarder's listeners that a listener becomes, one an address."""
     owner = gateway_owner(gateway.key)
     return {listener_name(owner, listener.port, listener.protocol, address.version) for address in addresses}
+
+
+def setting_faults(gateway: Gateway) -> list[ListenerFault]:
+    """Annotations that are not valid; what they would set is left as it is by default."""
+    return listener_settings(annotated(gateway.metadata.annotations))[1]

@@ -7,7 +7,7 @@ from typing import Any
 
 from skylane_operator.model.gateway import GATEWAY_GROUP, Gateway, GatewayClass, conditions_of
 from skylane_operator.model.key import Key
-from skylane_operator.plan.gateway_listeners import JudgedListener, files_of
+from skylane_operator.plan.gateway_listeners import JudgedListener, files_of, setting_faults
 from skylane_operator.plan.observed import OwnerState
 from skylane_operator.plan.service_types import (
     ADDRESS_ASSIGNED,
@@ -21,16 +21,8 @@ from skylane_operator.status.conditions import Verdict
 from skylane_operator.status.service import address_assigned, programming_lag
 
 ACCEPTED, PROGRAMMED, CONFLICTED, RESOLVED_REFS = "Accepted", "Programmed", "Conflicted", "ResolvedRefs"
-# What its conformance tests may ask of us; sorted by name, as the API server wants it.
-SUPPORTED_FEATURES = (
-    "Gateway",
-    "GatewayAddressEmpty",
-    "GatewayPort8080",
-    "GatewayStaticAddresses",
-    "ReferenceGrant",
-    "TCPRoute",
-    "UDPRoute",
-)
+# What its conformance tests may ask of us, by name. Those of other features try them on HTTP listeners.
+SUPPORTED_FEATURES = ("Gateway", "ReferenceGrant", "TCPRoute", "UDPRoute")
 # What Gateway API calls that with which a Service's pods lag behind.
 _LAGS = {"LoadBalancerNotReady": "NoResources", "GenerationPending": "Pending"}
 
@@ -153,6 +145,8 @@ def _unprogrammed(facts: GatewayFacts, accepted: Verdict) -> tuple[str, str] | N
         return "NoResources" if missing else no_address, refused.message
     if isinstance(assignment, Assigned) and len(spec.requested_addresses) > len(assignment.addresses):
         return no_address, "spec.addresses: a Gateway has one address of each IP version; remove the others"
+    if faults := setting_faults(facts.gateway):
+        return str(faults[0].reason), "; ".join(fault.message for fault in faults)
     lag = programming_lag(facts.load_balancer, facts.state)
     return (_LAGS.get(lag[0], lag[0]), lag[1]) if lag else None
 
