@@ -187,3 +187,18 @@ def test_nothing_of_the_gateway_api_is_watched_where_that_is_not_wanted():
         "UDPRoute",
         "ReferenceGrant",
     }
+
+
+def test_a_gateway_on_its_way_out_asks_for_nothing():
+    world = World()
+    world.add_class()
+    world.add_gateway()
+    assert len(list(world.gateways.askers())) == 1
+    _, store, changed = world.kept["Gateway"]
+    key = Key("shop", "front")
+    ending = store.get(key)
+    metadata = ending.metadata.model_copy(update={"deletion_timestamp": "2026-01-01T00:00:00Z"})
+    ending = ending.model_copy(update={"metadata": metadata})
+    changed(key, store.put(key, ending), ending)
+    assert list(world.gateways.askers()) == []
+    assert world.addresses_marked == 3
