@@ -13,7 +13,7 @@ from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.election import timing_for
 from skylane_operator.kube.lease import Lease
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import Key, ObjectKey
 from skylane_operator.settings import Settings
 from skylane_operator.telemetry import HttpServer, OperatorCollector
 from skylane_operator.term import Term
@@ -37,8 +37,14 @@ class Operator:
         key, timing = Key(settings.namespace, LEASE_NAME), timing_for(settings.lease_duration_s)
         self._lease = Lease(lease_client, key, identity, timing)
         client.may_write = self._lease.held
-        marks = Marks(self._mark, self._mark_service, self._mark_addresses)
-        self.cluster = Cluster(client, settings.watch_namespaces, marks, settings.default_load_balancer_key)
+        marks = Marks(self._mark, self._mark_object, self._mark_addresses)
+        self.cluster = Cluster(
+            client,
+            settings.watch_namespaces,
+            marks,
+            settings.default_load_balancer_key,
+            gateway_api=settings.gateway_api,
+        )
         marks.bind(self.cluster.load_balancers, self.cluster)
         self.term: Term | None = None
         self._ready = asyncio.Event()
@@ -89,9 +95,9 @@ class Operator:
         if self.term is not None:
             self.term.queue.mark(key)
 
-    def _mark_service(self, key: Key) -> None:
+    def _mark_object(self, one: ObjectKey) -> None:
         if self.term is not None:
-            self.term.services.mark(key)
+            self.term.objects.mark(one)
 
     def _mark_addresses(self) -> None:
         if self.term is not None:

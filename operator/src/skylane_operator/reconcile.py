@@ -64,7 +64,7 @@ class Reconciler:
         finally:
             # Also when the API server refused something: what is true of the rest is told all the same.
             observed = self.cluster.observed_for(
-                plan.key, self.agents.states_of(plan.key), self.agents.services_of(plan.key), obstacle
+                plan.key, self.agents.states_of(plan.key), self.agents.owners_of(plan.key), obstacle
             )
             if self.settled() or not agents_awaited(plan, observed):
                 self.status.write(stored, status_for(plan, observed, stored.status, self.now()))

@@ -46,6 +46,9 @@ class Settings(BaseModel):
     lease_duration_s: Annotated[int, Field(ge=3, le=60)] = 3  # how soon a leader that died is followed
     # "namespace/name" of the LoadBalancer for Services of type LoadBalancer without a class; None: they are left alone
     default_load_balancer: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")] | None = None
+    gateway_api: bool = (
+        True  # whether the kinds of the Gateway API are looked at; they may be absent all the same
+    )
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # empty: all
     grpc_address: HostPort = "0.0.0.0:9443"
     http_address: HostPort = "0.0.0.0:8080"

@@ -12,6 +12,7 @@ from skylane_operator.agents.registry import Agents
 from skylane_operator.handlers.queue import DirtyQueue
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.status_writer import StatusWriter
+from skylane_operator.model.key import Key
 
 # A reflector turns every minute, whether the API server answers or not: to restart would not bring that back. So does who
 # looks at the Lease, twice a second.
@@ -22,7 +23,7 @@ class Leading(Protocol):
     """What a leader has; see `Term`."""
 
     agents: Agents
-    queue: DirtyQueue
+    queue: DirtyQueue[Key]
     status: StatusWriter
 
 

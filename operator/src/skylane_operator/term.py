@@ -10,10 +10,12 @@ import socket
 from datetime import UTC, datetime
 from typing import Any
 
+from skylane_operator.address_reconcile import AddressReconciler
 from skylane_operator.agents.registry import Agents
 from skylane_operator.agents.server import AgentServer, Certificate
 from skylane_operator.agents.tls import CA_CERTIFICATE, CERTIFICATE, KEY, renewed
 from skylane_operator.errors import ApiError, SettingsError
+from skylane_operator.gateway_reconcile import GatewayReconciler
 from skylane_operator.handlers.load_balancers import registry_for, watch_load_balancers
 from skylane_operator.handlers.queue import DirtyQueue
 from skylane_operator.kube.apply import Applier
@@ -21,12 +23,13 @@ from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.connection import connection_info
 from skylane_operator.kube.events import EventWriter
+from skylane_operator.kube.gateways import ROUTES
 from skylane_operator.kube.leader_address import LeaderAddress
-from skylane_operator.kube.resource import LOAD_BALANCER, SERVICE, VIRTUAL_IP_POOL
+from skylane_operator.kube.resource import GATEWAY, GATEWAY_CLASS, LOAD_BALANCER, SERVICE, VIRTUAL_IP_POOL
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.kube.tls_secret import ensure_secret
 from skylane_operator.kube.token_review import TokenIdentity, identity_of
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import Key, ObjectKey
 from skylane_operator.reconcile import Reconciler
 from skylane_operator.render import RenderSettings
 from skylane_operator.service_reconcile import ServiceReconciler
@@ -58,13 +61,20 @@ class Term:
         self._leader_address: LeaderAddress | None = None
         self._settled = False
         self.queue = DirtyQueue(self._reconcile)
-        self.services = DirtyQueue(self._reconcile_service)
+        self.objects = DirtyQueue(self._reconcile_object)
         self._addresses = DirtyQueue(self._assign_addresses, ADDRESSES_INTERVAL_S)
-        self.agents = Agents(self.queue.mark, self.services.mark)
+        self.agents = Agents(self.queue.mark, self.objects.mark)
         events = EventWriter(client, socket.gethostname())
         self.status = StatusWriter(client, LOAD_BALANCER, events, cluster.load_balancers.keep)
         self._service_status = StatusWriter(client, SERVICE, events, cluster.keep_service)
         self._pool_status = StatusWriter(client, VIRTUAL_IP_POOL, events)
+        self._class_status = StatusWriter(client, GATEWAY_CLASS, events)
+        self._gateway_status = StatusWriter(client, GATEWAY, events)
+        self._route_status = {
+            (version.group_version, version.kind): StatusWriter(client, version, events)
+            for resource in ROUTES
+            for version in resource.versions()
+        }
         self._server = AgentServer(self.agents, self._identity, self._certificate)
         self._reconciler = Reconciler(
             client=client,
@@ -76,13 +86,26 @@ class Term:
             settled=lambda: self._settled,
             now=lambda: datetime.now(UTC),
         )
+        self._address_reconciler = AddressReconciler(
+            cluster=cluster,
+            pool_status=self._pool_status,
+            mark=self.queue.mark,
+            mark_owner=self.objects.mark,
+            now=lambda: datetime.now(UTC),
+        )
         self._service_reconciler = ServiceReconciler(
             cluster=cluster,
             agents=self.agents,
             service_status=self._service_status,
-            pool_status=self._pool_status,
-            mark=self.queue.mark,
-            mark_service=self.services.mark,
+            settled=lambda: self._settled,
+            now=lambda: datetime.now(UTC),
+        )
+        self._gateway_reconciler = GatewayReconciler(
+            cluster=cluster,
+            agents=self.agents,
+            class_status=self._class_status,
+            gateway_status=self._gateway_status,
+            route_status=self._route_status,
             settled=lambda: self._settled,
             now=lambda: datetime.now(UTC),
         )
@@ -93,14 +116,14 @@ class Term:
         """Until cancelled. Raises ApiError if it could not begin, other kinds of SkylaneError for what no retry mends."""
         try:
             await self._begin()
-            queues = [queue.run() for queue in (self.queue, self.services, self._addresses)]
+            queues = [queue.run() for queue in (self.queue, self.objects, self._addresses)]
             work = [*queues, self._keep_certificate(), self._settle(), self._watch()]
             if self._leader_address is not None:
                 work.append(self._leader_address.keep())
             await together(*work)
         finally:
             # Writes end first: what ends with the streams is nobody's news.
-            for writer in (self.status, self._service_status, self._pool_status):
+            for writer in self._writers():
                 await writer.aclose()
             await self._server.stop()
 
@@ -109,19 +132,24 @@ class Term:
         if late := await self._cluster.catch_up(CATCH_UP_S):
             _log.warning("leading on what was known before of: %s", ", ".join(late))
         await self._cluster.load_balancers.refresh()
-        self._serve_services()
+        self._serve_owners()
         await self._renew_certificate()
         self.grpc_port = await self._server.start(self._settings.grpc_address)
         await self._be_found()
         self._mark_all()
+        self._mark_objects()
         self.began.set()
 
-    def _serve_services(self) -> None:
-        # Before any agent is told what its LoadBalancer wants: what a Service adds to that must not seem to be gone.
+    def _writers(self) -> tuple[StatusWriter, ...]:
+        own = (self.status, self._service_status, self._pool_status, self._class_status, self._gateway_status)
+        return (*own, *self._route_status.values())
+
+    def _serve_owners(self) -> None:
+        # Before any agent is told what its LoadBalancer wants: what an owner adds to that must not seem to be gone.
         self._cluster.forget_assignments()
-        self._service_reconciler.assign()
-        for key in self._cluster.assignments:
-            self._service_reconciler.reconcile(key)
+        self._address_reconciler.assign()
+        for owner in self._cluster.assignments:
+            self._look_at(owner)
 
     async def _be_found(self) -> None:
         """Have agents come here, through the Service if we know our own address."""
@@ -137,19 +165,22 @@ class Term:
         await self._leader_address.write()
 
     def mark_addresses(self) -> None:
-        """What the addresses of Services depend on has changed."""
+        """What the addresses of Services and Gateways depend on has changed."""
         self._addresses.mark(ALL_ADDRESSES)
 
     def _mark_all(self) -> None:
         for key in self._cluster.load_balancers.all():
             self.queue.mark(key)
 
+    def _mark_objects(self) -> None:
+        for one in self._cluster.asking():
+            self.objects.mark(one)
+
     async def _settle(self) -> None:
         await asyncio.sleep(SETTLE_S)
         self._settled = True
         self._mark_all()
-        for key in self._cluster.asking_services():
-            self.services.mark(key)
+        self._mark_objects()
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
@@ -166,11 +197,17 @@ class Term:
     async def _reconcile(self, key: Key) -> None:
         await self._reconciler.reconcile(key)
 
-    async def _reconcile_service(self, key: Key) -> None:
-        self._service_reconciler.reconcile(key)
+    async def _reconcile_object(self, one: ObjectKey) -> None:
+        self._look_at(one)
+
+    def _look_at(self, one: ObjectKey) -> None:
+        if one.kind == SERVICE.kind:
+            self._service_reconciler.reconcile(one.key)
+        else:
+            self._gateway_reconciler.reconcile(one)
 
     async def _assign_addresses(self, _all: Key) -> None:
-        self._service_reconciler.assign()
+        self._address_reconciler.assign()
 
     async def _renew_certificate(self) -> None:
         def renew(files: dict[str, bytes] | None) -> dict[str, bytes]:

@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
 import itertools
+import urllib.error
 
 import pytest
 from kubernetes.aio.client.configuration import Configuration
@@ -67,7 +68,7 @@ async def test_a_change_of_what_nobody_reads_is_no_change(api_server, client, na
         await eventually(lambda: watched.names() == {"one"}, "the Service")
         path = f"/api/v1/namespaces/{namespace}/services/one"
         body = api_server.request("GET", path)
-        body["spec"]["sessionAffinity"] = "ClientIP"
+        body["spec"]["internalTrafficPolicy"] = "Local"
         api_server.request("PUT", path, body)
         add(api_server, namespace, "two")
         await eventually(lambda: "two" in watched.names(), "what came after it")
@@ -221,3 +222,53 @@ async def test_no_server_is_a_fault_that_says_so():
     async with KubeClient(configuration) as nobody:
         with pytest.raises(ApiUnavailableError, match=r"127\.0\.0\.1:1"):
             await nobody.request("GET", "/version")
+
+
+def widgets(api_server, *served):
+    """A kind in two versions, of which these are served. Creates or changes it."""
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    body = {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "widgets.test.skylane.dev"},
+        "spec": {
+            "group": "test.skylane.dev",
+            "scope": "Namespaced",
+            "names": {"plural": "widgets", "kind": "Widget"},
+            "versions": [
+                {"name": name, "served": name in served, "storage": name == "v1", "schema": schema}
+                for name in ("v1", "v1alpha2")
+            ],
+        },
+    }
+    try:
+        found = api_server.request("GET", f"{path}/widgets.test.skylane.dev")
+    except urllib.error.HTTPError:
+        api_server.request("POST", path, body)
+    else:
+        api_server.request("PUT", f"{path}/widgets.test.skylane.dev", found | {"spec": body["spec"]})
+
+
+async def test_a_kind_in_an_older_version_and_its_upgrade(api_server, client, namespace, monkeypatch):
+    monkeypatch.setattr(reflector_module, "ABSENT_PAUSE_S", 0.05)
+    monkeypatch.setattr(reflector_module, "WATCH_LEAST_S", 1)
+    monkeypatch.setattr(reflector_module, "WATCH_MOST_S", 1)
+    kind = Resource(
+        "test.skylane.dev/v1", "Widget", "widgets", optional=True, older="test.skylane.dev/v1alpha2"
+    )
+    async with Watched(client, namespace, parse=dict, resource=kind).running() as watched:
+        await eventually(lambda: watched.reflector.absent, "the kind to be unknown")
+        widgets(api_server, "v1alpha2")
+        await eventually(lambda: not watched.reflector.absent, "the older version", 20)
+        body = {
+            "apiVersion": "test.skylane.dev/v1alpha2",
+            "kind": "Widget",
+            "metadata": {"name": "one"},
+        }
+        api_server.request("POST", f"/apis/test.skylane.dev/v1alpha2/namespaces/{namespace}/widgets", body)
+        await eventually(lambda: watched.names() == {"one"}, "the object")
+        widgets(api_server, "v1")
+        await eventually(lambda: watched.reflector.resource.group_version == kind.group_version, "v1", 20)
+        await eventually(lambda: watched.store.get(Key(namespace, "one"))["apiVersion"].endswith("/v1"), "v1")
+    assert ("one", True, False) not in watched.changes

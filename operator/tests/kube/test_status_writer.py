@@ -1,15 +1,18 @@
 import itertools
 
+import pytest
 from kubernetes.aio.client.configuration import Configuration
-from operator_support import eventually
+from operator_support import eventually, service
 from test_load_balancers import KEY, body
 
 from skylane_operator.kube import status_writer
 from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.events import EventWriter
 from skylane_operator.kube.load_balancers import LoadBalancers
-from skylane_operator.kube.resource import LOAD_BALANCER
+from skylane_operator.kube.resource import LOAD_BALANCER, SERVICE
 from skylane_operator.kube.status_writer import StatusWriter
+from skylane_operator.kube.subjects import SharedSubject
+from skylane_operator.model.key import Key
 
 
 async def test_what_cannot_be_written_is_tried_again_later_and_later_with_the_newest(monkeypatch, caplog):
@@ -39,3 +42,24 @@ async def test_what_cannot_be_written_is_tried_again_later_and_later_with_the_ne
             await writer.aclose()
     assert writer.writes == 0
     assert "127.0.0.1:1" in caplog.text
+
+
+@pytest.mark.apiserver
+async def test_what_others_wrote_meanwhile_is_not_replaced(api_server, client, namespace):
+    path = f"/api/v1/namespaces/{namespace}/services/web"
+    read = api_server.request("POST", path.rpartition("/")[0], service(namespace, "web"))["metadata"]
+    newer = api_server.request("GET", path)
+    newer["metadata"]["labels"] = {"touched": "yes"}
+    newer = api_server.request("PUT", path, newer)["metadata"]
+    writer = StatusWriter(client, SERVICE, EventWriter(client, "test"))
+    condition = {"type": "Told", "status": "True", "reason": "Told", "message": ""}
+    status = {"conditions": [condition | {"lastTransitionTime": "2026-01-01T00:00:00Z"}]}
+    try:
+        for metadata, writes in ((read, 0), (newer, 1)):
+            one = SharedSubject(Key(namespace, "web"), read["uid"], {}, metadata["resourceVersion"])
+            writer.write(one, status)
+            await eventually(lambda: not len(writer), "the attempt")
+            assert writer.writes == writes
+    finally:
+        await writer.aclose()
+    assert api_server.request("GET", path)["status"]["conditions"][0]["type"] == "Told"

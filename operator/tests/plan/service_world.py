@@ -4,7 +4,9 @@ from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import Service
 from skylane_operator.model.load_balancer import ServicesPolicy
 from skylane_operator.model.virtual_ip_pool import VirtualIPPool
-from skylane_operator.plan.service_types import ADDRESS_ASSIGNED, AddressInputs
+from skylane_operator.plan.address_inputs import AddressInputs
+from skylane_operator.plan.askers import service_asker
+from skylane_operator.plan.service_types import ADDRESS_ASSIGNED
 
 EDGE = Key("net", "edge")
 
@@ -57,7 +59,7 @@ def pool(name="public", *addresses, **spec):
 def address_inputs(*services, pools=None, policy=None, wanted=EDGE, **rest):
     offered = policy or {"pools": ["public"], "namespaces": {"from": "All"}}
     return AddressInputs(
-        services=tuple((one, wanted) for one in services),
+        askers=tuple(service_asker(one, wanted) for one in services),
         load_balancers=rest.pop("load_balancers", {EDGE: ServicesPolicy.model_validate(offered)}),
         dual_stack=rest.pop("dual_stack", frozenset({EDGE})),
         pools={one.metadata.name: one for one in pools or [pool()]},

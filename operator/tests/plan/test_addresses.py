@@ -3,7 +3,7 @@ from ipaddress import IPv4Address
 import pytest
 from service_world import EDGE, address_inputs, pool, service
 
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import Key, service_owner
 from skylane_operator.model.load_balancer import ServicesPolicy
 from skylane_operator.plan.addresses import assign_addresses
 from skylane_operator.plan.service_types import Assigned, Refused
@@ -13,8 +13,8 @@ def outcome(*services, **given):
     """Name of a Service to its address, or to the reason why it has none."""
     found = assign_addresses(address_inputs(*services, **given))
     return {
-        key.name: ",".join(map(str, one.addresses)) if isinstance(one, Assigned) else str(one.reason)
-        for key, one in found.items()
+        owner.key.name: ",".join(map(str, one.addresses)) if isinstance(one, Assigned) else str(one.reason)
+        for owner, one in found.items()
     }
 
 
@@ -48,7 +48,7 @@ def test_an_older_newcomer_takes_nobodys_address():
 
 def test_address_stays_when_the_pool_no_longer_has_it():
     found = assign_addresses(address_inputs(service("a", recorded="203.0.113.7")))
-    assert found[Key("shop", "a")] == Assigned(IPv4Address("203.0.113.7"), EDGE, "")
+    assert found[service_owner(Key("shop", "a"))] == Assigned(IPv4Address("203.0.113.7"), EDGE, "")
 
 
 def test_address_stays_while_the_load_balancer_is_away():
@@ -208,7 +208,7 @@ def test_both_records_are_kept():
 
 
 def test_a_second_ip_version_that_cannot_be_had_is_told():
-    found = assign_addresses(address_inputs(service("a", families=BOTH)))[Key("shop", "a")]
+    found = assign_addresses(address_inputs(service("a", families=BOTH)))[service_owner(Key("shop", "a"))]
     assert str(found.address) == "192.0.2.0"
     assert str(found.second.reason) == "PoolExhausted"
 

@@ -3,10 +3,11 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 from service_world import EDGE, service
 
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import Key, ObjectKey
 from skylane_operator.model.kubernetes import EndpointSlice, Service
+from skylane_operator.plan.owned import listener_name
 from skylane_operator.plan.service_class import wanted_load_balancer
-from skylane_operator.plan.service_listeners import listener_name, plan_for_service
+from skylane_operator.plan.service_listeners import plan_for_service
 from skylane_operator.plan.service_types import Assigned
 
 ASSIGNED = Assigned(IPv4Address("192.0.2.1"), EDGE, "public")
@@ -153,13 +154,14 @@ def test_sctp_is_named_and_the_rest_is_served():
 def test_names_are_labels_and_differ():
     long = "x" * 63
     names = {
-        listener_name(Key(namespace, name), port, protocol)
+        listener_name(ObjectKey(kind, Key(namespace, name)), port, protocol)
+        for kind in ("Service", "Gateway")
         for namespace in ("a", "b")
         for name in ("web", long)
         for port in (80, 65535)
         for protocol in ("TCP", "UDP")
     }
-    assert len(names) == 16
+    assert len(names) == 32
     assert max(map(len, names)) <= 63
 
 

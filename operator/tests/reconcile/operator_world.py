@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import shutil
+import socket
 import subprocess
 import urllib.error
 import uuid
@@ -100,6 +101,7 @@ class World:
     def __init__(self, api, client, folder):
         self.api, self.client, self.folder = api, client, folder
         self.namespace = f"test-{uuid.uuid4().hex[:10]}"
+        self.watched = (self.namespace,)
         self.operator = None
         self.agents_dial = None  # None: that operator
         self._stop_operator = None
@@ -203,8 +205,9 @@ class World:
             namespace=self.namespace,
             lb_image="skylane/lb:test",
             operator_address="127.0.0.1:9443",
-            watch_namespaces=(self.namespace,),
-            grpc_address=f"127.0.0.1:{port}",
+            watch_namespaces=self.watched,
+            # One that stays: on a busy machine the Lease may be lost and taken again, and agents dial what they know.
+            grpc_address=f"127.0.0.1:{port or free_port()}",
             http_address="127.0.0.1:0",
             lease_duration_s=60,  # nobody waits for it, and a busy machine shall not end a test
         )
@@ -314,6 +317,12 @@ def _decoded(text):
     import base64  # noqa: PLC0415
 
     return base64.b64decode(text)
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
 
 
 class Forwarder:

@@ -222,7 +222,7 @@ async def test_addresses_that_another_leader_has_assigned_stay(world, replicas, 
     await leader.until_leading(20)
     term = leader.operator.term
     await eventually(
-        lambda: term._settled and not len(term.services) and not len(term._service_status), "a look"
+        lambda: term._settled and not len(term.objects) and not len(term._service_status), "a look"
     )
     assert (address_of(world, "web"), address_of(world, "late")) == ("192.0.2.9", "192.0.2.8")
 

@@ -1,17 +1,17 @@
 """What every agent shall have and what it last said: the part of the agents' side that the reconcilers talk to.
 
 A pod's configuration comes from several hands: its LoadBalancer gives the base and the listeners of its own, each Service
-of type LoadBalancer those of its ports. Each hand replaces what it gave before, and an agent is told only what differs: the
-cost of one change does not grow with the number of Services.
+of type LoadBalancer and each Gateway those of its ports. Each hand replaces what it gave before, and an agent is told only
+what differs: the cost of one change does not grow with the number of these owners.
 """
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
-from skylane_operator.model.key import Key
-from skylane_operator.plan.observed import AgentHealth, AgentListener, AgentState, ServiceState
-from skylane_operator.snapshot import PodSnapshot, ServiceFiles
+from skylane_operator.model.key import Key, ObjectKey
+from skylane_operator.plan.observed import AgentHealth, AgentListener, AgentState, OwnerState
+from skylane_operator.snapshot import OwnedFiles, PodSnapshot
 
 
 class Peer(Protocol):
@@ -28,7 +28,7 @@ class Peer(Protocol):
 class Pod:
     """One pod, known because it is planned or because its agent has called. Flows by listener as last reported.
 
-    `planned` is what its LoadBalancer gives, `desired` that and what Services add.
+    `planned` is what its LoadBalancer gives, `desired` that and what owners add.
     """
 
     load_balancer: Key
@@ -42,27 +42,27 @@ class Pod:
 
 @dataclass(slots=True)
 class _Balancer:
-    """One LoadBalancer: its pods, the files of its Services, and by name of a listener the Service that it is of."""
+    """One LoadBalancer: its pods, the files of the owners that it serves, and by name of a listener whose it is."""
 
     pods: set[Key] = field(default_factory=set)
-    files: dict[Key, ServiceFiles] = field(default_factory=dict)
-    owners: dict[str, Key] = field(default_factory=dict)
+    files: dict[ObjectKey, OwnedFiles] = field(default_factory=dict)
+    owners: dict[str, ObjectKey] = field(default_factory=dict)
 
 
 class Agents:
     """All pods by key.
 
-    `changed` is told the LoadBalancer whose agents have said something new, `service_changed` the Service whose listeners
+    `changed` is told the LoadBalancer whose agents have said something new, `owner_changed` the owner whose listeners
     they have said something new about.
     """
 
     def __init__(
-        self, changed: Callable[[Key], None], service_changed: Callable[[Key], None] = lambda _: None
+        self, changed: Callable[[Key], None], owner_changed: Callable[[ObjectKey], None] = lambda _: None
     ) -> None:
-        self._changed, self._service_changed = changed, service_changed
+        self._changed, self._owner_changed = changed, owner_changed
         self._pods: dict[Key, Pod] = {}
         self._balancers: dict[Key, _Balancer] = {}
-        self._serving: dict[Key, set[Key]] = {}  # Service to LoadBalancers
+        self._serving: dict[ObjectKey, set[Key]] = {}  # to LoadBalancers
 
     def push(self, load_balancer: Key, snapshots: Mapping[str, PodSnapshot]) -> None:
         """Make these (by pod name) what the LoadBalancer gives its pods; only what differs is sent."""
@@ -88,18 +88,18 @@ class Agents:
         else:
             pod.peer.wake(_differing(before.listeners, snapshot.listeners))
 
-    def push_service(self, load_balancer: Key, service: Key, files: ServiceFiles) -> None:
-        """Make these what the Service adds to the pods of the LoadBalancer; only what differs is sent."""
+    def push_owned(self, load_balancer: Key, owner: ObjectKey, files: OwnedFiles) -> None:
+        """Make these what the owner adds to the pods of the LoadBalancer; only what differs is sent."""
         balancer = self._balancers.setdefault(load_balancer, _Balancer())
-        before = balancer.files.get(service)
+        before = balancer.files.get(owner)
         if before == files:
             return
-        balancer.files[service] = files
-        self._serving.setdefault(service, set()).add(load_balancer)
+        balancer.files[owner] = files
+        self._serving.setdefault(owner, set()).add(load_balancer)
         gone = (before.answering.keys() if before else set()) - files.answering.keys()
         for name in gone:
             del balancer.owners[name]
-        balancer.owners.update(dict.fromkeys(files.answering, service))
+        balancer.owners.update(dict.fromkeys(files.answering, owner))
         for pod in [self._pods[key] for key in balancer.pods]:
             if pod.desired is None:
                 continue
@@ -110,20 +110,26 @@ class Agents:
             if pod.peer is not None:
                 pod.peer.wake(_differing(earlier, mine))
 
-    def drop_service(self, load_balancer: Key, service: Key) -> None:
-        """The Service is served by the LoadBalancer no longer."""
+    def drop_owned(self, load_balancer: Key, owner: ObjectKey) -> None:
+        """The owner is served by the LoadBalancer no longer."""
         balancer = self._balancers.get(load_balancer)
-        if balancer is not None and service in balancer.files:
-            self.push_service(load_balancer, service, ServiceFiles({}, {}))
-            del balancer.files[service]
-            self._serving[service].discard(load_balancer)
-            if not self._serving[service]:
-                del self._serving[service]
+        if balancer is not None and owner in balancer.files:
+            self.push_owned(load_balancer, owner, OwnedFiles({}, {}))
+            del balancer.files[owner]
+            self._serving[owner].discard(load_balancer)
+            if not self._serving[owner]:
+                del self._serving[owner]
             self._tidy(load_balancer)
 
-    def serving(self, service: Key) -> list[Key]:
-        """The LoadBalancers whose pods are given listeners of the Service."""
-        return sorted(self._serving.get(service, ()))
+    def withdraw(self, owner: ObjectKey, keep: Key | None) -> None:
+        """Take the owner's listeners from every LoadBalancer but the one to keep."""
+        for load_balancer in self.serving(owner):
+            if load_balancer != keep:
+                self.drop_owned(load_balancer, owner)
+
+    def serving(self, owner: ObjectKey) -> list[Key]:
+        """The LoadBalancers whose pods are given listeners of the owner."""
+        return sorted(self._serving.get(owner, ()))
 
     def forget(self, load_balancer: Key) -> None:
         """The LoadBalancer is gone. Its pods are left as they are until the garbage collector removes them."""
@@ -134,26 +140,33 @@ class Agents:
         """The last word of its agents, by pod name."""
         return {key.name: self._pods[key].state for key in self._keys_of(load_balancer)}
 
-    def services_of(self, load_balancer: Key) -> Mapping[str, Key]:
-        """By name of a listener, the Service that it is of."""
+    def owners_of(self, load_balancer: Key) -> Mapping[str, ObjectKey]:
+        """By name of a listener that is not of the LoadBalancer itself, whose it is."""
         return self._balancers[load_balancer].owners if load_balancer in self._balancers else {}
 
-    def service_state(self, load_balancer: Key, service: Key) -> ServiceState:
-        """How far the pods of the LoadBalancer run the listeners of a Service."""
+    def owner_state(self, load_balancer: Key, owner: ObjectKey) -> OwnerState:
+        """How far the pods of the LoadBalancer run the listeners of an owner."""
         balancer = self._balancers.get(load_balancer, _Balancer())
-        files = balancer.files.get(service, ServiceFiles({}, {}))
+        files = balancer.files.get(owner, OwnedFiles({}, {}))
         pods = {key.name: self._pods[key] for key in sorted(balancer.pods)}
         planned = {name: pod for name, pod in pods.items() if pod.desired is not None}
         errors: dict[str, str] = {}
         pending: list[str] = []
+        behind: list[str] = []
         for name, pod in planned.items():
             for listener, file in files.of(pod.desired or PodSnapshot(None, {})).items():
                 running = pod.state.listeners.get(listener, AgentListener(""))
                 if running.generation != file["generation"]:
                     pending.append(name)
+                    behind.append(listener)
                     if running.error:
                         errors[name] = running.error
-        return ServiceState(pods=tuple(planned), pending=tuple(dict.fromkeys(pending)), errors=errors)
+        return OwnerState(
+            pods=tuple(planned),
+            pending=tuple(dict.fromkeys(pending)),
+            errors=errors,
+            pending_listeners=frozenset(behind),
+        )
 
     def desired(self, pod: Key) -> PodSnapshot | None:
         """What the pod shall have, if that is known yet."""
@@ -183,10 +196,10 @@ class Agents:
             health=health,
         )
         before, entry.state = entry.state, state
-        owners = self.services_of(entry.load_balancer)
+        owners = self.owners_of(entry.load_balancer)
         differing = _differing(before.listeners, listeners)
-        for service in {owners[name] for name in differing if name in owners}:
-            self._service_changed(service)
+        for owner in {owners[name] for name in differing if name in owners}:
+            self._owner_changed(owner)
         others_differ = any(name not in owners for name in differing)
         if others_differ or replace(before, listeners={}) != replace(state, listeners={}):
             self._changed(entry.load_balancer)

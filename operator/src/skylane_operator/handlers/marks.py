@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import Key, ObjectKey
 
 
 class References(Protocol):
@@ -23,9 +23,9 @@ class References(Protocol):
 
 
 class Askers(Protocol):
-    """Which Services of type LoadBalancer ask for which LoadBalancer, from an index."""
+    """Which Services and Gateways ask for which LoadBalancer, from an index."""
 
-    def asking_for(self, load_balancer: Key) -> list[Key]:
+    def asking_for(self, load_balancer: Key) -> list[ObjectKey]:
         """Those that ask for it."""
 
 
@@ -35,10 +35,10 @@ class Marks:
     def __init__(
         self,
         mark: Callable[[Key], None],
-        mark_service: Callable[[Key], None],
+        mark_object: Callable[[ObjectKey], None],
         mark_addresses: Callable[[], None],
     ) -> None:
-        self._mark, self._mark_service, self._mark_addresses = mark, mark_service, mark_addresses
+        self._mark, self._mark_object, self._mark_addresses = mark, mark_object, mark_addresses
         self._references: References | None = None
         self._askers: Askers | None = None
 
@@ -62,19 +62,19 @@ class Marks:
         """What pods take of the nodes: of interest to those that wait for room."""
         self._mark_all(self._references.unplaced() if self._references else ())
 
-    def load_balancer_service(self, key: Key) -> None:
-        """A Service of type LoadBalancer that concerns us, or its endpoints."""
-        self._mark_service(key)
+    def object(self, one: ObjectKey) -> None:
+        """A Service of type LoadBalancer or an object of the Gateway API that concerns us, or its endpoints."""
+        self._mark_object(one)
 
     def addresses(self) -> None:
-        """What the addresses of such Services depend on."""
+        """What the addresses of Services and Gateways depend on."""
         self._mark_addresses()
 
     def offered(self, load_balancer: Key) -> None:
-        """A LoadBalancer's terms for such Services, its own addresses, or whether it exists."""
+        """A LoadBalancer's terms for those, its own addresses, or whether it exists."""
         self._mark_addresses()
-        for service in self._askers.asking_for(load_balancer) if self._askers else ():
-            self._mark_service(service)
+        for one in self._askers.asking_for(load_balancer) if self._askers else ():
+            self._mark_object(one)
 
     def own(self, key: Key) -> None:
         """Something that we made for the LoadBalancer, or one of its pods."""

@@ -3,38 +3,40 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
+from typing import Generic, TypeVar
 
 from skylane_operator.backoff import delays
 from skylane_operator.errors import SkylaneError
-from skylane_operator.model.key import Key
 
 WORKERS = 4
 # The first event of a burst is handled at once, the rest of it at most this often.
 INTERVAL_S = 0.05
 
+K = TypeVar("K", bound=Hashable)
+
 _log = logging.getLogger(__name__)
 
 
-class DirtyQueue:
+class DirtyQueue(Generic[K]):
     """Calls `handle` for every key that was marked, after its last mark, at least once."""
 
-    def __init__(self, handle: Callable[[Key], Awaitable[None]], interval_s: float = INTERVAL_S) -> None:
+    def __init__(self, handle: Callable[[K], Awaitable[None]], interval_s: float = INTERVAL_S) -> None:
         self._handle, self._interval_s = handle, interval_s
-        self._due: asyncio.Queue[Key] = asyncio.Queue()
-        self._queued: set[Key] = set()  # in _due
-        self._timers: dict[Key, asyncio.TimerHandle] = {}  # will be put there
-        self._running: set[Key] = set()
-        self._again: set[Key] = set()  # marked while it was being handled
-        self._next_start: dict[Key, float] = {}
-        self._retries: dict[Key, Iterator[float]] = {}
+        self._due: asyncio.Queue[K] = asyncio.Queue()
+        self._queued: set[K] = set()  # in _due
+        self._timers: dict[K, asyncio.TimerHandle] = {}  # will be put there
+        self._running: set[K] = set()
+        self._again: set[K] = set()  # marked while it was being handled
+        self._next_start: dict[K, float] = {}
+        self._retries: dict[K, Iterator[float]] = {}
         self.handled = 0
         self.failed = 0
 
     def __len__(self) -> int:
         return len(self._queued) + len(self._timers) + len(self._again)
 
-    def mark(self, key: Key) -> None:
+    def mark(self, key: K) -> None:
         """The key needs a look."""
         if key in self._running:
             self._again.add(key)
@@ -48,7 +50,7 @@ class DirtyQueue:
             for number in range(WORKERS):
                 group.create_task(self._work(), name=f"reconcile {number}")
 
-    def _schedule(self, key: Key, delay_s: float) -> None:
+    def _schedule(self, key: K, delay_s: float) -> None:
         if timer := self._timers.pop(key, None):
             timer.cancel()
         if delay_s > 0:
@@ -56,7 +58,7 @@ class DirtyQueue:
         else:
             self._enqueue(key)
 
-    def _enqueue(self, key: Key) -> None:
+    def _enqueue(self, key: K) -> None:
         self._timers.pop(key, None)
         self._queued.add(key)
         self._due.put_nowait(key)
@@ -77,7 +79,7 @@ class DirtyQueue:
             elif retry_s is not None:
                 self._schedule(key, retry_s)
 
-    async def _attempt(self, key: Key) -> float | None:
+    async def _attempt(self, key: K) -> float | None:
         """Seconds until the next attempt; None after success."""
         self.handled += 1
         try:

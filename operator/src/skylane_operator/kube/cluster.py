@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable, Iterator, Mapping
 from typing import Any, Protocol, TypeVar
 
 from skylane_operator.kube.client import KubeClient
+from skylane_operator.kube.gateways import Gateways
 from skylane_operator.kube.load_balancers import LoadBalancers, Stored
 from skylane_operator.kube.owned import LABEL_SELECTOR, Owned, owned_from
 from skylane_operator.kube.reflector import Changed, Reflector
@@ -25,7 +26,7 @@ from skylane_operator.kube.store import Store
 from skylane_operator.kube.subjects import StoredPool, stored_pool_from
 from skylane_operator.kube.usage import NodeUsage, is_forwarder
 from skylane_operator.model.address import IPAddress
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import Key, ObjectKey, service_owner
 from skylane_operator.model.kubernetes import (
     EndpointSlice,
     Namespace,
@@ -37,11 +38,14 @@ from skylane_operator.model.kubernetes import (
 from skylane_operator.model.load_balancer import LoadBalancer
 from skylane_operator.model.virtual_ip_pool import VirtualIPPool
 from skylane_operator.plan import Inputs
+from skylane_operator.plan.address_inputs import AddressInputs
+from skylane_operator.plan.askers import service_asker
+from skylane_operator.plan.gateway_routes import RouteInputs
 from skylane_operator.plan.names import LOAD_BALANCER_LABEL
 from skylane_operator.plan.observed import AgentState, Observed
 from skylane_operator.plan.placement import requested_by
 from skylane_operator.plan.service_class import wanted_load_balancer
-from skylane_operator.plan.service_types import AddressInputs, Assignment, is_marked
+from skylane_operator.plan.service_types import Assignment, is_marked
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -67,14 +71,14 @@ class Changes(Protocol):
     def attachment(self, key: Key) -> None:
         """A NetworkAttachmentDefinition."""
 
-    def load_balancer_service(self, key: Key) -> None:
-        """A Service of type LoadBalancer that concerns us, or its endpoints."""
+    def object(self, one: ObjectKey) -> None:
+        """A Service of type LoadBalancer or an object of the Gateway API that concerns us, or its endpoints."""
 
     def addresses(self) -> None:
-        """What the addresses of such Services depend on."""
+        """What the addresses of Services and Gateways depend on."""
 
     def offered(self, load_balancer: Key) -> None:
-        """A LoadBalancer's terms for such Services, its own addresses, or whether it exists."""
+        """A LoadBalancer's terms for those, its own addresses, or whether it exists."""
 
 
 def _service_of(piece: EndpointSlice) -> Key:
@@ -113,6 +117,8 @@ class Cluster:
         namespaces: tuple[str, ...],
         changes: Changes,
         default_load_balancer: Key | None = None,
+        *,
+        gateway_api: bool = True,
     ) -> None:
         self.load_balancers = LoadBalancers(client, namespaces, changes.own, changes.offered)
         self._default = default_load_balancer
@@ -120,8 +126,8 @@ class Cluster:
         self.namespaces: Store[Namespace] = Store()
         self.pools: Store[StoredPool] = Store()
         # Written by whoever assigns addresses, read by the plans.
-        self.assignments: dict[Key, Assignment] = {}
-        self.address_holders: dict[IPAddress, Key] = {}
+        self.assignments: dict[ObjectKey, Assignment] = {}
+        self.address_holders: dict[IPAddress, ObjectKey] = {}
         self.endpoint_slices: Store[EndpointSlice] = Store({"service": lambda piece: (_service_of(piece),)})
         self.nodes: Store[Node] = Store()
         self.pods: Store[Pod] = Store({"forwarder": _forwarder_index})
@@ -130,10 +136,13 @@ class Cluster:
             resource.kind: Store({"load_balancer": lambda owned: (owned.load_balancer,)})
             for resource in OWNED
         }
+        self.gateways = Gateways(namespaces, changes)
         self.reflectors: list[Reflector[Any]] = []
         self._usage = NodeUsage()
         self._client, self._namespaces, self._changes = client, namespaces or ("",), changes
         self._reflect_all()
+        if gateway_api:
+            self.gateways.reflect(self._reflect)
 
     def _reflect_all(self) -> None:
         changes = self._changes
@@ -227,7 +236,7 @@ class Cluster:
             pods=self._usage.as_pods() + self.pods.by("forwarder", True),  # noqa: FBT003 - an index value
             network_attachments={name: one for name, one in found.items() if one is not None},
             other_claims=tuple(other.claims for other in others if other.claims is not None),
-            service_addresses={
+            assigned_addresses={
                 address: self.address_holders[address]
                 for address in stored.addresses & self.address_holders.keys()
             },
@@ -237,7 +246,7 @@ class Cluster:
         self,
         key: Key,
         agents: Mapping[str, AgentState],
-        services: Mapping[str, Key],
+        owners: Mapping[str, ObjectKey],
         obstacle: str = "",
     ) -> Observed:
         """What there is of it: its pods, its StatefulSet and, by pod name, its agents."""
@@ -252,12 +261,12 @@ class Cluster:
                 for name, agent in agents.items()
                 if name in pods and agent.pod_uid == pods[name].metadata.uid
             },
-            services=services,
+            owners=owners,
             obstacle=obstacle,
         )
 
     def forget_assignments(self) -> None:
-        """Have addresses assigned by what the Services say: another replica may have done so since it was last our turn."""
+        """Have addresses assigned by what the statuses say: another replica may have done so since it was last our turn."""
         self.assignments, self.address_holders = {}, {}
 
     def keep_service(self, body: Json) -> None:
@@ -272,20 +281,40 @@ class Cluster:
         """The LoadBalancer that a Service of type LoadBalancer asks for, if it is one of ours."""
         return wanted_load_balancer(service, self._default)
 
-    def asking_for(self, load_balancer: Key) -> list[Key]:
-        """The Services of type LoadBalancer that ask for it."""
-        return self.services.keys_by("load_balancer", load_balancer)
+    def asking_for(self, load_balancer: Key) -> list[ObjectKey]:
+        """What asks for it: Services of type LoadBalancer, GatewayClasses and their Gateways."""
+        services = self.services.keys_by("load_balancer", load_balancer)
+        return [*map(service_owner, services), *self.gateways.asking_for(load_balancer)]
 
-    def asking_services(self) -> list[Key]:
-        """Those that ask for one of ours, and those whose status still says that we served them."""
-        asking = [key for key in self.assignments if self.services.get(key) is not None]
-        return sorted({*asking, *self.services.keys_by("marked", True)})  # noqa: FBT003 - an index value
+    def asking(self) -> list[ObjectKey]:
+        """Those that ask for one of ours, those whose status still says that we served them, and what they refer to."""
+        asking = [
+            owner
+            for owner in self.assignments
+            if owner.kind == SERVICE.kind and self.services.get(owner.key) is not None
+        ]
+        marked = map(service_owner, self.services.keys_by("marked", True))  # noqa: FBT003 - an index value
+        return sorted({*asking, *marked, *self.gateways.objects()})
+
+    def route_inputs(self) -> RouteInputs:
+        """What the references of routes depend on."""
+        return RouteInputs(
+            service=self.services.get,
+            endpoint_slices=lambda service: self.endpoint_slices.by("service", service),
+            grants=lambda namespace: self.gateways.grants.by("namespace", namespace),
+            namespace_labels=self._labels_of,
+        )
+
+    def _labels_of(self, namespace: str) -> Mapping[str, str]:
+        found = self.namespaces.get(Key("", namespace))
+        return found.metadata.labels if found is not None else {}
 
     def address_inputs(self) -> AddressInputs:
-        """Everything that the addresses of Services depend on."""
+        """Everything that the addresses of Services and Gateways depend on."""
         asking = ((service, self.wanted(service)) for service in self.services.values())
+        services = (service_asker(service, wanted) for service, wanted in asking if wanted is not None)
         return AddressInputs(
-            services=tuple((service, wanted) for service, wanted in asking if wanted is not None),
+            askers=(*services, *self.gateways.askers()),
             load_balancers=self.load_balancers.offers(),
             dual_stack=self.load_balancers.dual_stack(),
             pools={
@@ -305,9 +334,11 @@ class Cluster:
 
     def _service_changed(self, key: Key, old: Service | None, new: Service | None) -> None:
         self._changes.service(key)
+        if old is None or new is None or old.spec.ports != new.spec.ports:
+            self.gateways.service_changed(key)
         states = [one for one in (old, new) if one is not None]
         if any(self.wanted(one) or is_marked(one) for one in states):
-            self._changes.load_balancer_service(key)
+            self._changes.object(service_owner(key))
             if len({self._address_terms(one) for one in (old, new)}) > 1:
                 self._changes.addresses()
 
@@ -338,13 +369,15 @@ class Cluster:
     def _namespace_changed(self, _key: Key, old: Namespace | None, new: Namespace | None) -> None:
         if (old.metadata.labels if old else {}) != (new.metadata.labels if new else {}):
             self._changes.addresses()
+            self.gateways.namespaces_changed()
 
     def _slice_changed(self, _key: Key, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
         for key in {_service_of(piece) for piece in (old, new) if piece is not None}:
             self._changes.service(key)
+            self.gateways.endpoints_changed(key)
             service = self.services.get(key)
             if service is not None and self.wanted(service) is not None:
-                self._changes.load_balancer_service(key)
+                self._changes.object(service_owner(key))
 
     def _pod_changed(self, _key: Key, old: Pod | None, new: Pod | None) -> None:
         for load_balancer in {

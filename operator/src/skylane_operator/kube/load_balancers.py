@@ -124,6 +124,10 @@ class LoadBalancers:
         """All there are."""
         return sorted(self._store)
 
+    def exists(self, key: Key) -> bool:
+        """Whether there is such a one, readable or not."""
+        return self._store.get(key) is not None
+
     def offers(self) -> dict[Key, ServicesPolicy | None]:
         """What each that can be read offers to Services of type LoadBalancer; None: nothing."""
         return {

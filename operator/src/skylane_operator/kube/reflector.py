@@ -9,6 +9,7 @@ import asyncio
 import logging
 import random
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Generic, TypeVar
 
@@ -53,7 +54,9 @@ class Reflector(Generic[T]):
         namespace: str = "",
         label_selector: str = "",
     ) -> None:
-        self.resource = resource
+        self._versions = deque(resource.versions())
+        self._unknown = 0  # of the versions: so many are not served, as far as was asked
+        self.resource = resource  # in the version that was served last
         self.store = store
         self.synced = asyncio.Event()  # the first list is in the store, or the kind does not exist
         self.following = asyncio.Event()  # a watch is open, or nothing is there to watch
@@ -63,7 +66,6 @@ class Reflector(Generic[T]):
         self.relists = 0
         self._client, self._parse, self._changed = client, parse, changed
         self._namespace = namespace
-        self._path = resource.collection_path(namespace)
         self._query = {"labelSelector": label_selector} if label_selector else {}
         self._resource_version = ""
         self._hurry = asyncio.Event()
@@ -83,8 +85,9 @@ class Reflector(Generic[T]):
                 self._resource_version = ""
                 waits = await self._pause(waits)
             except ApiNotFoundError:
-                self._forget_kind()
-                await asyncio.sleep(ABSENT_PAUSE_S)
+                if not self._other_version():
+                    self._forget_kind()
+                    await asyncio.sleep(ABSENT_PAUSE_S)
             except ApiError as error:
                 _log.warning("%s: %s", self.resource.plural, error)
                 waits = await self._pause(waits)
@@ -114,7 +117,7 @@ class Reflector(Generic[T]):
     async def _list(self) -> None:
         seen: set[Key] = set()
         version = ""
-        async for page in self._client.pages(self._path, self._query):
+        async for page in self._client.pages(self._path(), self._query):
             self.last_contact = time.monotonic()
             for item in page["items"] or ():
                 seen.add(_key_of(item))
@@ -123,7 +126,7 @@ class Reflector(Generic[T]):
         for key in [key for key in self.store if key not in seen and self._covers(key)]:
             self._drop(key)
         self._resource_version = version
-        self.absent = False
+        self.absent, self._unknown = False, 0
         self.relists += 1
         self.synced.set()
 
@@ -134,7 +137,7 @@ class Reflector(Generic[T]):
             "allowWatchBookmarks": "true",
             "timeoutSeconds": str(random.randint(WATCH_LEAST_S, WATCH_MOST_S)),  # noqa: S311 - jitter
         }
-        async for event in self._client.watch(self._path, query, self._opened):
+        async for event in self._client.watch(self._path(), query, self._opened):
             self.last_contact = time.monotonic()
             item = event["object"]
             if event["type"] == "DELETED":
@@ -143,6 +146,17 @@ class Reflector(Generic[T]):
                 self._put(item)
             self._resource_version = item["metadata"]["resourceVersion"]
         self.last_contact = time.monotonic()
+
+    def _path(self) -> str:
+        return self.resource.collection_path(self._namespace)
+
+    def _other_version(self) -> bool:
+        """Turn to the next version of the kind; False when all have been asked for in vain."""
+        self._resource_version = ""
+        self._versions.rotate(-1)
+        self.resource = self._versions[0]
+        self._unknown += 1
+        return self._unknown < len(self._versions)
 
     def _covers(self, key: Key) -> bool:
         return not self._namespace or key.namespace == self._namespace
@@ -165,8 +179,9 @@ class Reflector(Generic[T]):
 
     def _forget_kind(self) -> None:
         if not self.absent:
-            _log.warning("the API server does not know %s", self.resource.plural)
-        self.absent = True
+            level = logging.INFO if self.resource.optional else logging.WARNING
+            _log.log(level, "the API server does not know %s", self.resource.plural)
+        self.absent, self._unknown = True, 0
         self.last_contact = time.monotonic()
         self._resource_version = ""
         for key in [key for key in self.store if self._covers(key)]:

@@ -1,18 +1,29 @@
 """The kinds of the API that we read or write, and their paths."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from skylane_operator.model.gateway import GATEWAY_GROUP
 from skylane_operator.model.key import Key
 
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """One kind. `group_version` is `v1` for the core group, `group/version` otherwise."""
+    """One kind. `group_version` is `v1` for the core group, `group/version` otherwise.
+
+    A kind that is `optional` may be absent without anybody being told. `older` is the version to ask for where the API
+    server does not serve this one.
+    """
 
     group_version: str
     kind: str
     plural: str
     namespaced: bool = True
+    optional: bool = False
+    older: str = ""
+
+    def versions(self) -> tuple["Resource", ...]:
+        """The kind in each version that we can do with, the one that we would rather have first."""
+        return (self, *((replace(self, group_version=self.older),) if self.older else ()))
 
     def collection_path(self, namespace: str = "") -> str:
         """Path of all objects, or of those in one namespace."""
@@ -42,6 +53,17 @@ VIRTUAL_IP_POOL = Resource("skylane.dev/v1alpha1", "VirtualIPPool", "virtualippo
 NETWORK_ATTACHMENT = Resource(
     "k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", "network-attachment-definitions"
 )
+GATEWAY_CLASS = Resource(
+    f"{GATEWAY_GROUP}/v1", "GatewayClass", "gatewayclasses", namespaced=False, optional=True
+)
+GATEWAY = Resource(f"{GATEWAY_GROUP}/v1", "Gateway", "gateways", optional=True)
+TCP_ROUTE = Resource(
+    f"{GATEWAY_GROUP}/v1", "TCPRoute", "tcproutes", optional=True, older=f"{GATEWAY_GROUP}/v1alpha2"
+)
+UDP_ROUTE = Resource(
+    f"{GATEWAY_GROUP}/v1", "UDPRoute", "udproutes", optional=True, older=f"{GATEWAY_GROUP}/v1alpha2"
+)
+REFERENCE_GRANT = Resource(f"{GATEWAY_GROUP}/v1beta1", "ReferenceGrant", "referencegrants", optional=True)
 TOKEN_REVIEW = Resource("authentication.k8s.io/v1", "TokenReview", "tokenreviews", namespaced=False)
 
 # What we make for a LoadBalancer, in the order in which it is removed.

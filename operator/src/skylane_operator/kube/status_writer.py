@@ -14,6 +14,7 @@ from skylane_operator.errors import ApiConflictError, ApiError, ApiNotFoundError
 from skylane_operator.kube.client import APPLY, KubeClient
 from skylane_operator.kube.events import EventWriter, Subject
 from skylane_operator.kube.resource import Resource
+from skylane_operator.kube.subjects import SharedSubject
 from skylane_operator.model.key import Key
 
 Json = dict[str, Any]
@@ -84,7 +85,9 @@ class StatusWriter:
         try:
             await self._patch(stored, status)
         except (ApiNotFoundError, ApiConflictError):
-            _log.debug("%s is gone, or another object bears its name: so is its status", key)
+            _log.debug(
+                "%s is gone, another object bears its name, or it has just changed and comes again", key
+            )
         except ApiError as error:
             _log.warning("status of %s: %s", key, error)
             self._wanted.setdefault(key, (stored, status))  # unless something newer is there by now
@@ -95,6 +98,8 @@ class StatusWriter:
         metadata = {"name": stored.key.name, "uid": stored.uid}
         if self._resource.namespaced:
             metadata["namespace"] = stored.key.namespace
+        if isinstance(stored, SharedSubject) and stored.resource_version:
+            metadata["resourceVersion"] = stored.resource_version
         body = await self._client.request(
             "PATCH",
             f"{self._resource.path(stored.key)}/status",

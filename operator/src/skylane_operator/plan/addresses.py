@@ -1,8 +1,8 @@
-"""Which Service of type LoadBalancer has which address.
+"""Which Service of type LoadBalancer, and which Gateway, has which address.
 
-What a Service has, it keeps: over restarts of the operator (its status is the record), over edits of the pools, while its
+What an owner has, it keeps: over restarts of the operator (its status is the record), over edits of the pools, while its
 LoadBalancer is away. What it does not have it gets from the pools of its LoadBalancer, in their order, lowest address first.
-Nothing else is stored: an address is free as soon as no Service has it.
+Nothing else is stored: an address is free as soon as nobody has it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,16 +12,14 @@ from ipaddress import ip_address
 from operator import attrgetter
 
 from skylane_operator.model.address import IPAddress
-from skylane_operator.model.key import Key
-from skylane_operator.model.kubernetes import Service
+from skylane_operator.model.key import Key, ObjectKey
 from skylane_operator.model.load_balancer import NamespacesFrom, ServicesPolicy
 from skylane_operator.model.virtual_ip_pool import VirtualIPPool
+from skylane_operator.plan.address_inputs import AddressInputs
+from skylane_operator.plan.askers import Asker
 from skylane_operator.plan.service_types import (
-    ADDRESS_ANNOTATION,
-    ADDRESS_ASSIGNED,
     POOL_ANNOTATION,
     SHARING_KEY_ANNOTATION,
-    AddressInputs,
     Assigned,
     Assignment,
     Refused,
@@ -36,7 +34,7 @@ Ports = frozenset[tuple[int, str]]
 
 
 class _Refusal(Exception):  # noqa: N818 - never leaves this module
-    """Ends the search for one Service's address."""
+    """Ends the search for one owner's address."""
 
     def __init__(self, reason: ServiceReason, message: str) -> None:
         super().__init__(message)
@@ -45,13 +43,13 @@ class _Refusal(Exception):  # noqa: N818 - never leaves this module
 
 @dataclass(slots=True)
 class _Claim:
-    """One Service, with what its address depends on. `ports` only where they matter: with a sharing key."""
+    """One owner, for one IP version. `ports` only where they matter: with a sharing key."""
 
-    service: Service
+    asker: Asker
     load_balancer: Key
-    key: Key
+    owner: ObjectKey
     version: int
-    seniority: tuple[datetime, Key, int]
+    seniority: tuple[datetime, Key, str, int]
     sharing_key: str
     ports: Ports
 
@@ -74,12 +72,12 @@ class _Book:
     free: dict[tuple[str, int], Iterator[IPAddress]] = field(default_factory=dict)
 
     def holder(self, address: IPAddress, claim: _Claim) -> str:
-        """The Service that is in the way; empty if none is."""
+        """The owner that is in the way; empty if none is."""
         others = self.holders.get(address)
         if not others:
             return ""
         strangers = [other for other in others if not claim.shares_with(other)]
-        return f"Service {strangers[0].key}" if strangers else ""
+        return str(strangers[0].owner) if strangers else ""
 
     def obstacle(self, address: IPAddress, claim: _Claim) -> str:
         """Who is in the way; empty if nobody is."""
@@ -98,41 +96,40 @@ class _Book:
         return next((one for one in walk if one not in self.holders and one not in self.reserved), None)
 
 
-def assign_addresses(inputs: AddressInputs) -> dict[Key, Assignment]:
-    """Assign. Equal inputs give equal outcomes; the older of two Services that want the same address gets it."""
+def assign_addresses(inputs: AddressInputs) -> dict[ObjectKey, Assignment]:
+    """Assign. Equal inputs give equal outcomes; the older of two owners that want the same address gets it."""
     book = _Book(inputs.reserved)
-    claims = sorted(_claims(inputs.services), key=attrgetter("seniority"))
-    outcome: dict[tuple[Key, int], Assignment] = {}
+    claims = sorted(_claims(inputs.askers), key=attrgetter("seniority"))
+    outcome: dict[tuple[ObjectKey, int], Assignment] = {}
     for claim in claims:
         kept = _kept(inputs, book, claim)
         if kept is not None:
             book.hold(kept.address, claim)
-            outcome[claim.key, claim.version] = kept
+            outcome[claim.owner, claim.version] = kept
     for claim in claims:
-        if (claim.key, claim.version) not in outcome:
-            outcome[claim.key, claim.version] = _sought(inputs, book, claim)
-    return {service.key: _together(service, outcome) for service, _ in inputs.services}
+        if (claim.owner, claim.version) not in outcome:
+            outcome[claim.owner, claim.version] = _sought(inputs, book, claim)
+    return {asker.owner: _together(asker, outcome) for asker in inputs.askers}
 
 
-def _together(service: Service, outcome: Mapping[tuple[Key, int], Assignment]) -> Assignment:
-    """What a Service has of each of its IP versions, as one. Without the first it has nothing."""
-    first, *more = [outcome[service.key, version] for version in service.spec.ip_versions]
+def _together(asker: Asker, outcome: Mapping[tuple[ObjectKey, int], Assignment]) -> Assignment:
+    """What it has of each of its IP versions, as one. Without the first it has nothing."""
+    first, *more = [outcome[asker.owner, version] for version in asker.ip_versions]
     return replace(first, second=more[0]) if more and isinstance(first, Assigned) else first
 
 
-def _claims(services: Iterable[tuple[Service, Key]]) -> Iterator[_Claim]:
-    for service, load_balancer in services:
-        metadata, key = service.metadata, service.metadata.key
-        sharing_key = metadata.annotations.get(SHARING_KEY_ANNOTATION, "")
-        ports = ((port.port, port.protocol) for port in service.spec.ports) if sharing_key else ()
-        taken = frozenset(ports)
-        for version in service.spec.ip_versions:
-            seniority = (metadata.creation_timestamp or _NEVER, key, version)
-            yield _Claim(service, load_balancer, key, version, seniority, sharing_key, taken)
+def _claims(askers: Iterable[Asker]) -> Iterator[_Claim]:
+    for asker in askers:
+        owner, created = asker.owner, asker.metadata.creation_timestamp or _NEVER
+        sharing_key = asker.metadata.annotations.get(SHARING_KEY_ANNOTATION, "")
+        ports = asker.ports if sharing_key else frozenset[tuple[int, str]]()
+        for version in asker.ip_versions:
+            seniority = (created, owner.key, owner.kind, version)
+            yield _Claim(asker, asker.load_balancer, owner, version, seniority, sharing_key, ports)
 
 
 def _kept(inputs: AddressInputs, book: _Book, claim: _Claim) -> Assigned | None:
-    """What the Service has already, if it may keep it."""
+    """What the owner has already, if it may keep it."""
     address = _recorded(inputs, claim)
     # A LoadBalancer that begins to claim the address comes too late: it is told so.
     if address is None or book.holder(address, claim):
@@ -151,15 +148,12 @@ def _kept(inputs: AddressInputs, book: _Book, claim: _Claim) -> Assigned | None:
 
 
 def _recorded(inputs: AddressInputs, claim: _Claim) -> IPAddress | None:
-    previous = inputs.previous.get(claim.key)
+    previous = inputs.previous.get(claim.owner)
     if isinstance(previous, Assigned):
         # Another LoadBalancer has other pools, and routers that lead elsewhere.
         known = previous.addresses if previous.load_balancer == claim.load_balancer else ()
         return _of_version(known, claim.version)
-    status = claim.service.status
-    if not any(c.type == ADDRESS_ASSIGNED and c.status == "True" for c in status.conditions):
-        return None
-    return _of_version((_parsed(one.ip) for one in status.load_balancer.ingress), claim.version)
+    return _of_version(map(_parsed, claim.asker.recorded), claim.version)
 
 
 def _of_version(addresses: Iterable[IPAddress | None], version: int) -> IPAddress | None:
@@ -195,7 +189,7 @@ def _found(inputs: AddressInputs, book: _Book, claim: _Claim) -> Found:
         names = ", ".join(pool.metadata.name for pool in pools)
         raise _Refusal(
             ServiceReason.POOL_EXHAUSTED,
-            f"no IPv{claim.version} address is free in VirtualIPPool {names}; add addresses to it, or delete a Service that has "
+            f"no IPv{claim.version} address is free in VirtualIPPool {names}; add addresses to it, or delete who has "
             "one",
         )
     return found
@@ -207,12 +201,12 @@ def _at_request(pools: list[VirtualIPPool], book: _Book, claim: _Claim, requeste
         offered = ", ".join(f"{one.metadata.name} ({', '.join(one.spec.addresses)})" for one in pools)
         raise _Refusal(
             ServiceReason.ADDRESS_NOT_IN_POOL,
-            f"{requested} is in no VirtualIPPool that this Service may take from; choose an address of {offered}",
+            f"{requested} is in no VirtualIPPool that this {claim.owner.kind} may take from; choose an address of {offered}",
         )
     if obstacle := book.obstacle(requested, claim):
         raise _Refusal(
             ServiceReason.ADDRESS_IN_USE,
-            f"{requested} belongs to {obstacle}; choose another address, or give both Services the same annotation "
+            f"{requested} belongs to {obstacle}; choose another address, or give both owners the same annotation "
             f"{SHARING_KEY_ANNOTATION} and different ports",
         )
     return requested, pool.metadata.name
@@ -236,18 +230,15 @@ def _lowest(pools: list[VirtualIPPool], book: _Book, version: int) -> Found | No
 
 
 def _requested(claim: _Claim) -> IPAddress | None:
-    """The address of the claim's IP version that the Service asks for by itself."""
-    service = claim.service
-    by_annotation = service.metadata.annotations.get(ADDRESS_ANNOTATION, "")
-    text = by_annotation or service.spec.load_balancer_ip
+    """The address of the claim's IP version that the owner asks for by itself."""
+    text = claim.asker.requested
     if not text:
         return None
     addresses = [_parsed(part.strip()) for part in text.split(",")]
     if None in addresses:
-        field_name = f"the annotation {ADDRESS_ANNOTATION}" if by_annotation else "spec.loadBalancerIP"
         raise _Refusal(
             ServiceReason.INVALID_ADDRESS,
-            f"{field_name}: {text!r} is no address, nor several joined by commas; correct it",
+            f"{claim.asker.requested_by}: {text!r} is no address, nor several joined by commas; correct it",
         )
     return _of_version(addresses, claim.version)
 
@@ -258,18 +249,18 @@ def _policy(inputs: AddressInputs, claim: _Claim) -> ServicesPolicy:
     if key not in inputs.load_balancers:
         raise _Refusal(
             ServiceReason.LOAD_BALANCER_NOT_FOUND,
-            f"LoadBalancer {key} does not exist; create it, or correct spec.loadBalancerClass",
+            f"LoadBalancer {key} does not exist; create it, or correct {claim.asker.chosen_by}",
         )
     policy = inputs.load_balancers[key]
     if policy is None:
         raise _Refusal(
             ServiceReason.NOT_PERMITTED,
-            f"LoadBalancer {key} serves no Services: it has no spec.services; add it there, or choose another class",
+            f"LoadBalancer {key} serves no {claim.owner.kind}s: it has no spec.services; add it there, or choose another class",
         )
     if not _permits(policy, key, claim, inputs.namespace_labels):
         raise _Refusal(
             ServiceReason.NOT_PERMITTED,
-            f"LoadBalancer {key} does not serve Services of namespace {claim.key.namespace}; "
+            f"LoadBalancer {key} does not serve {claim.owner.kind}s of namespace {claim.owner.key.namespace}; "
             "extend its spec.services.namespaces",
         )
     if claim.version == IPV6 and key not in inputs.dual_stack:
@@ -289,13 +280,13 @@ def _permits(
             return True
         case NamespacesFrom.SELECTOR:
             selector = policy.namespaces.selector
-            return selector is not None and selector.matches(labels.get(claim.key.namespace, {}))
-    return claim.key.namespace == key.namespace
+            return selector is not None and selector.matches(labels.get(claim.owner.key.namespace, {}))
+    return claim.owner.key.namespace == key.namespace
 
 
 def _pools(inputs: AddressInputs, claim: _Claim) -> Iterable[VirtualIPPool]:
     """The pools that it may take from, in order; at least one."""
-    policy, wanted = _policy(inputs, claim), claim.service.metadata.annotations.get(POOL_ANNOTATION, "")
+    policy, wanted = _policy(inputs, claim), claim.asker.metadata.annotations.get(POOL_ANNOTATION, "")
     if wanted and wanted not in policy.pools:
         raise _Refusal(
             ServiceReason.POOL_NOT_FOUND,
@@ -310,13 +301,13 @@ def _pools(inputs: AddressInputs, claim: _Claim) -> Iterable[VirtualIPPool]:
             f"VirtualIPPool {', '.join(names)} does not exist or is not valid; create or mend it, or correct "
             f"spec.services.pools of LoadBalancer {claim.load_balancer}",
         )
-    labels = inputs.namespace_labels.get(claim.key.namespace, {})
+    labels = inputs.namespace_labels.get(claim.owner.key.namespace, {})
     by_name = bool(wanted) or _requested(claim) is not None
     open_to_it = [pool for pool in existing if _is_open(pool, claim, labels, by_name=by_name)]
     if not open_to_it:
         raise _Refusal(
             ServiceReason.NOT_PERMITTED,
-            f"VirtualIPPool {', '.join(pool.metadata.name for pool in existing)} is not for this Service: look at its "
+            f"VirtualIPPool {', '.join(pool.metadata.name for pool in existing)} is not for this {claim.owner.kind}: look at its "
             f"namespaceSelector, serviceSelector and autoAssign (false: name it by the annotation {POOL_ANNOTATION})",
         )
     return open_to_it
@@ -327,5 +318,5 @@ def _is_open(pool: VirtualIPPool, claim: _Claim, labels: Mapping[str, str], *, b
     return (
         (spec.auto_assign or by_name)
         and (spec.namespace_selector is None or spec.namespace_selector.matches(labels))
-        and (spec.service_selector is None or spec.service_selector.matches(claim.service.metadata.labels))
+        and (spec.service_selector is None or spec.service_selector.matches(claim.asker.metadata.labels))
     )

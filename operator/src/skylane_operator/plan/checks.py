@@ -139,11 +139,11 @@ def _taken_by_others(inputs: Inputs) -> Iterator[Finding]:
 
 def _taken_by_services(inputs: Inputs) -> Iterator[Finding]:
     for field, address in _placed_addresses(inputs):
-        if address in inputs.service_addresses:
+        if address in inputs.assigned_addresses:
             yield (
                 field,
                 Reason.ADDRESS_CONFLICT,
-                f"{address} is assigned to Service {inputs.service_addresses[address]}; choose another address",
+                f"{address} is assigned to {inputs.assigned_addresses[address]}; choose another address",
             )
 
 

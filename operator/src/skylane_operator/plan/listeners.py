@@ -109,12 +109,12 @@ def _conflicts(
             f"{where} is already served by listener {taken[listener.endpoint]}; choose another port or VIP",
         )
     yield from _inside(inputs, listener)
-    if listener.vip in inputs.service_addresses:
-        owner = inputs.service_addresses[listener.vip]
+    if listener.vip in inputs.assigned_addresses:
+        owner = inputs.assigned_addresses[listener.vip]
         yield (
             "vip",
             Reason.ADDRESS_CONFLICT,
-            f"{listener.vip} is assigned to Service {owner}; choose another VIP, or one outside the pool",
+            f"{listener.vip} is assigned to {owner}; choose another VIP, or one outside the pool",
         )
     for other in seniors:
         if listener.endpoint in other.endpoints:

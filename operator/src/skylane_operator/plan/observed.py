@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import ObjectKey
 from skylane_operator.model.kubernetes import Pod, StatefulSet
 
 
@@ -55,21 +55,25 @@ class AgentState:
 class Observed:
     """Pods (this LoadBalancer's only) and agents by pod name; the StatefulSet if it exists.
 
-    `services` tells, by name of a listener that is not of the LoadBalancer's own spec, the Service that it is of.
+    `owners` tells, by name of a listener that is not of the LoadBalancer's own spec, whose it is.
     `obstacle` says why pods cannot be made or changed; empty while nothing is in the way.
     """
 
     pods: Mapping[str, Pod] = field(default_factory=dict)
     stateful_set: StatefulSet | None = None
     agents: Mapping[str, AgentState] = field(default_factory=dict)
-    services: Mapping[str, Key] = field(default_factory=dict)
+    owners: Mapping[str, ObjectKey] = field(default_factory=dict)
     obstacle: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceState:
-    """How far pods run the listeners of one Service: all pods that shall, those that do not yet, and why (by pod name)."""
+class OwnerState:
+    """How far pods run the listeners of one owner: all pods that shall, those that do not yet, and why (by pod name).
+
+    `pending_listeners` are those that some pod does not run yet.
+    """
 
     pods: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
+    pending_listeners: frozenset[str] = frozenset()
     errors: Mapping[str, str] = field(default_factory=dict)

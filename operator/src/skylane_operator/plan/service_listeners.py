@@ -1,77 +1,48 @@
 """The listeners that a Service of type LoadBalancer becomes: one for each of its ports."""
 
-import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
-from typing import Any
-
-from pydantic import ValidationError
 
 from skylane_operator.model.address import IPAddress
-from skylane_operator.model.forwarder import ForwarderListener
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import service_owner
 from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
-from skylane_operator.model.load_balancer import BackendReference, Listener
 from skylane_operator.plan.backends import Resolved, ready_endpoints, weighted_backends
-from skylane_operator.plan.listeners import forwarder_listener
+from skylane_operator.plan.listener_settings import (
+    NOBODY,
+    Given,
+    ListenerFault,
+    Settings,
+    annotated,
+    listener_settings,
+)
+from skylane_operator.plan.owned import OwnedPlan, forwarder_files, owned_listener
 from skylane_operator.plan.service_types import Assigned, ServiceReason
 from skylane_operator.plan.types import ListenerPlan
 
-# Annotation to the field of a listener, the values as the LoadBalancer resource has them.
-LISTENER_ANNOTATIONS = {
-    "skylane.dev/scheduler": ("scheduler",),
-    "skylane.dev/hash-on": ("hash_on",),
-    "skylane.dev/on-backend-removal": ("on_backend_removal",),
-    "skylane.dev/max-connections": ("max_connections",),
-    "skylane.dev/client-max-connections": ("client_limits", "max_connections"),
-    "skylane.dev/client-new-connections-per-second": ("client_limits", "new_connections_per_second"),
-}
 # What Kubernetes calls it, and what it was before it became a field.
 SOURCE_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
-# Ranges of the other IP version alone let nobody in: this matches no client.
-_NOBODY = "255.255.255.255/32"
 IPV4 = 4
-_DIGEST_DIGITS = 8
-_NAME_MAX = 48  # with the port, the digest and two dashes: 63
-
-
-Settings = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceFault:
-    """A port, or all, of a Service that cannot be served."""
+class ServicePlan(OwnedPlan):
+    """What the pods of the LoadBalancer shall run for one Service."""
 
-    reason: ServiceReason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class ServicePlan:
-    """What the pods of the LoadBalancer shall run for one Service.
-
-    `answering` are the files of the pod that answers ARP for the addresses, `silent` those of the others.
-    """
-
-    service: Key
-    load_balancer: Key
-    answering: tuple[ForwarderListener, ...]
-    silent: tuple[ForwarderListener, ...]
     endpoints: int
-    faults: tuple[ServiceFault, ...]
+    faults: tuple[ListenerFault, ...]
 
 
 def plan_for_service(service: Service, assigned: Assigned, slices: tuple[EndpointSlice, ...]) -> ServicePlan:
     """Decide. Equal inputs give equal plans, generations included."""
-    faults: list[ServiceFault] = []
-    settings, wrong = _settings(service)
+    faults: list[ListenerFault] = []
+    settings, wrong = listener_settings(_given(service))
     faults += wrong
-    plans: list[ListenerPlan] = []
+    owner, plans = service_owner(service.key), list[ListenerPlan]()
     for port in service.spec.ports:
         if port.protocol not in ("TCP", "UDP"):
             faults.append(
-                ServiceFault(
+                ListenerFault(
                     ServiceReason.UNSUPPORTED_PROTOCOL,
                     f"port {port.port}/{port.protocol}: only TCP and UDP are served; remove the port",
                 )
@@ -82,13 +53,13 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
                 faults.append(_ranges_unserved(port, address))
                 continue
             endpoints = ready_endpoints(slices, port, address.version)
-            listener = _listener(service, address, port, settings)
+            listener = owned_listener(owner, address, port.port, port.protocol, settings)
             plans.append(ListenerPlan(listener, weighted_backends([Resolved(1, tuple(endpoints))])))
     return ServicePlan(
-        service=service.metadata.key,
+        owner=owner,
         load_balancer=assigned.load_balancer,
-        answering=_files(plans, arp=True),
-        silent=_files(plans, arp=False),
+        answering=forwarder_files(plans, arp=True),
+        silent=forwarder_files(plans, arp=False),
         endpoints=len({backend.address for plan in plans for backend in plan.backends}),
         faults=tuple(faults),
     )
@@ -98,40 +69,16 @@ def _has_ranges(settings: Settings) -> bool:
     return "allowed_source_ranges" in settings or "denied_source_ranges" in settings
 
 
-def _ranges_unserved(port: ServicePort, address: IPAddress) -> ServiceFault:
+def _ranges_unserved(port: ServicePort, address: IPAddress) -> ListenerFault:
     # Without them it would be open to everybody.
-    return ServiceFault(
+    return ListenerFault(
         ServiceReason.SOURCE_RANGES_UNSERVED,
         f"port {port.port}/{port.protocol} is not served at {address}: source ranges of IPv6 are not known yet; ask for "
         "IPv4 alone in spec.ipFamilies, or leave the ranges out",
     )
 
 
-def _files(plans: Iterable[ListenerPlan], *, arp: bool) -> tuple[ForwarderListener, ...]:
-    return tuple(forwarder_listener(plan, arp=arp) for plan in plans)
-
-
-def _settings(service: Service) -> tuple[Settings, list[ServiceFault]]:
-    """Fields of the listeners that the Service sets; one that is not valid is named and left out, ranges let nobody in."""
-    settings: Settings = {}
-    faults: list[ServiceFault] = []
-    for source, path, value in _given(service):
-        wider = _with(settings, path, value)
-        try:
-            _probe(wider)
-        except ValidationError as error:
-            expected = error.errors(include_url=False)[0]["msg"]
-            message = f"{source}: {value!r} is not valid ({expected}); correct it"
-            faults.append(ServiceFault(ServiceReason.INVALID_ANNOTATION, message))
-            if path[0].endswith("source_ranges"):
-                # A list that cannot be read must not become an open door.
-                settings = {**settings, "allowed_source_ranges": (_NOBODY,)}
-        else:
-            settings = wider
-    return settings, faults
-
-
-def _given(service: Service) -> Iterator[tuple[str, tuple[str, ...], object]]:
+def _given(service: Service) -> Iterator[Given]:
     """Where it says so, which field of a listener that is, and its value."""
     spec, annotations = service.spec, service.metadata.annotations
     if spec.session_affinity == "ClientIP":
@@ -142,9 +89,7 @@ def _given(service: Service) -> Iterator[tuple[str, tuple[str, ...], object]]:
         yield "spec.loadBalancerSourceRanges", ("allowed_source_ranges",), _ranges(ranges)
     if denied := _split(annotations.get("skylane.dev/denied-source-ranges", "")):
         yield "the annotation skylane.dev/denied-source-ranges", ("denied_source_ranges",), denied
-    for annotation, path in LISTENER_ANNOTATIONS.items():
-        if annotation in annotations:
-            yield f"the annotation {annotation}", path, annotations[annotation]
+    yield from annotated(annotations)
 
 
 def _split(text: str) -> tuple[str, ...]:
@@ -157,40 +102,4 @@ def _ranges(given: tuple[str, ...]) -> tuple[str, ...]:
         networks = [ip_network(text.strip(), strict=False) for text in given]
     except ValueError:
         return given
-    return tuple(str(network) for network in networks if network.version == IPV4) or (_NOBODY,)
-
-
-def _with(settings: Settings, path: tuple[str, ...], value: object) -> Settings:
-    first, *rest = path
-    inner = _with(settings.get(first, {}), tuple(rest), value) if rest else value
-    return {**settings, first: inner}
-
-
-def _probe(settings: Settings) -> None:
-    reference = BackendReference(service="a", port=1)
-    Listener.model_validate(
-        {"name": "a", "vip": "192.0.2.1", "port": 1, "backends": (reference,), **settings}
-    )
-
-
-def _listener(service: Service, address: IPAddress, port: ServicePort, settings: Settings) -> Listener:
-    name = service.metadata.name
-    return Listener.model_validate(
-        {
-            "name": listener_name(service.metadata.key, port.port, port.protocol, address.version),
-            "vip": address,
-            "port": port.port,
-            "protocol": port.protocol,
-            "backends": (BackendReference(service=name, port=port.port),),
-            **settings,
-        }
-    )
-
-
-def listener_name(service: Key, port: int, protocol: str, version: int = 4) -> str:
-    """Readable, and unlike that of any other port of any Service: a digest of all parts is its end."""
-    whole = f"{service.namespace}/{service.name}/{port}/{protocol}" + (
-        f"/IPv{version}" if version != IPV4 else ""
-    )
-    digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST_DIGITS]
-    return f"{service.name[:_NAME_MAX].rstrip('-')}-{port}-{digest}"
+    return tuple(str(network) for network in networks if network.version == IPV4) or (NOBODY,)

@@ -6,7 +6,7 @@ from enum import StrEnum
 
 from skylane_operator.model.address import IPAddress
 from skylane_operator.model.forwarder import ForwarderBackend, ForwarderBase, ForwarderListener
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import Key, ObjectKey
 from skylane_operator.model.kubernetes import (
     EndpointSlice,
     NetworkAttachmentDefinition,
@@ -24,8 +24,8 @@ class Inputs:
 
     `services` and `endpoint_slices` (those of each Service) are by name, of the LoadBalancer's own namespace.
     `pods` are those of all namespaces, for what they request of their nodes. `other_claims` are the claims of the
-    other LoadBalancers; those that share no address with this one may be left out. `service_addresses` are those of its
-    own addresses that Services of type LoadBalancer have, with the Service.
+    other LoadBalancers; those that share no address with this one may be left out. `assigned_addresses` are those of its
+    own addresses that Services of type LoadBalancer or Gateways have, with the owner.
     """
 
     load_balancer: LoadBalancer
@@ -35,7 +35,7 @@ class Inputs:
     pods: tuple[Pod, ...] = ()
     network_attachments: Mapping[Key, NetworkAttachmentDefinition] = field(default_factory=dict)
     other_claims: tuple[Claims, ...] = ()
-    service_addresses: Mapping[IPAddress, Key] = field(default_factory=dict)
+    assigned_addresses: Mapping[IPAddress, ObjectKey] = field(default_factory=dict)
 
 
 class Reason(StrEnum):

@@ -2,11 +2,11 @@
 
 from skylane_operator.snapshot.build import (
     Delta,
+    OwnedFiles,
     PodSnapshot,
-    ServiceFiles,
     delta_for,
-    service_files,
+    owned_files,
     snapshot_for,
 )
 
-__all__ = ["Delta", "PodSnapshot", "ServiceFiles", "delta_for", "service_files", "snapshot_for"]
+__all__ = ["Delta", "OwnedFiles", "PodSnapshot", "delta_for", "owned_files", "snapshot_for"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from skylane_operator.model.forwarder import ForwarderListener
 from skylane_operator.plan.listeners import ARP_ORDINAL
-from skylane_operator.plan.service_listeners import ServicePlan
+from skylane_operator.plan.owned import OwnedPlan
 from skylane_operator.plan.types import Plan
 
 
@@ -26,8 +26,8 @@ class PodSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceFiles:
-    """`listeners/<name>.json` by name of one Service: for the pod that answers ARP, and for the others."""
+class OwnedFiles:
+    """`listeners/<name>.json` by name of one owner, a Service or Gateway: for the pod that answers ARP, and for the others."""
 
     answering: dict[str, dict[str, Any]]
     silent: dict[str, dict[str, Any]]
@@ -66,12 +66,12 @@ def snapshot_for(plan: Plan) -> dict[int, PodSnapshot]:
     }
 
 
-def service_files(plan: ServicePlan) -> ServiceFiles:
-    """The files of a Service's listeners. Both kinds share what is most of them: the backends."""
+def owned_files(plan: OwnedPlan) -> OwnedFiles:
+    """The files of an owner's listeners. Both kinds share what is most of them: the backends."""
     answering, silent = _written(plan.answering), _written(plan.silent)
     for name, file in silent.items():
         file["backends"] = answering[name]["backends"]
-    return ServiceFiles(answering, silent)
+    return OwnedFiles(answering, silent)
 
 
 def _written(listeners: Iterable[ForwarderListener]) -> dict[str, dict[str, Any]]:

@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from skylane_operator.model.condition import Condition
+from skylane_operator.model.key import SERVICE
 from skylane_operator.model.load_balancer import ListenerStatus, LoadBalancerStatus
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
@@ -26,7 +27,7 @@ def status_for(plan: Plan, observed: Observed, previous: Mapping[str, Any] | Non
         vips=",".join(dict.fromkeys(str(item.listener.vip) for item in plan.listeners)),
         replicas=f"{ready_pods(plan, observed)}/{plan.load_balancer.spec.replicas}",
         backends=len(distinct_endpoints(plan.listeners)),
-        services=len(set(observed.services.values())),
+        services=sum(owner.kind == SERVICE for owner in set(observed.owners.values())),
         listeners=_listener_statuses(plan, observed),
     )
     return _as_applied(status)

@@ -63,7 +63,7 @@ def _pod_gaps(plan: Plan, pod: PodPlan, observed: Observed) -> Iterator[Gap]:
         else:
             yield Gap("GenerationPending", f"pod {pod.name} has not taken listener {listener.name} yet")
     strangers = (
-        agent.listeners.keys() - {listener.name for listener in pod.listeners} - observed.services.keys()
+        agent.listeners.keys() - {listener.name for listener in pod.listeners} - observed.owners.keys()
     )
     for name in sorted(strangers):
         yield Gap("GenerationPending", f"pod {pod.name} still serves listener {name}, which is gone")

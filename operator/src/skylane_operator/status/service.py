@@ -4,9 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
+from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import Service
 from skylane_operator.model.virtual_ip_pool import VirtualIPPool, VirtualIPPoolStatus
-from skylane_operator.plan.observed import ServiceState
+from skylane_operator.plan.observed import OwnerState
 from skylane_operator.plan.parse import InvalidPool
 from skylane_operator.plan.service_listeners import ServicePlan
 from skylane_operator.plan.service_types import ADDRESS_ASSIGNED, PROGRAMMED, Assigned, Assignment, Refused
@@ -33,12 +34,12 @@ def service_status(
     service: Service,
     assignment: Assignment,
     plan: ServicePlan | None,
-    state: ServiceState,
+    state: OwnerState,
     previous: Mapping[str, Any],
     now: datetime,
 ) -> Status:
     """Status of a Service that asks for a LoadBalancer of ours. `plan` is None while it cannot be served."""
-    verdicts = [_address_assigned(assignment), _programmed(assignment, plan, state)]
+    verdicts = [address_assigned(assignment), _programmed(assignment, plan, state)]
     conditions = dated(verdicts, service.metadata.generation, previous, now)
     status: Status = {"conditions": [c.model_dump(mode="json", by_alias=True) for c in conditions]}
     if isinstance(assignment, Assigned):
@@ -49,7 +50,8 @@ def service_status(
     return status
 
 
-def _address_assigned(assignment: Assignment) -> Verdict:
+def address_assigned(assignment: Assignment) -> Verdict:
+    """The condition about the address of an owner."""
     if isinstance(assignment, Refused):
         return Verdict(ADDRESS_ASSIGNED, "False", str(assignment.reason), assignment.message)
     parts = [_origin(assignment)]
@@ -65,30 +67,32 @@ def _origin(assigned: Assigned) -> str:
     return f"{assigned.address} of {source}"
 
 
-def _programmed(assignment: Assignment, plan: ServicePlan | None, state: ServiceState) -> Verdict:
+def _programmed(assignment: Assignment, plan: ServicePlan | None, state: OwnerState) -> Verdict:
     if isinstance(assignment, Refused):
         return Verdict(PROGRAMMED, "False", "NoAddress", f"see the condition {ADDRESS_ASSIGNED}")
     if plan is not None and plan.faults:
         message = "; ".join(fault.message for fault in plan.faults)
         return Verdict(PROGRAMMED, "False", str(plan.faults[0].reason), message)
-    if plan is None or not state.pods:
-        return Verdict(
-            PROGRAMMED,
-            "False",
-            "LoadBalancerNotReady",
-            f"LoadBalancer {assignment.load_balancer} has no pods, or cannot be read; look at its conditions",
-        )
+    lag = programming_lag(assignment.load_balancer, state if plan is not None else OwnerState())
+    if lag is not None:
+        return Verdict(PROGRAMMED, "False", *lag)
+    return Verdict(PROGRAMMED, "True", "Programmed", "every pod runs the newest configuration")
+
+
+def programming_lag(load_balancer: Key, state: OwnerState) -> tuple[str, str] | None:
+    """Why not every pod runs the newest configuration of an owner, as reason and message; None if every one does."""
+    if not state.pods:
+        message = f"LoadBalancer {load_balancer} has no pods, or cannot be read; look at its conditions"
+        return "LoadBalancerNotReady", message
     if state.errors:
         details = [f"pod {pod} refused it: {error}" for pod, error in sorted(state.errors.items())]
-        return Verdict(PROGRAMMED, "False", "ForwarderRejected", _joined(details))
+        return "ForwarderRejected", _joined(details)
     if state.pending:
-        return Verdict(
-            PROGRAMMED,
-            "False",
+        return (
             "GenerationPending",
-            f"not yet run by pod {_joined(state.pending)} of LoadBalancer {assignment.load_balancer}",
+            f"not yet run by pod {_joined(state.pending)} of LoadBalancer {load_balancer}",
         )
-    return Verdict(PROGRAMMED, "True", "Programmed", "every pod runs the newest configuration")
+    return None
 
 
 def _joined(parts: Iterable[str]) -> str:

@@ -1,0 +1,61 @@
+"""The listeners that an owner, a Service or a Gateway, adds to the pods of a LoadBalancer."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from skylane_operator.model.address import IPAddress
+from skylane_operator.model.forwarder import ForwarderListener
+from skylane_operator.model.key import SERVICE, Key, ObjectKey
+from skylane_operator.model.load_balancer import BackendReference, Listener
+from skylane_operator.plan.listeners import forwarder_listener
+from skylane_operator.plan.types import ListenerPlan
+
+_DIGEST_DIGITS = 8
+_NAME_MAX = 48  # with the port, the digest and two dashes: 63
+_IPV4 = 4
+
+
+@dataclass(frozen=True, slots=True)
+class OwnedPlan:
+    """What the pods of the LoadBalancer shall run for one owner.
+
+    `answering` are the files of the pod that answers ARP for the addresses, `silent` those of the others.
+    """
+
+    owner: ObjectKey
+    load_balancer: Key
+    answering: tuple[ForwarderListener, ...]
+    silent: tuple[ForwarderListener, ...]
+
+
+def forwarder_files(plans: Iterable[ListenerPlan], *, arp: bool) -> tuple[ForwarderListener, ...]:
+    """The listeners' files; `arp` for the pod that answers ARP for their addresses."""
+    return tuple(forwarder_listener(plan, arp=arp) for plan in plans)
+
+
+def owned_listener(
+    owner: ObjectKey, address: IPAddress, port: int, protocol: str, settings: Mapping[str, Any]
+) -> Listener:
+    """A listener as if a LoadBalancer's spec had it. What it refers to as its backends is never looked up."""
+    reference = BackendReference(service="a", port=port)
+    return Listener.model_validate(
+        {
+            "name": listener_name(owner, port, protocol, address.version),
+            "vip": address,
+            "port": port,
+            "protocol": protocol,
+            "backends": (reference,),
+            **settings,
+        }
+    )
+
+
+def listener_name(owner: ObjectKey, port: int, protocol: str, version: int = _IPV4) -> str:
+    """Readable, and unlike that of any other port of any owner: a digest of all parts is its end."""
+    kind = f"{owner.kind}/" if owner.kind != SERVICE else ""
+    family = f"/IPv{version}" if version != _IPV4 else ""
+    whole = f"{kind}{owner.key.namespace}/{owner.key.name}/{port}/{protocol}{family}"
+    digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST_DIGITS]
+    return f"{owner.key.name.replace('.', '-')[:_NAME_MAX].rstrip('-')}-{port}-{digest}"
