@@ -18,7 +18,7 @@ _WORKER_COUNTERS = {
 Samples = Iterable[tuple[dict[str, str], int]]
 
 
-def metrics_text(
+def metrics_text(  # noqa: PLR0913 - one of each part of the agent
     stats: Stats | None,
     *,
     running: bool,
