@@ -1,6 +1,7 @@
 """Pure: Plan to the forwarder's configuration, per pod, with generations."""
 
 from skylane_operator.snapshot.build import (
+    NO_ROUTING,
     Delta,
     PodSnapshot,
     ServiceFiles,
@@ -9,4 +10,4 @@ from skylane_operator.snapshot.build import (
     snapshot_for,
 )
 
-__all__ = ["Delta", "PodSnapshot", "ServiceFiles", "delta_for", "service_files", "snapshot_for"]
+__all__ = ["NO_ROUTING", "Delta", "PodSnapshot", "ServiceFiles", "delta_for", "service_files", "snapshot_for"]
