@@ -94,7 +94,7 @@ def _agent(said, pod):
     }
     base = said.get("base", "")
     generation = pod.base.generation if base == "planned" else base
-    advertisement = said.get("advertisement", {})
+    advertisement = said.get("advertisement", {})  # a golden agent has spoken
     sessions = tuple(AgentSession(**session) for session in advertisement.get("sessions", ()))
     return AgentState(
         said["connected"],

@@ -66,7 +66,7 @@ class AgentState:
     """The last word of one agent. `base_generation` is empty while the forwarder has no base.
 
     `pod_uid` is that of the pod that it runs in. `health` has the listeners that have a check. `routing_error` says why it has not
-    taken the peers that it was last given.
+    taken the peers that it was last given; `advertisement` is None until it has spoken of them.
     """
 
     connected: bool
@@ -75,7 +75,7 @@ class AgentState:
     pod_uid: str = ""
     health: Mapping[str, AgentHealth] = field(default_factory=dict)
     routing_error: str = ""
-    advertisement: AgentAdvertisement = AgentAdvertisement()
+    advertisement: AgentAdvertisement | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def advertised(plan: Plan, observed: Observed) -> Advertised:
     if not peers:
         return Advertised("PeersDown", "none of the BGPPeers can be used; see the condition ResolvedRefs")
     agents = {pod.name: observed.agents.get(pod.name, AgentState(connected=False)) for pod in plan.pods}
-    said = {name: agent.advertisement for name, agent in agents.items()}
+    said = {name: agent.advertisement or AgentAdvertisement() for name, agent in agents.items()}
     gaps = [gap for pod in plan.pods for gap in _gaps(plan, pod, agents[pod.name])]
     told = [text for name, one in said.items() for text in _told(name, one)]
     withheld = [text for name, one in said.items() for text in _withheld(name, one)]
@@ -41,7 +41,7 @@ def advertised(plan: Plan, observed: Observed) -> Advertised:
 
 
 def _gaps(plan: Plan, pod: PodPlan, agent: AgentState) -> Iterator[str]:
-    said = agent.advertisement
+    said = agent.advertisement or AgentAdvertisement()
     if agent.routing_error:
         yield f"pod {pod.name} has not taken its peers: {agent.routing_error}"
     by_peer = {session.peer: session for session in said.sessions}
