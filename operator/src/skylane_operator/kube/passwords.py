@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 import logging
 from collections.abc import Callable, Mapping
 
@@ -68,6 +67,6 @@ class Passwords:
             text = base64.b64decode((body.get("data") or {})[_FIELD]).decode("ascii")
         except KeyError:
             return Password(fault=f"Secret {secret} has no key {_FIELD}")
-        except (binascii.Error, UnicodeDecodeError):
+        except UnicodeDecodeError:
             return Password(fault=f"Secret {secret}: {_FIELD} is not ASCII")
         return Password(text=text)

@@ -49,7 +49,11 @@ class Vips:
     def stop(self) -> None:
         """Nothing runs any more."""
         self.update(
-            {name: Serving(one.vip, runs=False, usable=one.usable) for name, one in self._listeners.items()}
+            {
+                name: Serving(one.vip, runs=False, usable=one.usable)
+                for name, one in self._listeners.items()
+                if one.runs
+            }
         )
 
     def _judge(self, vip: str) -> bool:
