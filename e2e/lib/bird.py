@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 from lib.net import add_address, add_namespace, add_veth, delete_namespace, inside, ip
@@ -59,8 +60,9 @@ def router_conf(router_id: str, asn: int, password: str, pods: str) -> str:
 log stderr all;
 router id {router_id};
 protocol device {{ }}
-protocol direct {{ ipv4; }}
+protocol direct {{ ipv4; ipv6; }}
 protocol kernel {{ learn off; merge paths on; ipv4 {{ import none; export where source = RTS_BGP; }}; }}
+protocol kernel {{ learn off; merge paths on; ipv6 {{ import none; export where source = RTS_BGP; }}; }}
 protocol bgp pods {{
   local as {asn};
   neighbor range {pods} external;
@@ -69,6 +71,7 @@ protocol bgp pods {{
   multihop;
   {secret}
   ipv4 {{ import all; export none; }};
+  ipv6 {{ import all; export none; }};
 }}
 """
 
@@ -77,7 +80,8 @@ def learnt_routes(namespace: str) -> dict[str, set[str]]:
     """By what the kernel there forwards because BIRD says so: destination to next hops."""
     routes: dict[str, set[str]] = {}
     destination = ""
-    for line in ip(namespace, "route show proto bird").splitlines():
+    shown = [ip(namespace, f"{version} route show proto bird") for version in ("-4", "-6")]
+    for line in "".join(shown).splitlines():
         words = line.split()
         if words[0] != "nexthop":
             destination = words[0]
@@ -93,9 +97,9 @@ class PodAndRouter:
     POD_ADDRESS, ROUTER_ADDRESS = "10.99.0.2", "10.99.0.1"
     ASN = 64513
 
-    def __init__(self, folder: Path, pod_folder: Path, *, password: str, nics: str) -> None:
+    def __init__(self, folder: Path, pod_folder: Path, *, password: str, nics: Sequence[str]) -> None:
         mark = uuid.uuid4().hex[:8]
-        self._nics = nics  # address of the router's leg
+        self._nics = nics  # addresses of the router's leg
         pod, router = f"sky-bgp-pod-{mark}", f"sky-bgp-rtr-{mark}"
         conf = folder / "router.conf"
         conf.write_text(router_conf(self.ROUTER_ADDRESS, self.ASN, password, "10.99.0.0/24"))
@@ -111,7 +115,8 @@ class PodAndRouter:
         add_veth((router, "nics"), (router, "nics-peer"))
         add_address(pod, "eth0", f"{self.POD_ADDRESS}/24")
         add_address(router, "eth0", f"{self.ROUTER_ADDRESS}/24")
-        add_address(router, "nics", self._nics)
+        for address in self._nics:
+            add_address(router, "nics", address)
         self.router.start()
         self.pod.start(*BARE)
 

@@ -6,7 +6,7 @@ from lib.bird import PodAndRouter
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 
 PASSWORD = "d0 not log's me"  # noqa: S105 - of a test
-NIC_ADDRESS = "10.77.0.11"  # of agent_forwarder.write_base
+NIC_ADDRESS, NIC_IPV6 = "10.77.0.11", "2001:db8:77::11"  # of agent_forwarder.write_base
 LOCAL_ASN = 4200000001
 
 
@@ -32,7 +32,7 @@ def routing(*peers, generation="p1"):
 @contextlib.contextmanager
 def network(folder):
     """The pod's daemon is where an agent whose files are in `folder` looks for it."""
-    one = PodAndRouter(folder, folder / "bird", password=PASSWORD, nics="10.77.0.1/24")
+    one = PodAndRouter(folder, folder / "bird", password=PASSWORD, nics=("10.77.0.1/24", "2001:db8:77::1/64"))
     try:
         one.start()
         yield one

@@ -6,7 +6,7 @@ import statistics
 import time
 
 import pytest
-from agent_bird import NIC_ADDRESS, PASSWORD, network, peer, routing
+from agent_bird import NIC_ADDRESS, NIC_IPV6, PASSWORD, network, peer, routing
 from agent_cases import listener, settings
 from agent_forwarder import running_forwarder, write_base
 from agent_operator import Authority, Operator, running, serving, until, write_credentials
@@ -48,7 +48,7 @@ class World:
 async def operator(tmp_path):
     authority = Authority()
     write_credentials(tmp_path, authority)
-    write_base(tmp_path / "config")
+    write_base(tmp_path / "config", ipv6=True)
     operator = Operator()
     async with serving(operator, authority) as port:
         operator.port = port
@@ -112,6 +112,17 @@ async def test_other_listeners_come_and_go_without_a_bounce_of_the_session(world
     await world.send(removals=["dns"])
     await world.until_routes(VIP)
     assert "Established" in since
+    assert world.net.session() == since
+
+
+async def test_an_ipv6_vip_goes_over_the_same_session(world):
+    since = world.net.session()
+    six = listener("six", "6" * 16, vip="2001:db8::10", backends=0)
+    del six.allowed_source_ranges[:], six.denied_source_ranges[:]
+    six.backends.add(address="2001:db8:244::5", port=8080, weight=1)
+    ack = await world.send(upserts=[six])
+    assert [(state.generation, state.error) for state in ack.listeners] == [("6" * 16, "")]
+    await until(lambda: world.net.routes() == {VIP: {NIC_ADDRESS}, "2001:db8::10": {NIC_IPV6}})
     assert world.net.session() == since
 
 

@@ -51,7 +51,7 @@ async def announcing(world):
     await world.start_operator()
     await world.until_pod(POD)
     folder = world.pod_folder(POD)
-    net = PodAndRouter(folder, folder / "bird", password=PASSWORD, nics=f"10.77.{OCTET}.1/24")
+    net = PodAndRouter(folder, folder / "bird", password=PASSWORD, nics=[f"10.77.{OCTET}.1/24"])
     try:
         net.start()
         world.start_forwarder(POD)

@@ -35,6 +35,13 @@ class OnDisk(NamedTuple):
     usable: bool = False
 
 
+class NicAddresses(NamedTuple):
+    """Of the pod's first NIC; `ipv6` is empty if it has none."""
+
+    ipv4: str
+    ipv6: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Saved:
     """Files of one listener as they were; None where there was none that could be read."""
@@ -132,12 +139,14 @@ class ConfigDir:
         """Every listener on disk. Raises ConfigDirError if the folder itself cannot be read."""
         return {file.stem: _read_from(file) for file in _files_in(self._listeners)}
 
-    def address(self) -> str:
-        """That of the pod's first NIC, by base.json; empty while there is none."""
+    def nic(self) -> NicAddresses | None:
+        """The addresses of the pod's first NIC, by base.json; None while there is none."""
         try:
-            return str((_object_in(self._base) or {})["ports"][0]["address"].partition("/")[0])
+            port = (_object_in(self._base) or {})["ports"][0]
+            found = [port["address"], port.get("address6", "")]
+            return NicAddresses(*(address.partition("/")[0] for address in found))
         except (AttributeError, IndexError, KeyError, TypeError):
-            return ""
+            return None
 
     def _file(self, name: str) -> Path:
         return self._listeners / f"{name}.json"

@@ -15,10 +15,10 @@ from pathlib import Path
 
 from google.protobuf.message import DecodeError
 
-from skylane_agent.config_dir import ConfigDir
+from skylane_agent.config_dir import ConfigDir, NicAddresses
 from skylane_agent.errors import BirdError, RoutingError
 from skylane_agent.routes.bird import Bird, SessionState
-from skylane_agent.routes.bird_config import ROUTES_FILE, SESSION_PREFIX, bird_conf, routes_conf
+from skylane_agent.routes.bird_config import ROUTES_FILES, SESSION_PREFIX, bird_conf, routes_confs
 from skylane_agent.routes.vips import Vips
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 
@@ -28,8 +28,16 @@ _POLL_S = 0.5  # between looks at the sessions
 _RETRY_S = 0.2  # until the daemon is there
 _CHECK_TIMEOUT_S = 10.0
 _GOODBYE_S = 1.0
-_NO_NIC = "192.0.2.1"  # stands in a check for the pod's address, while it has none
+_NO_NIC = NicAddresses("192.0.2.1")  # stands for the pod's addresses while it has none
 _DAEMON_GONE = "the routing daemon is not there; see the log of the pod's container bird"
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """What the daemon is given: bird.conf, and the routes by IP version."""
+
+    conf: str = field(repr=False)
+    routes: dict[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +60,7 @@ class Announcer:
         self._folder, self._config_dir = folder, config_dir
         self._bird = Bird(folder / "bird.ctl")
         self._routing = pb.Routing()
-        self._loaded = ("", "")  # the two files that the daemon runs
+        self._loaded: Files | None = None  # what the daemon runs
         self._dirty = asyncio.Event()
         self._leaving = False
         self.vips = Vips(self._dirty.set)
@@ -89,9 +97,10 @@ class Announcer:
         """Have the daemon's own parser look at what would be loaded, then keep the peers."""
         trial = self._folder / "trial"
         try:
-            text = bird_conf(routing.peers, self._config_dir.address() or _NO_NIC)
+            text = bird_conf(routing.peers, self._config_dir.nic() or _NO_NIC)
             trial.mkdir(parents=True, exist_ok=True)
-            _write_private(trial / ROUTES_FILE, b"")
+            for file in ROUTES_FILES.values():
+                _write_private(trial / file, b"")
             _write_private(trial / "bird.conf", text.encode())
             command = ["bird", "-p", "-c", str(trial / "bird.conf")]
             result = subprocess.run(command, capture_output=True, text=True, timeout=_CHECK_TIMEOUT_S)  # noqa: PLW1510 - its status is looked at
@@ -112,7 +121,7 @@ class Announcer:
             try:
                 async with self._bird.connected():
                     told = ""
-                    self._loaded = ("", "")
+                    self._loaded = None
                     while True:
                         await self._turn()
             except (BirdError, OSError) as error:
@@ -132,18 +141,18 @@ class Announcer:
 
     async def _load(self) -> None:
         """Have the daemon run what is wanted now; without peers or an address to send packets to, no session."""
-        router_id = self._config_dir.address()
-        peers = self._routing.peers if router_id else ()
-        wanted = (
-            bird_conf(peers, router_id or _NO_NIC),
-            routes_conf(() if self._leaving else self.vips.announced),
+        nic = self._config_dir.nic()
+        wanted = Files(
+            bird_conf(self._routing.peers if nic else (), nic or _NO_NIC),
+            routes_confs(() if self._leaving else self.vips.announced),
         )
         if wanted == self._loaded:
             return
-        conf, routes = self._folder / "bird.conf", self._folder / ROUTES_FILE
-        _write_private(routes, wanted[1].encode())
-        _write_private(conf, wanted[0].encode())
-        await self._bird.configure(conf, soft=wanted[0] == self._loaded[0])
+        for version, file in ROUTES_FILES.items():
+            _write_private(self._folder / file, wanted.routes[version].encode())
+        conf = self._folder / "bird.conf"
+        _write_private(conf, wanted.conf.encode())
+        await self._bird.configure(conf, soft=self._loaded is not None and wanted.conf == self._loaded.conf)
         self._loaded = wanted
 
     def _tell(self, generation: str, sessions: dict[str, SessionState]) -> None:

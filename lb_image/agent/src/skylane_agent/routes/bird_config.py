@@ -1,45 +1,49 @@
 """BIRD's configuration from peers and VIPs. Pure.
 
-Two files: bird.conf, which changes with the peers, and the routes that it includes, which change with the VIPs. A session is
+bird.conf changes with the peers, and the routes that it includes, a file for each IP version, with the VIPs. A session is
 named after its peer: others come and go without it. Nothing here touches the kernel's routes: there is no kernel protocol.
 """
 
 import re
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from skylane_agent.config_dir import NicAddresses
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 
-ROUTES_FILE = "vips4.conf"
+ROUTES_FILES = {4: "vips4.conf", 6: "vips6.conf"}  # by IP version
 SESSION_PREFIX = "peer:"
 # Where BIRD would take calls. It is the one that calls, and 179 would need a privilege.
 _OWN_PORT = 1790
-_VIPS = "vips4"
 
 _NAME = re.compile(r"[a-z0-9]([-a-z0-9.]{0,61}[a-z0-9])?", re.ASCII)
 _PASSWORD = re.compile(r"[ !#-~]{0,80}")  # BIRD knows no escape for a quotation mark, TCP MD5 takes 80 bytes
 _COMMUNITY = re.compile(r"\d{1,10}(:\d{1,10}){1,2}", re.ASCII)
 
 
-def bird_conf(peers: Iterable[pb.BGPPeer], router_id: str) -> str:
-    """bird.conf. `router_id`, an address of the pod's NIC, is also the next hop. Raises ValueError, which names peer and field."""
+def bird_conf(peers: Iterable[pb.BGPPeer], nic: NicAddresses) -> str:
+    """bird.conf, with the addresses of the NIC as next hops. Raises ValueError, which names peer and field."""
     lines = [
         "log stderr { info, warning, error, fatal, bug };",
-        f"router id {IPv4Address(router_id)};",
+        f"router id {IPv4Address(nic.ipv4)};",
         "protocol device { }",
-        f"protocol static {_VIPS} {{",
-        "  ipv4 { };",
-        f'  include "{ROUTES_FILE}";',
-        "}",
     ]
+    for version, file in ROUTES_FILES.items():
+        lines += [f"protocol static vips{version} {{", f"  ipv{version} {{ }};", f'  include "{file}";', "}"]
     for peer in peers:
-        lines += [*_filter(_checked(peer)), *_session(peer, router_id)]
+        lines += [*_filter(_checked(peer)), *_session(peer, nic)]
     return "\n".join(lines) + "\n"
 
 
-def routes_conf(vips: Iterable[str]) -> str:
-    """The routes that are announced. The pod's kernel never sees them."""
-    return "".join(f"route {vip}/32 blackhole;\n" for vip in sorted(map(IPv4Address, vips)))
+def routes_confs(vips: Iterable[str]) -> dict[int, str]:
+    """The routes that are announced, by IP version. The pod's kernel never sees them."""
+    addresses = sorted(map(ip_address, vips), key=int)
+    return {
+        version: "".join(
+            f"route {vip}/{vip.max_prefixlen} blackhole;\n" for vip in addresses if vip.version == version
+        )
+        for version in ROUTES_FILES
+    }
 
 
 def _checked(peer: pb.BGPPeer) -> pb.BGPPeer:
@@ -58,7 +62,7 @@ def _checked(peer: pb.BGPPeer) -> pb.BGPPeer:
 
 def _filter(peer: pb.BGPPeer) -> Iterator[str]:
     yield f"filter 'to:{peer.name}' {{"
-    yield f'  if proto != "{_VIPS}" then reject;'
+    yield "  if source != RTS_STATIC then reject;"
     for community in peer.communities:
         kind = "bgp_community" if community.count(":") == 1 else "bgp_large_community"
         yield f"  {kind}.add(({community.replace(':', ', ')}));"
@@ -71,7 +75,7 @@ def _filter(peer: pb.BGPPeer) -> Iterator[str]:
     yield "}"
 
 
-def _session(peer: pb.BGPPeer, next_hop: str) -> Iterator[str]:
+def _session(peer: pb.BGPPeer, nic: NicAddresses) -> Iterator[str]:
     yield f"protocol bgp '{SESSION_PREFIX}{peer.name}' {{"
     yield f"  local port {_OWN_PORT} as {peer.local_asn};"
     yield f"  neighbor {IPv4Address(peer.address)} port {peer.port} as {peer.peer_asn};"
@@ -86,5 +90,9 @@ def _session(peer: pb.BGPPeer, next_hop: str) -> Iterator[str]:
     if peer.password:
         yield f'  password "{peer.password}";'
     yield f"  graceful restart {'on' if peer.graceful_restart else 'aware'};"
-    yield f"  ipv4 {{ import none; export filter 'to:{peer.name}'; next hop address {next_hop}; }};"
+    # IPv6 over a session that is IPv4 (RFC 4760); a router that knows it not is sent the rest.
+    next_hops = [IPv4Address(nic.ipv4), *([IPv6Address(nic.ipv6)] if nic.ipv6 else [])]
+    for next_hop in next_hops:
+        policy = f"import none; export filter 'to:{peer.name}'; next hop address {next_hop};"
+        yield f"  ipv{next_hop.version} {{ {policy} }};"
     yield "}"
