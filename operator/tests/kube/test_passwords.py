@@ -27,14 +27,14 @@ def secret(**data):
 
 
 async def read(answer):
-    passwords = Passwords(Client(answer), lambda _: None)
+    passwords = Passwords(Client(answer), lambda _: None, lambda _: True)
     await passwords.need(SECRET)
     return passwords.known[SECRET]
 
 
 async def test_one_secret_is_read_by_its_name_once():
     client = Client(secret(password=b"s3cret"))
-    passwords = Passwords(client, lambda _: None)
+    passwords = Passwords(client, lambda _: None, lambda _: True)
     await passwords.need(SECRET)
     await passwords.need(SECRET)
     assert client.asked == [("GET", "/api/v1/namespaces/web/secrets/rack-1")]
@@ -62,7 +62,7 @@ async def test_what_is_wrong_with_a_secret_is_data(answer, fault):
 
 
 async def test_an_api_server_that_is_away_is_not_a_missing_secret():
-    passwords = Passwords(Client(ApiUnavailableError("away")), lambda _: None)
+    passwords = Passwords(Client(ApiUnavailableError("away")), lambda _: None, lambda _: True)
     with pytest.raises(ApiUnavailableError):
         await passwords.need(SECRET)
     assert passwords.known == {}
@@ -71,7 +71,7 @@ async def test_an_api_server_that_is_away_is_not_a_missing_secret():
 async def test_another_password_is_told_and_what_cannot_be_read_stays():
     told = []
     client = Client(secret(password=b"one"))
-    passwords = Passwords(client, told.append)
+    passwords = Passwords(client, told.append, lambda _: True)
     await passwords.need(SECRET)
     await passwords.refresh()
     client.answer = ApiUnavailableError("away")
@@ -80,3 +80,11 @@ async def test_another_password_is_told_and_what_cannot_be_read_stays():
     client.answer = secret(password=b"two")
     await passwords.refresh()
     assert (told, passwords.known[SECRET].text) == ([SECRET], "two")
+
+
+async def test_a_secret_that_nobody_names_any_more_is_forgotten():
+    client = Client(secret(password=b"one"))
+    passwords = Passwords(client, lambda _: None, lambda _: False)
+    await passwords.need(SECRET)
+    await passwords.refresh()
+    assert (passwords.known, len(client.asked)) == ({}, 1)

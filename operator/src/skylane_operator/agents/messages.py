@@ -45,7 +45,7 @@ def advertisement_in(said: pb.Advertisement) -> AgentAdvertisement:
     return AgentAdvertisement(
         generation=said.routing_generation,
         sessions=tuple(
-            AgentSession(one.name, one.established, one.error[:_MAX_REASON])
+            AgentSession(one.name, one.established, one.error[:_MAX_REASON], one.prefixes)
             for one in said.peers[:_MAX_PEERS]
         ),
         announced=said.announced,

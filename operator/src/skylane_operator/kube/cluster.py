@@ -140,7 +140,7 @@ class Cluster:
         self.pods: Store[Pod] = Store({"forwarder": _forwarder_index})
         self.attachments: Store[NetworkAttachmentDefinition] = Store()
         self.bgp_peers: Store[BGPPeer | InvalidPeer] = Store({"secret": _password_index})
-        self.passwords = Passwords(client, self._password_changed)
+        self.passwords = Passwords(client, self._password_changed, self._password_used)
         self.owned: dict[str, Store[Owned]] = {
             resource.kind: Store({"load_balancer": lambda owned: (owned.load_balancer,)})
             for resource in OWNED
@@ -281,6 +281,9 @@ class Cluster:
             peer = self.bgp_peers.get(key)
             if isinstance(peer, BGPPeer) and peer.password_secret is not None:
                 await self.passwords.need(peer.password_secret)
+
+    def _password_used(self, secret: Key) -> bool:
+        return bool(self.bgp_peers.keys_by("secret", secret))
 
     def _password_changed(self, secret: Key) -> None:
         for peer in self.bgp_peers.keys_by("secret", secret):

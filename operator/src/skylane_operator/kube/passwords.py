@@ -19,10 +19,15 @@ _log = logging.getLogger(__name__)
 
 
 class Passwords:
-    """What has been asked for, by Secret. `changed` is told the Secret whose password is another than before."""
+    """What has been asked for, by Secret.
 
-    def __init__(self, client: KubeClient, changed: Callable[[Key], None]) -> None:
-        self._client, self._changed = client, changed
+    `changed` is told the Secret whose password is another than before, `used` tells whether anybody still names a Secret.
+    """
+
+    def __init__(
+        self, client: KubeClient, changed: Callable[[Key], None], used: Callable[[Key], bool]
+    ) -> None:
+        self._client, self._changed, self._used = client, changed, used
         self.known: Mapping[Key, Password] = {}
 
     async def need(self, secret: Key) -> None:
@@ -42,6 +47,7 @@ class Passwords:
 
     async def refresh(self) -> None:
         """Read all anew; what cannot be read now is as it was."""
+        self.known = {secret: one for secret, one in self.known.items() if self._used(secret)}
         for secret in list(self.known):
             try:
                 password = await self._read(secret)

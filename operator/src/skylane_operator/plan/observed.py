@@ -39,11 +39,12 @@ class AgentHealth:
 
 @dataclass(frozen=True, slots=True)
 class AgentSession:
-    """A BGP session of a pod; `error` says why it is not established, as far as that is known."""
+    """A BGP session of a pod; `error` says why it is not established, as far as that is known. `prefixes` were sent over it."""
 
     peer: str
     established: bool
     error: str = ""
+    prefixes: int = 0
 
 
 @dataclass(frozen=True, slots=True)

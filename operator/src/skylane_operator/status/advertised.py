@@ -50,10 +50,15 @@ def _gaps(plan: Plan, pod: PodPlan, agent: AgentState) -> Iterator[str]:
         if not session.established:
             why = f": {session.error}" if session.error else ", not established yet"
             yield f"pod {pod.name} has no session with {peer.name} ({peer.address}){why}"
+        elif session.prefixes < said.announced:
+            yield (
+                f"pod {pod.name} has sent {session.prefixes} of {said.announced} VIPs to {peer.name} ({peer.address}); "
+                "see whether it takes both IP versions"
+            )
 
 
 def _told(pod: str, said: AgentAdvertisement) -> Iterator[str]:
-    peers = [session.peer for session in said.sessions if session.established]
+    peers = [session.peer for session in said.sessions if session.prefixes]
     if peers and said.announced:
         yield f"pod {pod} announces {_counted(said.vips, said.announced)} to {', '.join(peers)}"
 

@@ -143,8 +143,8 @@ def _advertised(plan: Plan, observed: Observed) -> Verdict:
 
 _HEALTH_ORDER = ("Panic", "HealthChecksNotMade", "HealthChecksFailing")
 # Every listener is served all the same: a backend that fails is left out, as a pod that is not ready, and what was known holds.
-# And while one session is down, another one brings the packets.
-_READY_ALL_THE_SAME = {"HealthChecksNotMade", "HealthChecksFailing", "PartiallyAdvertised"}
+# While one session is down, another one brings the packets; and why VIPs are withheld is what other conditions are about.
+_READY_ALL_THE_SAME = {"HealthChecksNotMade", "HealthChecksFailing", "PartiallyAdvertised", "Withheld"}
 
 
 def _backends_healthy(plan: Plan, observed: Observed) -> Verdict:

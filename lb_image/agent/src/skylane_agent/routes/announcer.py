@@ -25,6 +25,7 @@ from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 log = logging.getLogger(__name__)
 
 _POLL_S = 0.5  # between looks at the sessions
+_SETTLE_S = 0.05  # from a configuration to what was sent of it
 _RETRY_S = 0.2  # until the daemon is there
 _CHECK_TIMEOUT_S = 10.0
 _GOODBYE_S = 1.0
@@ -133,27 +134,32 @@ class Announcer:
 
     async def _turn(self) -> None:
         self._dirty.clear()
-        await self._load()
+        if await self._load():
+            await self._until_dirty(_SETTLE_S)
         self._tell(self.generation, await self._bird.read_sessions(SESSION_PREFIX))
+        await self._until_dirty(_POLL_S)
+
+    async def _until_dirty(self, timeout_s: float) -> None:
         with suppress(TimeoutError):
-            async with asyncio.timeout(_POLL_S):
+            async with asyncio.timeout(timeout_s):
                 await self._dirty.wait()
 
-    async def _load(self) -> None:
-        """Have the daemon run what is wanted now; without peers or an address to send packets to, no session."""
+    async def _load(self) -> bool:
+        """Have the daemon run what is wanted now; without peers or an address to send packets to, no session. Whether it was news."""
         nic = self._config_dir.nic()
         wanted = Files(
             bird_conf(self._routing.peers if nic else (), nic or _NO_NIC),
             routes_confs(() if self._leaving else self.vips.announced),
         )
         if wanted == self._loaded:
-            return
+            return False
         for version, file in ROUTES_FILES.items():
             _write_private(self._folder / file, wanted.routes[version].encode())
         conf = self._folder / "bird.conf"
         _write_private(conf, wanted.conf.encode())
         await self._bird.configure(conf, soft=self._loaded is not None and wanted.conf == self._loaded.conf)
         self._loaded = wanted
+        return True
 
     def _tell(self, generation: str, sessions: dict[str, SessionState]) -> None:
         gone = SessionState(established=False, error="" if generation else _DAEMON_GONE, prefixes=0)
