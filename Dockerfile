@@ -80,8 +80,11 @@ FROM python AS lb
 # DPDK's core libraries, the memory pool it cannot do without, and one driver a way to a NIC: kernel interfaces
 # (af_packet, af_xdp), virtual functions of Intel (e1000: igb, ixgbe, iavf: 700 and 800 series) and Mellanox
 # (mlx5 with its verbs provider), of clouds and virtual machines (ena, gve, virtio, vmxnet3), and the physical
-# functions i40e and ice. And the routing daemon, which is a container of its own in the pod.
-RUN apt-get update \
+# functions i40e and ice. And the routing daemon, which is a container of its own in the pod; a
+# base may lack the policy by which its package does not start it here.
+RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d \
+ && chmod +x /usr/sbin/policy-rc.d \
+ && apt-get update \
  && apt-get install -y --no-install-recommends \
         bird2 ibverbs-providers libjansson4 librte-ethdev25 librte-hash25 librte-mempool-ring25 librte-rcu25 \
         librte-net-af-packet25 librte-net-af-xdp25 librte-net-e1000-25 librte-net-ena25 librte-net-gve25 \
