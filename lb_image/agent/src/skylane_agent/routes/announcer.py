@@ -145,7 +145,10 @@ class Announcer:
                 await self._dirty.wait()
 
     async def _load(self) -> bool:
-        """Have the daemon run what is wanted now; without peers or an address to send packets to, no session. Whether it was news."""
+        """Have the daemon run what is wanted now; without peers or an address to send packets to, no session.
+
+        Returns whether it was news to the daemon.
+        """
         nic = self._config_dir.nic()
         wanted = Files(
             bird_conf(self._routing.peers if nic else (), nic or _NO_NIC),
