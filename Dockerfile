@@ -80,10 +80,13 @@ FROM python AS lb
 # DPDK's core libraries, the memory pool it cannot do without, and one driver a way to a NIC: kernel interfaces
 # (af_packet, af_xdp), virtual functions of Intel (e1000: igb, ixgbe, iavf: 700 and 800 series) and Mellanox
 # (mlx5 with its verbs provider), of clouds and virtual machines (ena, gve, virtio, vmxnet3), and the physical
-# functions i40e and ice.
-RUN apt-get update \
+# functions i40e and ice. And the routing daemon, which is a container of its own in the pod; a
+# base may lack the policy by which its package does not start it here.
+RUN printf '#!/bin/sh\nexit 101\n' >/usr/sbin/policy-rc.d \
+ && chmod +x /usr/sbin/policy-rc.d \
+ && apt-get update \
  && apt-get install -y --no-install-recommends \
-        ibverbs-providers libjansson4 librte-ethdev25 librte-hash25 librte-mempool-ring25 librte-rcu25 \
+        bird2 ibverbs-providers libjansson4 librte-ethdev25 librte-hash25 librte-mempool-ring25 librte-rcu25 \
         librte-net-af-packet25 librte-net-af-xdp25 librte-net-e1000-25 librte-net-ena25 librte-net-gve25 \
         librte-net-i40e25 librte-net-iavf25 librte-net-ice25 librte-net-ixgbe25 librte-net-mlx5-25 \
         librte-net-virtio25 librte-net-vmxnet3-25 \
@@ -97,4 +100,6 @@ ENV PATH=/opt/skylane/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
 RUN python -c 'import skylane_agent.__main__'
 COPY --from=forwarder /skylane-fwd /usr/bin/skylane-fwd
 RUN skylane-fwd --version
+COPY lb_image/bird/start.conf /usr/share/skylane/bird.conf
+RUN bird -p -c /usr/share/skylane/bird.conf
 CMD ["skylane-agent"]

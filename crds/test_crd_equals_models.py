@@ -6,6 +6,7 @@ import pytest
 import yaml
 from pydantic import TypeAdapter
 
+from skylane_operator.model.bgp_peer import BGPPeerSpec
 from skylane_operator.model.load_balancer import LoadBalancerSpec, LoadBalancerStatus
 from skylane_operator.model.virtual_ip_pool import VirtualIPPoolSpec, VirtualIPPoolStatus
 
@@ -16,6 +17,7 @@ def schema_in(file):
 
 
 SCHEMA = schema_in("loadbalancer.yaml")
+PEER_SCHEMA = schema_in("bgppeer.yaml")
 POOL_SCHEMA = schema_in("virtualippool.yaml")
 
 # What only one of the two languages can say, or says for its readers.
@@ -69,6 +71,7 @@ def _resolved(schema, definitions):
     [
         (SCHEMA["spec"], LoadBalancerSpec),
         (SCHEMA["status"], LoadBalancerStatus),
+        (PEER_SCHEMA["spec"], BGPPeerSpec),
         (POOL_SCHEMA["spec"], VirtualIPPoolSpec),
         (POOL_SCHEMA["status"], VirtualIPPoolStatus),
     ],
@@ -117,6 +120,7 @@ def with_defaults(schema, value):
 
 def test_every_field_is_described():
     schemas = [schema[part] for schema in (SCHEMA, POOL_SCHEMA) for part in ("spec", "status")]
+    schemas.append(PEER_SCHEMA["spec"])
     assert [path for schema in schemas for path in undescribed(schema, "")] == []
 
 

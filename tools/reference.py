@@ -14,7 +14,7 @@ HEAD = """\
 
 Fields in **bold** are required. The API server refuses what breaks a constraint or a rule, and names the field.
 """
-CRDS = ("loadbalancer.yaml", "virtualippool.yaml")
+CRDS = ("loadbalancer.yaml", "virtualippool.yaml", "bgppeer.yaml")
 
 Schema = dict[str, Any]
 
@@ -30,7 +30,7 @@ def _kind(file: Path) -> Iterator[str]:
     schema = version["schema"]["openAPIV3Schema"]
     kind, group = names["kind"], f"{spec['group']}/{version['name']}"
     yield f"## {kind}\n\n`{group}`, {spec['scope'].lower()}, short name `{names['shortNames'][0]}`. {schema['description']}\n"
-    for name in ("spec", "status"):
+    for name in [part for part in ("spec", "status") if part in schema["properties"]]:
         rows = "\n".join(_rows(schema["properties"][name], name))
         yield (
             f"### {kind}: {name}\n\n| field | type | default | constraints | meaning |\n|---|---|---|---|---|\n{rows}\n"

@@ -23,7 +23,7 @@ debian_packages() {
 stop_services() {
 	local service
 	[ -d /run/systemd/system ] || return 0
-	for service in etcd containerd; do
+	for service in bird etcd containerd; do
 		systemctl disable --now "$service"
 	done
 }

@@ -86,7 +86,7 @@ def digest_of(image: Image) -> str:
 
 
 OPERATOR = Image("operator", ".", (*COMMON, "operator/src"), "operator")
-LB = Image("lb", ".", (*COMMON, "lb_image/agent/src", "lb_image/forwarder"), "lb")
+LB = Image("lb", ".", (*COMMON, "lb_image/agent/src", "lb_image/bird", "lb_image/forwarder"), "lb")
 ECHO = Image("echo", "e2e/echo", ("e2e/echo",))
 IMAGES = (OPERATOR, LB, ECHO)
 

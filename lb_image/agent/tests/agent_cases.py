@@ -66,6 +66,7 @@ def settings(folder, address: str, **changes) -> AgentSettings:
         "ca_file": folder / "ca.crt",
         "config_dir": folder / "config",
         "control_socket": folder / "control.sock",
+        "bird_folder": folder / "bird",
         "pod_name": "demo-skylane-0",
         "pod_namespace": "default",
         "load_balancer": "demo",

@@ -12,7 +12,7 @@ BINARY = Path(os.environ.get("SKYLANE_FWD", ROOT / "build/fwd/dpdk/skylane-fwd")
 BASE_GENERATION = "ba5e" * 4
 
 
-def write_base(config_dir: Path) -> None:
+def write_base(config_dir: Path, *, ipv6: bool = False) -> None:
     """A base with a port that only tests may have, which therefore no message can carry."""
     port = {
         "name": "external",
@@ -32,6 +32,9 @@ def write_base(config_dir: Path) -> None:
         "ports": [port],
         "local_addresses": ["10.77.0.101"],
     }
+    if ipv6:
+        port |= {"address6": "2001:db8:77::11/64", "gateway6": "2001:db8:77::1"}
+        base["local_addresses"] = ["10.77.0.101", "2001:db8:77::101"]
     config_dir.mkdir(exist_ok=True)
     temporary = config_dir / ".base.json.tmp"
     temporary.write_text(json.dumps(base))

@@ -16,6 +16,8 @@ from skylane_agent.forwarder import Stats
 from skylane_agent.health.check import Endpoint
 from skylane_agent.health.monitor import Report
 from skylane_agent.metrics import metrics_text
+from skylane_agent.routes.announcer import AdvertisementReport
+from skylane_agent.routes.bird import SessionState
 from skylane_agent.settings import VARIABLES
 
 
@@ -110,6 +112,9 @@ def test_metrics_are_in_the_text_format():
         attempts=3,
         reports={"web": Report(3, [(Endpoint("10.0.0.1", 80), "refused")], panic=False, obstacle="")},
         probes={"passed": 8},
+        advertised=AdvertisementReport(
+            "1", {"rack-1": SessionState(established=True, error="", prefixes=1)}, ("198.51.100.10",), {}
+        ),
     )
     sample = r'[a-z_]+(\{[a-z]+="([^"\\\n]|\\["\\n])*"(,[a-z]+="[^"\\\n]*")*\})? [0-9]+'
     lines = text.splitlines()

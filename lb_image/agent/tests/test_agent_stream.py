@@ -10,7 +10,7 @@ from agent_operator import Authority, Operator, running, serving, until, write_c
 from agent_proxy import FreezingProxy
 
 from skylane_agent.agent import Agent
-from skylane_agent.stream import OperatorStream, Timing
+from skylane_agent.stream import OperatorStream, Parts, Timing
 
 # Everything faster than in a pod, so that a test of reconnecting takes well under a second.
 FAST = Timing(load_every_s=0.05, first_delay_s=0.02, longest_delay_s=0.1, refused_delay_s=0.1)
@@ -217,7 +217,7 @@ async def test_an_address_that_takes_the_call_and_stays_mute_is_given_up(folder)
 
 def test_an_operator_that_is_away_is_dialled_often_at_first_and_seldom_later():
     timing = Timing()
-    stream = OperatorStream(None, None, None, None, random.Random(1), timing)  # noqa: S311 - a test's
+    stream = OperatorStream(None, Parts(None, None, None, None), random.Random(1), timing)  # noqa: S311 - a test's
     waits = stream._delays()
     at_first = [next(waits) for _ in range(timing.soon_attempts)]
     assert max(at_first) <= 0.5

@@ -53,6 +53,7 @@ class Reconciler:
             self.status.write(stored, status)
 
     async def _serve(self, stored: Stored, load_balancer: LoadBalancer) -> None:
+        await self.cluster.read_passwords(load_balancer)
         plan = plan_for(self.cluster.inputs_for(stored, load_balancer))
         self._push(plan)
         obstacle = ""

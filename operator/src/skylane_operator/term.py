@@ -118,6 +118,7 @@ class Term:
             await self._begin()
             queues = [queue.run() for queue in (self.queue, self.objects, self._addresses)]
             work = [*queues, self._keep_certificate(), self._settle(), self._watch()]
+            work.append(self._cluster.passwords.keep())
             if self._leader_address is not None:
                 work.append(self._leader_address.keep())
             await together(*work)
@@ -132,6 +133,7 @@ class Term:
         if late := await self._cluster.catch_up(CATCH_UP_S):
             _log.warning("leading on what was known before of: %s", ", ".join(late))
         await self._cluster.load_balancers.refresh()
+        self._cluster.passwords.forget()
         self._serve_owners()
         await self._renew_certificate()
         self.grpc_port = await self._server.start(self._settings.grpc_address)

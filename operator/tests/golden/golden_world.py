@@ -2,7 +2,8 @@
 
 The input is a series of Kubernetes objects; the first is the LoadBalancer in question. Kinds that a case does not mention come from
 common.yaml. A document of kind `Agents` maps pod names to what their agents say; a listener or base `planned` runs what the plan
-says; `health` is what they say of their checks. A document of kind `Previous` is the status before.
+says; `health` is what they say of their checks, `advertisement` of their routing daemon. Of a Secret there is its password, or its
+fault. A document of kind `Previous` is the status before.
 """
 
 from collections import defaultdict
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import yaml
 
+from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import (
     EndpointSlice,
     NetworkAttachmentDefinition,
@@ -21,7 +23,17 @@ from skylane_operator.model.kubernetes import (
 )
 from skylane_operator.plan import Inputs, claims_for, load_balancer_from, plan_for
 from skylane_operator.plan.names import LOAD_BALANCER_LABEL
-from skylane_operator.plan.observed import AgentHealth, AgentListener, AgentState, Observed, SickBackend
+from skylane_operator.plan.observed import (
+    AgentAdvertisement,
+    AgentHealth,
+    AgentListener,
+    AgentSession,
+    AgentState,
+    Observed,
+    SickBackend,
+)
+from skylane_operator.plan.parse import bgp_peer_from
+from skylane_operator.plan.types import Password
 from skylane_operator.render import RenderSettings, objects_for
 from skylane_operator.snapshot import snapshot_for
 from skylane_operator.status import rejected_status_for, status_for
@@ -59,6 +71,13 @@ def inputs_of(kinds, load_balancer):
         nodes=_all(kinds, "Node", Node),
         pods=_all(kinds, "Pod", Pod),
         network_attachments={attachment.metadata.key: attachment for attachment in attachments},
+        bgp_peers={peer["metadata"]["name"]: bgp_peer_from(peer) for peer in kinds["BGPPeer"]},
+        passwords={
+            Key(load_balancer.key.namespace, one["metadata"]["name"]): Password(
+                one.get("password", ""), one.get("fault", "")
+            )
+            for one in kinds["Secret"]
+        },
         other_claims=tuple(claims_for(load_balancer_from(other)) for other in kinds["LoadBalancer"][1:]),
     )
 
@@ -75,7 +94,19 @@ def _agent(said, pod):
     }
     base = said.get("base", "")
     generation = pod.base.generation if base == "planned" else base
-    return AgentState(said["connected"], generation, listeners, health=health)
+    advertisement = said.get("advertisement", {})  # a golden agent has spoken
+    sessions = tuple(AgentSession(**session) for session in advertisement.get("sessions", ()))
+    return AgentState(
+        said["connected"],
+        generation,
+        listeners,
+        health=health,
+        routing_error=said.get("routing_error", ""),
+        advertisement=AgentAdvertisement(
+            **advertisement
+            | {"sessions": sessions, "reasons": tuple(map(tuple, advertisement.get("reasons", ())))}
+        ),
+    )
 
 
 def error_of(state):
@@ -144,7 +175,11 @@ def outcome_of(case):
         "plan": _plan_section(plan),
         "render": objects_for(plan, SETTINGS),
         "snapshot": {
-            ordinal: {"base": snapshot.base, "listeners": snapshot.listeners}
+            ordinal: {
+                "base": snapshot.base,
+                "listeners": snapshot.listeners,
+                **({"routing": snapshot.routing} if snapshot.routing["peers"] else {}),
+            }
             for ordinal, snapshot in snapshot_for(plan).items()
         },
         "status": status_for(plan, observed_of(kinds, plan), previous, NOW),

@@ -268,6 +268,7 @@ class World:
             ca_file=folder / "ca.crt",
             config_dir=folder / "config",
             control_socket=folder / "control.sock",
+            bird_folder=folder / "bird",
             pod_name=pod,
             pod_namespace=self.namespace,
             load_balancer=load_balancer,

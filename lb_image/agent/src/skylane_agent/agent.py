@@ -11,8 +11,9 @@ from skylane_agent.health.monitor import Monitor
 from skylane_agent.http_server import HttpServer, Response
 from skylane_agent.local import LocalState
 from skylane_agent.metrics import CONTENT_TYPE, metrics_text
+from skylane_agent.routes.announcer import Announcer
 from skylane_agent.settings import AgentSettings
-from skylane_agent.stream import OperatorStream, Timing
+from skylane_agent.stream import OperatorStream, Parts, Timing
 from skylane_agent.waiting import Marked, first_of
 
 
@@ -22,21 +23,31 @@ class Agent:
     def __init__(self, settings: AgentSettings, timing: Timing | None = None) -> None:
         self.forwarder = ForwarderClient(settings.control_socket)
         marked = Marked()
-        self.local = LocalState(ConfigDir(settings.config_dir), self.forwarder, marked.add)
+        config_dir = ConfigDir(settings.config_dir)
+        self.announcer = Announcer(settings.bird_folder, config_dir)
+        self.local = LocalState(config_dir, self.forwarder, marked.add, self.announcer.vips)
         chance = random.Random()  # noqa: S311 - jitter must differ between pods, not be secret
         self.health = Monitor(self.local, marked, chance)
-        self.stream = OperatorStream(settings, self.local, self.health, self.forwarder, chance, timing)
+        parts = Parts(self.local, self.health, self.announcer, self.forwarder)
+        self.stream = OperatorStream(settings, parts, chance, timing)
         pages = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
         self.http = HttpServer(pages, settings.http_port)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until `stop` is set. The forwarder is left as it runs.
+        """Until `stop` is set. The forwarder is left as it runs, VIPs are withdrawn: it will hardly outlive us for long.
 
         Raises ConfigDirError if the configuration directory is not usable, OSError if the HTTP port is taken.
         """
+        self.announcer.prepare()
         await first_of(
-            stop.wait(), self.local.follow(), self.health.run(), self.stream.run(), self.http.serve()
+            stop.wait(),
+            self.local.follow(),
+            self.health.run(),
+            self.announcer.run(self.local.known),
+            self.stream.run(),
+            self.http.serve(),
         )
+        await self.announcer.withdraw()
 
     async def _healthz(self) -> Response:
         return Response(HTTPStatus.OK, "ok\n")
@@ -54,6 +65,7 @@ class Agent:
             attempts=self.stream.attempts,
             reports=self.health.reports,
             probes=self.health.prober.outcomes,
+            advertised=self.announcer.report,
         )
         return Response(HTTPStatus.OK, text, CONTENT_TYPE)
 

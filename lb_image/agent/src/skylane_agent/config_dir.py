@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from skylane_agent.errors import ConfigDirError
 
@@ -22,6 +22,24 @@ _DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
 def is_listener_name(name: str) -> bool:
     """Whether `name` is a DNS label (RFC 1123), which is all that may become part of a path."""
     return _DNS_LABEL.fullmatch(name) is not None
+
+
+class OnDisk(NamedTuple):
+    """What a listener's file says, as far as it matters here; all empty for a file that cannot be read.
+
+    `usable` tells whether a backend has a weight: whether a new connection would find one.
+    """
+
+    generation: str = ""
+    vip: str = ""
+    usable: bool = False
+
+
+class NicAddresses(NamedTuple):
+    """Of the pod's first NIC; `ipv6` is empty if it has none."""
+
+    ipv4: str
+    ipv6: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,12 +135,18 @@ class ConfigDir:
                 failures[name] = reason
         return failures
 
-    def generations(self) -> dict[str, str]:
-        """Map every listener on disk to its generation; empty for a file that cannot be read.
+    def listeners(self) -> dict[str, OnDisk]:
+        """Every listener on disk. Raises ConfigDirError if the folder itself cannot be read."""
+        return {file.stem: _read_from(file) for file in _files_in(self._listeners)}
 
-        Raises ConfigDirError if the folder itself cannot be read.
-        """
-        return {file.stem: _generation(file) for file in _files_in(self._listeners)}
+    def nic(self) -> NicAddresses | None:
+        """The addresses of the pod's first NIC, by base.json; None while there is none."""
+        try:
+            port = (_object_in(self._base) or {})["ports"][0]
+            found = [port["address"], port.get("address6", "")]
+            return NicAddresses(*(address.partition("/")[0] for address in found))
+        except (AttributeError, IndexError, KeyError, TypeError):
+            return None
 
     def _file(self, name: str) -> Path:
         return self._listeners / f"{name}.json"
@@ -212,9 +236,21 @@ def _object_in(file: Path) -> Json | None:
     return content if isinstance(content, dict) else None
 
 
-def _generation(file: Path) -> str:
-    generation = (_object_in(file) or {}).get("generation")
-    return generation if isinstance(generation, str) else ""
+def _read_from(file: Path) -> OnDisk:
+    content = _object_in(file)
+    try:
+        return on_disk_of(content) if content is not None else OnDisk()
+    except (KeyError, TypeError):
+        return OnDisk()
+
+
+def on_disk_of(listener: Json) -> OnDisk:
+    """What is on disk once the file of a listener is. Raises KeyError or TypeError for what is no such file."""
+    return OnDisk(
+        str(listener["generation"]),
+        str(listener["vip"]),
+        any(backend["weight"] > 0 for backend in listener["backends"]),
+    )
 
 
 def _reason(error: OSError, path: Path) -> str:

@@ -7,6 +7,10 @@ AgentError
 │   ├── ForwarderGoneError      nobody listens, or the connection broke
 │   ├── ForwarderTimeoutError   no reply in time
 │   └── ForwarderReplyError     a reply that is not what the contract says
+├── BirdError                   the routing daemon's control socket
+│   ├── BirdGoneError           nobody listens, or the connection broke
+│   └── BirdRefusedError        it did not do what it was told to
+├── RoutingError                peers that cannot be used; what was there before stays
 ├── ProbeFailedError            a backend did not answer a health check as it should
 └── ProbeNotMadeError           a health check could not be made, through no fault of the backend
 """
@@ -38,6 +42,22 @@ class ForwarderTimeoutError(ForwarderError):
 
 class ForwarderReplyError(ForwarderError):
     """A reply that is no JSON object of the expected form."""
+
+
+class BirdError(AgentError):
+    """The routing daemon could not be asked."""
+
+
+class BirdGoneError(BirdError):
+    """Nobody listens on the control socket, the connection broke, or no answer came in time."""
+
+
+class BirdRefusedError(BirdError):
+    """The routing daemon answered with an error."""
+
+
+class RoutingError(AgentError):
+    """Peers that cannot be used; the text, which holds no password, goes into the status."""
 
 
 class ProbeFailedError(AgentError):

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
-from skylane_agent.config_dir import ConfigDir, Json, Saved
+from skylane_agent.config_dir import ConfigDir, Json, OnDisk, Saved, on_disk_of
 from skylane_agent.config_files import base_file, listener_file
 from skylane_agent.health.checked import MARK, Checked, Sick, checked_from, checked_in
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
@@ -25,19 +25,19 @@ class Undo:
     """What listeners were before a delta."""
 
     saved: Mapping[str, Saved]
-    generations: Mapping[str, str]
+    on_disk: Mapping[str, OnDisk]
     checked: Mapping[str, Checked]
 
 
 class ListenerFiles:
-    """`on_disk` maps listener to its file's generation, `checked` holds those with a check.
+    """`on_disk` holds what their files say, `checked` holds those with a check.
 
     Not for use by two callers at once; a reader in another thread finds either map whole, since it is replaced, never changed.
     """
 
     def __init__(self, config_dir: ConfigDir) -> None:
         self._config_dir = config_dir
-        self.on_disk: Mapping[str, str] = {}
+        self.on_disk: Mapping[str, OnDisk] = {}
         self.checked: Mapping[str, Checked] = {}
 
     def reported(self, name: str, generation: str) -> str:
@@ -53,7 +53,7 @@ class ListenerFiles:
 
     def read(self) -> None:
         """Look what is on disk. Raises ConfigDirError."""
-        self.on_disk = self._config_dir.generations()
+        self.on_disk = self._config_dir.listeners()
 
     def _read_checks(self) -> None:
         records = self._config_dir.checks()
@@ -61,7 +61,8 @@ class ListenerFiles:
         self.checked = {
             name: one
             for name, one in read.items()
-            if one is not None and self.on_disk.get(name, "").startswith(one.generation + MARK)
+            if one is not None
+            and self.on_disk.get(name, OnDisk()).generation.startswith(one.generation + MARK)
         }
         self._config_dir.remove_checks(records.keys() - self.checked.keys())
         # For an agent that was killed between record and file.
@@ -85,7 +86,7 @@ class ListenerFiles:
         failures |= self._config_dir.write_listeners(files)
         done = {name for name in (*upserts, *delta.removals) if name not in failures}
         self._config_dir.remove_checks(done - checked.keys())
-        self._become(done, {file["name"]: file["generation"] for file in files}, checked)
+        self._become(done, {file["name"]: on_disk_of(file) for file in files}, checked)
         if delta.HasField("base"):
             reason = self._config_dir.write_base(base_file(delta.base))
             if reason:
@@ -108,10 +109,10 @@ class ListenerFiles:
         return checked, failures
 
     def _become(
-        self, names: Collection[str], generations: Mapping[str, str], checked: Mapping[str, Checked]
+        self, names: Collection[str], on_disk: Mapping[str, OnDisk], checked: Mapping[str, Checked]
     ) -> None:
         """Make the names what the maps tell of them; a name that a map does not tell of is not there any more."""
-        self.on_disk = _replaced(self.on_disk, names, generations)
+        self.on_disk = _replaced(self.on_disk, names, on_disk)
         self.checked = _replaced(self.checked, names, checked)
 
     def put_back(self, undo: Undo, names: Iterable[str]) -> None:
@@ -119,7 +120,7 @@ class ListenerFiles:
         known = [name for name in names if name in undo.saved]
         for name, reason in self._config_dir.put_back({name: undo.saved[name] for name in known}).items():
             log.error("listener %s: its last good file cannot be put back: %s", name, reason)
-        self._become(known, undo.generations, undo.checked)
+        self._become(known, undo.on_disk, undo.checked)
 
     def mark(self, sick: Mapping[str, Sick]) -> Failures:
         """Write which backends are sick, by listener."""
@@ -128,7 +129,7 @@ class ListenerFiles:
         files = [one.file() for name, one in new.items() if name not in failures]
         failures |= self._config_dir.write_listeners(files)
         done = new.keys() - failures.keys()
-        self._become(done, {file["name"]: file["generation"] for file in files}, new)
+        self._become(done, {file["name"]: on_disk_of(file) for file in files}, new)
         return failures
 
 

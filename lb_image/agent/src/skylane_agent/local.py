@@ -5,11 +5,12 @@ import logging
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from skylane_agent.config_dir import ConfigDir
+from skylane_agent.config_dir import ConfigDir, OnDisk
 from skylane_agent.errors import ConfigDirError, ForwarderError
 from skylane_agent.forwarder import ForwarderClient, LoadFault, Status
 from skylane_agent.health.checked import Checked, Sick
 from skylane_agent.listener_files import ListenerFiles
+from skylane_agent.routes.vips import Serving, Vips
 from skylane_agent.waiting import first_of
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 
@@ -32,7 +33,8 @@ class LocalState:
 
     `known` is set once the directory has been read and the forwarder, if it is there, has been asked.
     `changed` is set whenever what runs has changed otherwise than by `apply`; who reports it clears it.
-    `checks_changed` is told the listeners whose health check or backends have changed, or came or went.
+    `checks_changed` is told the listeners whose health check or backends have changed, or came or went, `vips` what all listeners
+    are up to: never of the moment between a file and its load, when nothing is wrong with what runs.
     """
 
     def __init__(
@@ -40,10 +42,12 @@ class LocalState:
         config_dir: ConfigDir,
         forwarder: ForwarderClient,
         checks_changed: Callable[[Iterable[str]], None],
+        vips: Vips,
     ) -> None:
         self._files = ListenerFiles(config_dir)
         self._forwarder = forwarder
         self._checks_changed = checks_changed
+        self._vips = vips
         self._running: Running | None = None
         self._errors: dict[str, str] = {}
         self._doubt = asyncio.Event()  # the forwarder did not answer a load: ask what it runs
@@ -101,6 +105,7 @@ class LocalState:
                 await self._load(names - failures.keys())
                 refused = self._errors.keys() - failures.keys()
                 await asyncio.to_thread(self._files.put_back, undo, refused & names)
+            self._tell_vips(names)
             self._checks_changed(names & (before | self.checked.keys()))
 
     async def mark(self, sick: Mapping[str, Sick]) -> bool:
@@ -116,9 +121,23 @@ class LocalState:
                 running, on_disk = self._running.listeners, self._files.on_disk
                 # In a panic all weights are as they were. A listener that does not run was refused.
                 await self._load(
-                    name for name in sick if name in running and running[name] != on_disk.get(name)
+                    name
+                    for name in sick
+                    if name in running and running[name] != on_disk.get(name, OnDisk()).generation
                 )
+            self._tell_vips(sick)
             return not failures
+
+    def _tell_vips(self, names: Iterable[str]) -> None:
+        running, on_disk = self._running.listeners if self._running else {}, self._files.on_disk
+        self._vips.update(
+            {
+                name: Serving(one.vip, runs=running.get(name) == one.generation, usable=one.usable)
+                if (one := on_disk.get(name)) is not None and one.vip
+                else None
+                for name in names
+            }
+        )
 
     async def _load(self, names: Iterable[str]) -> None:
         wanted = sorted(names)
@@ -152,6 +171,7 @@ class LocalState:
                     log.warning("waiting for the forwarder: %s", error)
                 told = str(error)
             self.known.set()
+            self._vips.stop()
             if self._running is not None:
                 self._running = None
                 self.changed.set()
@@ -188,7 +208,7 @@ class LocalState:
             self._running = Running(status.base_generation, status.listeners)
             self._errors = dict.fromkeys(status.listeners.keys() - on_disk.keys(), _FILE_IS_GONE)
             await self._load(
-                name for name, generation in on_disk.items() if status.listeners.get(name) != generation
+                name for name, one in on_disk.items() if status.listeners.get(name) != one.generation
             )
             if self._running is not None:
                 log.info(
@@ -196,6 +216,7 @@ class LocalState:
                     self.base_generation,
                     len(self._running.listeners),
                 )
+            self._tell_vips(self._files.on_disk)
         self.known.set()
         self.changed.set()
 

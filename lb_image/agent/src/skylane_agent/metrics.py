@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from skylane_agent.forwarder import Stats
 from skylane_agent.health.monitor import Report
+from skylane_agent.routes.announcer import AdvertisementReport
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -17,7 +18,7 @@ _WORKER_COUNTERS = {
 Samples = Iterable[tuple[dict[str, str], int]]
 
 
-def metrics_text(
+def metrics_text(  # noqa: PLR0913 - one of each part of the agent
     stats: Stats | None,
     *,
     running: bool,
@@ -25,9 +26,11 @@ def metrics_text(
     attempts: int,
     reports: Mapping[str, Report],
     probes: Mapping[str, int],
+    advertised: AdvertisementReport,
 ) -> str:
     """All metrics; only those of the agent itself when the forwarder gave no `stats`."""
     families = [*_agent(running=running, connected=connected, attempts=attempts), *_health(reports, probes)]
+    families += _advertised(advertised)
     if stats is not None:
         families += [*_forwarder(stats), *_listeners(stats)]
     return "".join(families)
@@ -72,6 +75,21 @@ def _health(by_listener: Mapping[str, Report], probes: Mapping[str, int]) -> Ite
         "counter",
         "Probes of backends: passed, failed, or not made for a reason of our own.",
         [({"outcome": kind}, probes.get(kind, 0)) for kind in ("passed", "failed", "not_made")],
+    )
+
+
+def _advertised(report: AdvertisementReport) -> Iterator[str]:
+    yield _family(
+        "skylane_bgp_session_established",
+        "gauge",
+        "Whether the BGP session with a peer is established.",
+        [({"peer": name}, state.established) for name, state in report.sessions.items()],
+    )
+    yield _family(
+        "skylane_bgp_vips",
+        "gauge",
+        "VIPs of the pod's listeners, by whether they are announced.",
+        [({"state": "announced"}, len(report.announced)), ({"state": "withheld"}, len(report.withheld))],
     )
 
 

@@ -34,6 +34,7 @@ class AgentSettings(BaseModel):
     ca_file: AbsolutePath
     config_dir: AbsolutePath = Path("/run/skylane/config")
     control_socket: AbsolutePath = Path("/run/skylane/control.sock")
+    bird_folder: AbsolutePath = Path("/run/skylane-bird")  # files and control socket of the routing daemon
     pod_name: DnsName
     pod_namespace: DnsName
     load_balancer: DnsName
@@ -47,6 +48,7 @@ VARIABLES = {
     "ca_file": "SKYLANE_CA_FILE",
     "config_dir": "SKYLANE_CONFIG_DIR",
     "control_socket": "SKYLANE_CONTROL_SOCKET",
+    "bird_folder": "SKYLANE_BIRD_DIR",
     "pod_name": "POD_NAME",
     "pod_namespace": "POD_NAMESPACE",
     "load_balancer": "SKYLANE_LOADBALANCER",

@@ -15,10 +15,12 @@ import grpc
 import grpc.aio
 
 from skylane_agent import messages
-from skylane_agent.errors import ForwarderError
+from skylane_agent.errors import ForwarderError, RoutingError
 from skylane_agent.forwarder import ForwarderClient
 from skylane_agent.health.monitor import Monitor
 from skylane_agent.local import LocalState
+from skylane_agent.messages import RoutingState
+from skylane_agent.routes.announcer import AdvertisementReport, Announcer
 from skylane_agent.settings import AgentSettings
 from skylane_agent.waiting import delays, first_of
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
@@ -51,22 +53,29 @@ class Timing:
     proven_s: float = 30.0  # a stream that lived this long starts the delays anew
 
 
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What the stream speaks of."""
+
+    local: LocalState
+    health: Monitor
+    announcer: Announcer
+    forwarder: ForwarderClient
+
+
 class OperatorStream:
     """Says Hello, applies Deltas in order, acknowledges each, reports load, health and changes."""
 
     def __init__(
         self,
         settings: AgentSettings,
-        local: LocalState,
-        health: Monitor,
-        forwarder: ForwarderClient,
+        parts: Parts,
         chance: random.Random,
         timing: Timing | None = None,
     ) -> None:
         self._settings = settings
-        self._local = local
-        self._health = health
-        self._forwarder = forwarder
+        self._local, self._health = parts.local, parts.health
+        self._announcer, self._forwarder = parts.announcer, parts.forwarder
         self._chance = chance
         self._timing = timing or Timing()
         self._sending = asyncio.Lock()
@@ -130,13 +139,14 @@ class OperatorStream:
         ) as channel:
             call = forwarder_pb2_grpc.ForwarderStub(channel).Stream()  # type: ignore[no-untyped-call]
             self._local.changed.clear()
-            await self._send(call, messages.hello(self._settings, self._local))
+            await self._send(call, messages.hello(self._settings, self._local, self._announcer.generation))
             self.connected = True
             await first_of(
                 self._take_deltas(call),
                 self._report_load(call),
                 self._report_changes(call),
                 self._report_health(call),
+                self._report_advertisement(call),
             )
 
     def _options(self) -> list[tuple[str, int | str]]:
@@ -166,8 +176,19 @@ class OperatorStream:
             self._progress = True
             if message.HasField("delta"):
                 await self._local.apply(message.delta)
-                await self._send(call, messages.ack(message.delta, self._local))
+                routing = await self._take_routing(message.delta)
+                await self._send(call, messages.ack(message.delta, self._local, routing))
         log.info("the operator ended the stream")
+
+    async def _take_routing(self, delta: pb.Delta) -> RoutingState:
+        error = ""
+        if delta.HasField("routing"):
+            try:
+                await self._announcer.take(delta.routing)
+            except RoutingError as refused:
+                error = str(refused)
+                log.error("%s", error)  # noqa: TRY400 - what it says is all there is
+        return RoutingState(self._announcer.generation, error)
 
     async def _report_load(self, call: Call) -> None:
         while True:
@@ -185,7 +206,7 @@ class OperatorStream:
         while True:
             await self._local.changed.wait()
             self._local.changed.clear()
-            await self._send(call, messages.unasked(self._local))
+            await self._send(call, messages.unasked(self._local, RoutingState(self._announcer.generation)))
 
     async def _report_health(self, call: Call) -> None:
         """Say what the health checks have found: first what is known, then what is new."""
@@ -198,6 +219,18 @@ class OperatorStream:
                 told = message
                 await asyncio.sleep(self._timing.health_pause_s)
             await self._health.changed.wait()
+
+    async def _report_advertisement(self, call: Call) -> None:
+        """The same of what is announced."""
+        told = messages.advertisement(AdvertisementReport())
+        while True:
+            self._announcer.changed.clear()
+            message = messages.advertisement(self._announcer.report)
+            if message != told:
+                await self._send(call, message)
+                told = message
+                await asyncio.sleep(self._timing.health_pause_s)
+            await self._announcer.changed.wait()
 
 
 def _token_in(file: Path) -> str:

@@ -4,13 +4,21 @@ from collections.abc import Iterable
 from typing import Any
 
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
-from skylane_operator.plan.observed import AgentHealth, AgentListener, SickBackend
+from skylane_operator.plan.observed import (
+    AgentAdvertisement,
+    AgentHealth,
+    AgentListener,
+    AgentSession,
+    SickBackend,
+)
 
 Json = dict[str, Any]
 
 # Whatever an agent says, a status has an end.
 _MAX_SICK = 10
 _MAX_REASON = 128
+_MAX_PEERS = 16
+_MAX_VIPS = 10
 
 # The file format's version is the agent's to write, not part of the contract.
 _NOT_SENT = {"version"}
@@ -25,6 +33,26 @@ def base_message(base: Json) -> pb.Base:
 def listener_message(listener: Json) -> pb.Listener:
     """listeners/<name>.json as a message."""
     return pb.Listener(**_sent(listener))
+
+
+def routing_message(routing: Json) -> pb.Routing:
+    """Peers as a message."""
+    return pb.Routing(**routing)
+
+
+def advertisement_in(said: pb.Advertisement) -> AgentAdvertisement:
+    """What an agent announces."""
+    return AgentAdvertisement(
+        generation=said.routing_generation,
+        sessions=tuple(
+            AgentSession(one.name, one.established, one.error[:_MAX_REASON], one.prefixes)
+            for one in said.peers[:_MAX_PEERS]
+        ),
+        announced=said.announced,
+        vips=tuple(said.vips[:_MAX_VIPS]),
+        withheld=said.withheld,
+        reasons=tuple((one.vip, one.reason[:_MAX_REASON]) for one in said.reasons[:_MAX_VIPS]),
+    )
 
 
 def _sent(file: Json) -> Json:

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 from skylane_operator.model.key import Key, ObjectKey
-from skylane_operator.plan.observed import AgentHealth, AgentListener, AgentState, OwnerState
+from skylane_operator.plan.observed import (
+    AgentAdvertisement,
+    AgentHealth,
+    AgentListener,
+    AgentState,
+    OwnerState,
+)
 from skylane_operator.snapshot import OwnedFiles, PodSnapshot
 
 
@@ -186,14 +192,14 @@ class Agents:
         entry = self._pods.get(pod)
         if entry is None or entry.peer is not peer:
             return
-        # The health that another pod of this name saw says nothing.
-        health = entry.state.health if entry.state.pod_uid == entry.uid else {}
-        state = AgentState(
+        # What another pod of this name saw says nothing.
+        kept = entry.state if entry.state.pod_uid == entry.uid else AgentState(connected=True)
+        state = replace(
+            kept,
             connected=True,
             base_generation=base_generation,
             listeners=listeners,
             pod_uid=entry.uid,
-            health=health,
         )
         before, entry.state = entry.state, state
         owners = self.owners_of(entry.load_balancer)
@@ -209,6 +215,20 @@ class Agents:
         entry = self._pods.get(pod)
         if entry is not None and entry.peer is peer and entry.state.health != health:
             entry.state = replace(entry.state, health=health)
+            self._changed(entry.load_balancer)
+
+    def advertised(self, pod: Key, peer: Peer, advertisement: AgentAdvertisement) -> None:
+        """What a pod announces, as its agent says in Advertisement."""
+        entry = self._pods.get(pod)
+        if entry is not None and entry.peer is peer and entry.state.advertisement != advertisement:
+            entry.state = replace(entry.state, advertisement=advertisement)
+            self._changed(entry.load_balancer)
+
+    def routed(self, pod: Key, peer: Peer, error: str) -> None:
+        """Why a pod's agent has not taken the peers that it was given; empty: it has."""
+        entry = self._pods.get(pod)
+        if entry is not None and entry.peer is peer and entry.state.routing_error != error:
+            entry.state = replace(entry.state, routing_error=error)
             self._changed(entry.load_balancer)
 
     def loaded(self, pod: Key, active_flows: Mapping[str, int]) -> None:

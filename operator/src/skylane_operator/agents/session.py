@@ -7,20 +7,23 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 from skylane_operator.agents.messages import (
+    advertisement_in,
     base_message,
     first_portion,
     health_in,
     listener_message,
     listeners_in,
+    routing_message,
 )
 from skylane_operator.agents.registry import Agents
 from skylane_operator.errors import AgentError
 from skylane_operator.model.key import Key
 from skylane_operator.plan.observed import AgentListener
-from skylane_operator.snapshot import Delta, delta_for
+from skylane_operator.snapshot import NO_ROUTING, Delta, delta_for
 
 ACK_TIMEOUT_S = 15.0
 # About half a MiB, well below gRPC's limit of 4 MiB a message.
@@ -41,6 +44,7 @@ class Sent:
 
     base: str = ""
     listeners: Mapping[str, str] = field(default_factory=dict)
+    routing: str | None = None
 
 
 class Session:
@@ -60,6 +64,8 @@ class Session:
         self._refused: dict[str, str] = {}  # listener to the generation that the forwarder did not take
         self._sequence = 0
         self._refused_base = ""
+        self._routing_generation = ""
+        self._refused_routing: str | None = None  # the generation that the agent did not take
         self._sent = Sent()
 
     def wake(self, names: Collection[str] | None) -> None:
@@ -83,6 +89,7 @@ class Session:
     def open(self, hello: pb.Hello) -> None:
         """Take the agent's first word and make this the pod's stream."""
         self._agents.connected(self._pod, self._load_balancer, self, self._pod_uid)
+        self._routing_generation = hello.routing_generation
         self._take(hello.base_generation, listeners_in(hello.listeners))
         self.wake(None)
 
@@ -99,8 +106,10 @@ class Session:
             self._agents.loaded(self._pod, {one.name: one.active_flows for one in message.load.listeners})
         elif kind == "health":
             self._agents.checked(self._pod, self, health_in(message.health))
+        elif kind == "advertisement":
+            self._agents.advertised(self._pod, self, advertisement_in(message.advertisement))
         else:
-            raise AgentError(f"{self._pod} sent {kind or 'nothing'} where an Ack, a Load or a Health was due")
+            raise AgentError(f"{self._pod} sent {kind or 'nothing'} where an Ack or a report was due")
 
     async def deltas(self) -> AsyncIterator[pb.OperatorMessage]:
         """What to send, when it is due. Raises SupersededError, and AgentError if an Ack does not come."""
@@ -138,8 +147,12 @@ class Session:
         self._dirty.update(listener["name"] for listener in delta.upserts[len(upserts) :])
         wanted = {listener["name"]: listener["generation"] for listener in upserts}
         wanted |= dict.fromkeys(delta.removals, GONE)
-        self._sent = Sent(base=delta.base["generation"] if delta.base else "", listeners=wanted)
-        return Delta(base=delta.base, upserts=upserts, removals=delta.removals)
+        self._sent = Sent(
+            base=delta.base["generation"] if delta.base else "",
+            listeners=wanted,
+            routing=delta.routing["generation"] if delta.routing else None,
+        )
+        return Delta(delta.base, upserts, delta.removals, delta.routing)
 
     def _receive_ack(self, ack: pb.Ack) -> None:
         if ack.sequence not in (0, self._sequence):
@@ -147,11 +160,13 @@ class Session:
                 f"{self._pod} answered Delta {ack.sequence}, the last one sent was {self._sequence}"
             )
         said = listeners_in(ack.listeners)
+        self._routing_generation = ack.routing_generation
         if ack.sequence:
             # Of the listeners that the Delta named; those that are not there any more are not in it.
             others = {name: one for name, one in self._listeners.items() if name not in self._sent.listeners}
             self._take(ack.base_generation, others | said)
             self._note_refusals()
+            self._note_routing(ack)
             self._acked.set()
         else:
             self._take(ack.base_generation, said)
@@ -174,12 +189,30 @@ class Session:
         if self._sent.base and self._sent.base != self._base_generation:
             self._refused_base = self._sent.base
 
+    def _note_routing(self, ack: pb.Ack) -> None:
+        if self._sent.routing is None:
+            return
+        taken = self._sent.routing == ack.routing_generation
+        self._refused_routing = None if taken else self._sent.routing
+        error = (
+            "" if taken else ack.routing_error or "its agent knows no BGP peers; it is of an older version"
+        )
+        if error:
+            _log.warning("%s: BGP peers: %s", self._pod, error)
+        self._agents.routed(self._pod, self, error)
+
     def _without_refused(self, delta: Delta) -> Delta:
         # What the forwarder refused once it refuses again: it is sent again in another generation, or on a new stream.
         base = None if delta.base is None or delta.base["generation"] == self._refused_base else delta.base
         upserts = tuple(one for one in delta.upserts if self._refused.get(one["name"]) != one["generation"])
         removals = tuple(name for name in delta.removals if self._refused.get(name) != GONE)
-        return Delta(base=base, upserts=upserts, removals=removals)
+        return Delta(base, upserts, removals, self._routing_due())
+
+    def _routing_due(self) -> dict[str, Any] | None:
+        snapshot = self._agents.desired(self._pod)
+        routing = snapshot.routing if snapshot is not None else NO_ROUTING
+        known = (self._routing_generation, self._refused_routing)
+        return None if routing["generation"] in known else routing
 
 
 def _message(sequence: int, delta: Delta) -> pb.OperatorMessage:
@@ -189,5 +222,6 @@ def _message(sequence: int, delta: Delta) -> pb.OperatorMessage:
             base=None if delta.base is None else base_message(delta.base),
             upserts=[listener_message(listener) for listener in delta.upserts],
             removals=delta.removals,
+            routing=None if delta.routing is None else routing_message(delta.routing),
         )
     )

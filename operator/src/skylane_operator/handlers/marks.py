@@ -18,6 +18,9 @@ class References(Protocol):
     def using_attachment(self, attachment: Key) -> list[Key]:
         """Those that refer to the NetworkAttachmentDefinition."""
 
+    def using_bgp_peer(self, peer: Key) -> list[Key]:
+        """Those that announce to the BGPPeer."""
+
     def unplaced(self) -> list[Key]:
         """Those whose pods did not fit on the nodes when last looked at."""
 
@@ -53,6 +56,10 @@ class Marks:
     def attachment(self, key: Key) -> None:
         """A NetworkAttachmentDefinition."""
         self._mark_all(self._references.using_attachment(key) if self._references else ())
+
+    def bgp_peer(self, key: Key) -> None:
+        """A BGPPeer, or its password."""
+        self._mark_all(self._references.using_bgp_peer(key) if self._references else ())
 
     def nodes(self) -> None:
         """What nodes there are, or what they offer."""

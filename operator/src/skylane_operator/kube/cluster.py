@@ -3,14 +3,17 @@
 import asyncio
 import time
 from collections.abc import Callable, Hashable, Iterator, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
+from skylane_operator.kube.changes import Changes
 from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.gateways import Gateways
 from skylane_operator.kube.load_balancers import LoadBalancers, Stored
 from skylane_operator.kube.owned import LABEL_SELECTOR, Owned, owned_from
+from skylane_operator.kube.passwords import Passwords
 from skylane_operator.kube.reflector import Changed, Reflector
 from skylane_operator.kube.resource import (
+    BGP_PEER,
     ENDPOINT_SLICE,
     NAMESPACE,
     NETWORK_ATTACHMENT,
@@ -26,6 +29,7 @@ from skylane_operator.kube.store import Store
 from skylane_operator.kube.subjects import StoredPool, stored_pool_from
 from skylane_operator.kube.usage import NodeUsage, is_forwarder
 from skylane_operator.model.address import IPAddress
+from skylane_operator.model.bgp_peer import BGPPeer
 from skylane_operator.model.key import Key, ObjectKey, service_owner
 from skylane_operator.model.kubernetes import (
     EndpointSlice,
@@ -43,42 +47,16 @@ from skylane_operator.plan.askers import service_asker
 from skylane_operator.plan.gateway_routes import RouteInputs
 from skylane_operator.plan.names import LOAD_BALANCER_LABEL
 from skylane_operator.plan.observed import AgentState, Observed
+from skylane_operator.plan.parse import bgp_peer_from
 from skylane_operator.plan.placement import requested_by
 from skylane_operator.plan.service_class import wanted_load_balancer
 from skylane_operator.plan.service_types import Assignment, is_marked
+from skylane_operator.plan.types import InvalidPeer
 
 T = TypeVar("T")
 Json = dict[str, Any]
 
 _SERVICE_LABEL = "kubernetes.io/service-name"
-
-
-class Changes(Protocol):
-    """Who is told what changed. Each says whom it may concern, not what to do about it."""
-
-    def service(self, key: Key) -> None:
-        """A Service or its endpoints."""
-
-    def nodes(self) -> None:
-        """What nodes there are, or what they offer."""
-
-    def usage(self) -> None:
-        """What pods of others take of the nodes."""
-
-    def own(self, key: Key) -> None:
-        """Something that we made for the LoadBalancer, or one of its pods."""
-
-    def attachment(self, key: Key) -> None:
-        """A NetworkAttachmentDefinition."""
-
-    def object(self, one: ObjectKey) -> None:
-        """A Service of type LoadBalancer or an object of the Gateway API that concerns us, or its endpoints."""
-
-    def addresses(self) -> None:
-        """What the addresses of Services and Gateways depend on."""
-
-    def offered(self, load_balancer: Key) -> None:
-        """A LoadBalancer's terms for those, its own addresses, or whether it exists."""
 
 
 def _service_of(piece: EndpointSlice) -> Key:
@@ -88,6 +66,11 @@ def _service_of(piece: EndpointSlice) -> Key:
 def _marked_index(service: Service) -> Iterator[Hashable]:
     if is_marked(service):
         yield True
+
+
+def _password_index(peer: BGPPeer | InvalidPeer) -> Iterator[Hashable]:
+    if isinstance(peer, BGPPeer) and peer.password_secret is not None:
+        yield peer.password_secret
 
 
 def _load_balancer_of(pod: Pod) -> Key:
@@ -132,6 +115,8 @@ class Cluster:
         self.nodes: Store[Node] = Store()
         self.pods: Store[Pod] = Store({"forwarder": _forwarder_index})
         self.attachments: Store[NetworkAttachmentDefinition] = Store()
+        self.bgp_peers: Store[BGPPeer | InvalidPeer] = Store({"secret": _password_index})
+        self.passwords = Passwords(client, self._password_changed, self._password_used)
         self.owned: dict[str, Store[Owned]] = {
             resource.kind: Store({"load_balancer": lambda owned: (owned.load_balancer,)})
             for resource in OWNED
@@ -158,6 +143,7 @@ class Cluster:
             lambda key, _old, _new: changes.attachment(key),
             everywhere=True,
         )
+        self._reflect(BGP_PEER, bgp_peer_from, self.bgp_peers, lambda key, _old, _new: changes.bgp_peer(key))
         self._reflect(VIRTUAL_IP_POOL, stored_pool_from, self.pools, self._pool_changed, everywhere=True)
         self._reflect(
             NAMESPACE, Namespace.model_validate, self.namespaces, self._namespace_changed, everywhere=True
@@ -226,6 +212,7 @@ class Cluster:
         attachments = {network.attachment_key(key.namespace) for network in spec.dataplane.networks}
         found = {attachment: self.attachments.get(attachment) for attachment in attachments}
         others = self.load_balancers.sharing_addresses(stored)
+        peers = {peer.name: self.bgp_peers.get(peer) for peer in load_balancer.bgp_peers}
         return Inputs(
             load_balancer=load_balancer,
             services={name: service for name, service in services.items() if service is not None},
@@ -240,6 +227,8 @@ class Cluster:
                 address: self.address_holders[address]
                 for address in stored.addresses & self.address_holders.keys()
             },
+            bgp_peers={name: peer for name, peer in peers.items() if peer is not None},
+            passwords=self.passwords.known,
         )
 
     def observed_for(
@@ -264,6 +253,20 @@ class Cluster:
             owners=owners,
             obstacle=obstacle,
         )
+
+    async def read_passwords(self, load_balancer: LoadBalancer) -> None:
+        """Have the passwords of its BGP peers at hand that have not been read yet. Raises ApiError."""
+        for key in load_balancer.bgp_peers:
+            peer = self.bgp_peers.get(key)
+            if isinstance(peer, BGPPeer) and peer.password_secret is not None:
+                await self.passwords.need(peer.password_secret)
+
+    def _password_used(self, secret: Key) -> bool:
+        return bool(self.bgp_peers.keys_by("secret", secret))
+
+    def _password_changed(self, secret: Key) -> None:
+        for peer in self.bgp_peers.keys_by("secret", secret):
+            self._changes.bgp_peer(peer)
 
     def forget_assignments(self) -> None:
         """Have addresses assigned by what the statuses say: another replica may have done so since it was last our turn."""

@@ -92,6 +92,11 @@ def _attachments(stored: Stored) -> Iterator[Hashable]:
             yield network.attachment_key(stored.key.namespace)
 
 
+def _bgp_peers(stored: Stored) -> Iterator[Hashable]:
+    if isinstance(stored.parsed, LoadBalancer):
+        yield from stored.parsed.bgp_peers
+
+
 class LoadBalancers:
     """All of them; see the module.
 
@@ -115,6 +120,7 @@ class LoadBalancers:
             {
                 "service": _services,
                 "attachment": _attachments,
+                "bgp_peer": _bgp_peers,
                 "address": lambda stored: stored.addresses,
                 "unplaced": lambda stored: () if stored.placed else (True,),
             }
@@ -228,6 +234,10 @@ class LoadBalancers:
     def using_attachment(self, attachment: Key) -> list[Key]:
         """Those that refer to the NetworkAttachmentDefinition."""
         return self._store.keys_by("attachment", attachment)
+
+    def using_bgp_peer(self, peer: Key) -> list[Key]:
+        """Those that announce to the BGPPeer."""
+        return self._store.keys_by("bgp_peer", peer)
 
     def unplaced(self) -> list[Key]:
         """Those whose pods did not fit on the nodes when last looked at."""

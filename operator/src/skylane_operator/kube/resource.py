@@ -50,6 +50,7 @@ POD_DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisrupt
 EVENT = Resource("events.k8s.io/v1", "Event", "events")
 LOAD_BALANCER = Resource("skylane.dev/v1alpha1", "LoadBalancer", "loadbalancers")
 VIRTUAL_IP_POOL = Resource("skylane.dev/v1alpha1", "VirtualIPPool", "virtualippools", namespaced=False)
+BGP_PEER = Resource("skylane.dev/v1alpha1", "BGPPeer", "bgppeers")
 NETWORK_ATTACHMENT = Resource(
     "k8s.cni.cncf.io/v1", "NetworkAttachmentDefinition", "network-attachment-definitions"
 )

@@ -1,7 +1,9 @@
 """The forwarder's file format: `base.json` and `listeners/<name>.json`, field for field."""
 
 from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from skylane_operator.model.address import IPAddress
 from skylane_operator.model.base import FileModel
@@ -140,3 +142,29 @@ class ForwarderListener(FileModel):
     denied_source_ranges: tuple[IPv4Network, ...] = ()
     backends: tuple[ForwarderBackend, ...]
     health_check: AgentHealthCheck | None = None
+
+
+class AgentBGPPeer(FileModel):
+    """BGPPeer of the contract. `keepalive_time_s` 0: a third of the hold time."""
+
+    name: str
+    address: IPv4Address
+    port: int
+    peer_asn: int
+    local_asn: int
+    hold_time_s: int
+    keepalive_time_s: int
+    multihop: bool
+    password: Annotated[str, Field(repr=False)]
+    graceful_restart: bool
+    communities: tuple[str, ...]
+    local_pref: int | None = None
+    med: int | None = None
+    as_path_prepend: int
+
+
+class AgentRouting(FileModel):
+    """Routing of the contract."""
+
+    generation: str
+    peers: tuple[AgentBGPPeer, ...]

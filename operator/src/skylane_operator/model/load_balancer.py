@@ -323,6 +323,12 @@ class ServicesPolicy(SpecModel):
     namespaces: AllowedNamespaces = AllowedNamespaces()
 
 
+class Advertisement(SpecModel):
+    """spec.advertisement: to whom VIPs are announced."""
+
+    bgp_peers: Annotated[tuple[DnsLabel, ...], Field(min_length=1, max_length=16)]
+
+
 class LoadBalancerSpec(SpecModel):
     """Spec: what the user asks for."""
 
@@ -330,6 +336,7 @@ class LoadBalancerSpec(SpecModel):
     dataplane: Dataplane
     listeners: Annotated[tuple[Listener, ...], Field(max_length=256)] = ()
     services: ServicesPolicy | None = None
+    advertisement: Advertisement | None = None
 
     @model_validator(mode="after")
     def _serves_something(self) -> Self:
@@ -378,6 +385,13 @@ class LoadBalancer(ReadModel):
 
     metadata: ObjectMeta
     spec: LoadBalancerSpec
+
+    @property
+    def bgp_peers(self) -> tuple[Key, ...]:
+        """The BGPPeers that it announces its VIPs to, in the order of the spec."""
+        advertisement = self.spec.advertisement
+        names = advertisement.bgp_peers if advertisement else ()
+        return tuple(Key(self.metadata.namespace, name) for name in names)
 
     @property
     def key(self) -> Key:

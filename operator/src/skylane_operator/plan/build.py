@@ -4,6 +4,7 @@ from skylane_operator.plan.base import base_for, ordinals_with_addresses, templa
 from skylane_operator.plan.checks import base_rejections
 from skylane_operator.plan.listeners import ARP_ORDINAL, forwarder_listener, listeners_for
 from skylane_operator.plan.names import pod_name
+from skylane_operator.plan.peers import routing_for
 from skylane_operator.plan.placement import placement_for
 from skylane_operator.plan.requests import pod_requests
 from skylane_operator.plan.types import Inputs, Plan, PodPlan
@@ -14,6 +15,7 @@ def plan_for(inputs: Inputs) -> Plan:
     load_balancer = inputs.load_balancer
     spec = load_balancer.spec
     listeners, listener_rejections = listeners_for(inputs)
+    routing, peer_rejections = routing_for(inputs)
     requests = pod_requests(spec.dataplane)
     ordinals = range(ordinals_with_addresses(spec))
     # Pods differ in who answers ARP only; all that do not share one set of files.
@@ -34,8 +36,9 @@ def plan_for(inputs: Inputs) -> Plan:
         load_balancer=load_balancer,
         pods=pods,
         listeners=listeners,
-        rejected=base_rejections(inputs) + listener_rejections,
+        rejected=base_rejections(inputs) + listener_rejections + peer_rejections,
         requests=requests,
         placement=placement_for(inputs, requests),
         template_generation=template_generation(spec.dataplane),
+        routing=routing,
     )

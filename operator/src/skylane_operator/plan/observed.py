@@ -38,10 +38,36 @@ class AgentHealth:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSession:
+    """A BGP session of a pod; `error` says why it is not established, as far as that is known. `prefixes` were sent over it."""
+
+    peer: str
+    established: bool
+    error: str = ""
+    prefixes: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AgentAdvertisement:
+    """What one agent announces. `vips` are the first of the `announced`, `reasons` those of the `withheld`, by VIP.
+
+    `generation` is that of the peers that its routing daemon runs.
+    """
+
+    generation: str = ""
+    sessions: tuple[AgentSession, ...] = ()
+    announced: int = 0
+    vips: tuple[str, ...] = ()
+    withheld: int = 0
+    reasons: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AgentState:
     """The last word of one agent. `base_generation` is empty while the forwarder has no base.
 
-    `pod_uid` is that of the pod that it runs in. `health` has the listeners that have a check.
+    `pod_uid` is that of the pod that it runs in. `health` has the listeners that have a check. `routing_error` says why it has not
+    taken the peers that it was last given; `advertisement` is None until it has spoken of them.
     """
 
     connected: bool
@@ -49,6 +75,8 @@ class AgentState:
     listeners: Mapping[str, AgentListener] = field(default_factory=dict)
     pod_uid: str = ""
     health: Mapping[str, AgentHealth] = field(default_factory=dict)
+    routing_error: str = ""
+    advertisement: AgentAdvertisement | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,12 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from skylane_operator.model.bgp_peer import BGPPeer
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer
 from skylane_operator.model.meta import ObjectMeta
 from skylane_operator.model.virtual_ip_pool import VirtualIPPool
-from skylane_operator.plan.types import Blocks, Reason, Rejected
+from skylane_operator.plan.types import Blocks, InvalidPeer, Reason, Rejected
 
 
 def load_balancer_from(body: Mapping[str, Any]) -> LoadBalancer | tuple[Rejected, ...]:
@@ -48,8 +49,19 @@ def pool_from(body: Mapping[str, Any]) -> VirtualIPPool | InvalidPool:
     try:
         return VirtualIPPool.model_validate(body)
     except ValidationError as error:
-        faults = [f"{field_path(one['loc'])}: {one['msg']}" for one in error.errors(include_url=False)]
-        return InvalidPool(ObjectMeta.model_validate(body["metadata"]), "; ".join(faults))
+        return InvalidPool(ObjectMeta.model_validate(body["metadata"]), _faults(error))
+
+
+def bgp_peer_from(body: Mapping[str, Any]) -> BGPPeer | InvalidPeer:
+    """Parse a BGPPeer of the API."""
+    try:
+        return BGPPeer.model_validate(body)
+    except ValidationError as error:
+        return InvalidPeer(_faults(error))
+
+
+def _faults(error: ValidationError) -> str:
+    return "; ".join(f"{field_path(one['loc'])}: {one['msg']}" for one in error.errors(include_url=False))
 
 
 def field_path(location: tuple[int | str, ...]) -> str:

@@ -16,6 +16,10 @@ SHARED_MILLICORES = 100
 AGENT_EXCLUSIVE_MILLICORES = 200
 AGENT_SHARED_MILLICORES = 50
 AGENT_MEMORY_BYTES = 128 << 20
+# BIRD with a few sessions and as many routes as there are VIPs; 5,000 of them are below 10 MiB.
+BIRD_EXCLUSIVE_MILLICORES = 50
+BIRD_SHARED_MILLICORES = 10
+BIRD_MEMORY_BYTES = 32 << 20
 
 
 def pod_requests(dataplane: Dataplane) -> PodRequests:
@@ -27,6 +31,8 @@ def pod_requests(dataplane: Dataplane) -> PodRequests:
         forwarder_memory_bytes=units_of(dataplane.memory),
         agent_millicores=AGENT_EXCLUSIVE_MILLICORES if exclusive else AGENT_SHARED_MILLICORES,
         agent_memory_bytes=AGENT_MEMORY_BYTES,
+        bird_millicores=BIRD_EXCLUSIVE_MILLICORES if exclusive else BIRD_SHARED_MILLICORES,
+        bird_memory_bytes=BIRD_MEMORY_BYTES,
         hugepages_resource=dataplane.hugepages.resource,
         hugepages_bytes=dataplane.hugepages.total_bytes,
         devices=dict(Counter(network.resource_name for network in dataplane.networks)),

@@ -5,7 +5,13 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from skylane_operator.model.address import IPAddress
-from skylane_operator.model.forwarder import ForwarderBackend, ForwarderBase, ForwarderListener
+from skylane_operator.model.bgp_peer import BGPPeer
+from skylane_operator.model.forwarder import (
+    AgentRouting,
+    ForwarderBackend,
+    ForwarderBase,
+    ForwarderListener,
+)
 from skylane_operator.model.key import Key, ObjectKey
 from skylane_operator.model.kubernetes import (
     EndpointSlice,
@@ -19,13 +25,29 @@ from skylane_operator.plan.claims import Claims
 
 
 @dataclass(frozen=True, slots=True)
+class InvalidPeer:
+    """A BGPPeer that cannot be used, and why."""
+
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Password:
+    """The text of a password, for nobody's eyes; or why there is none."""
+
+    text: str = field(default="", repr=False)
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Inputs:
     """Everything that a plan depends on: whole state in.
 
     `services` and `endpoint_slices` (those of each Service) are by name, of the LoadBalancer's own namespace.
     `pods` are those of all namespaces, for what they request of their nodes. `other_claims` are the claims of the
     other LoadBalancers; those that share no address with this one may be left out. `assigned_addresses` are those of its
-    own addresses that Services of type LoadBalancer or Gateways have, with the owner.
+    own addresses that Services of type LoadBalancer or Gateways have, with the owner. `bgp_peers` are by name, of its own
+    namespace, `passwords` by Secret.
     """
 
     load_balancer: LoadBalancer
@@ -36,6 +58,8 @@ class Inputs:
     network_attachments: Mapping[Key, NetworkAttachmentDefinition] = field(default_factory=dict)
     other_claims: tuple[Claims, ...] = ()
     assigned_addresses: Mapping[IPAddress, ObjectKey] = field(default_factory=dict)
+    bgp_peers: Mapping[str, BGPPeer | InvalidPeer] = field(default_factory=dict)
+    passwords: Mapping[Key, Password] = field(default_factory=dict)
 
 
 class Reason(StrEnum):
@@ -49,6 +73,9 @@ class Reason(StrEnum):
     SERVICE_PORT_NOT_FOUND = "ServicePortNotFound"
     NETWORK_ATTACHMENT_NOT_FOUND = "NetworkAttachmentNotFound"
     NETWORK_ATTACHMENT_MISMATCH = "NetworkAttachmentMismatch"
+    BGP_PEER_NOT_FOUND = "BGPPeerNotFound"
+    BGP_PEER_INVALID = "BGPPeerInvalid"
+    BGP_PASSWORD_UNUSABLE = "BGPPasswordUnusable"  # noqa: S105 - a reason
 
 
 REFERENCE_REASONS = frozenset(
@@ -57,6 +84,9 @@ REFERENCE_REASONS = frozenset(
         Reason.SERVICE_PORT_NOT_FOUND,
         Reason.NETWORK_ATTACHMENT_NOT_FOUND,
         Reason.NETWORK_ATTACHMENT_MISMATCH,
+        Reason.BGP_PEER_NOT_FOUND,
+        Reason.BGP_PEER_INVALID,
+        Reason.BGP_PASSWORD_UNUSABLE,
     }
 )
 
@@ -66,7 +96,7 @@ class Blocks(StrEnum):
 
     BASE = "base"  # no pod is made or replaced; running pods keep what they have, listeners are still fed
     LISTENER = "listener"  # this listener is left out
-    REFERENCE = "reference"  # this backend reference contributes no endpoints; the listener's other ones do
+    REFERENCE = "reference"  # this reference to a backend or a peer contributes nothing; the others do
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +123,8 @@ class PodRequests:
     forwarder_memory_bytes: int
     agent_millicores: int
     agent_memory_bytes: int
+    bird_millicores: int
+    bird_memory_bytes: int
     hugepages_resource: str
     hugepages_bytes: int
     devices: Mapping[str, int]
@@ -101,8 +133,8 @@ class PodRequests:
     def totals(self) -> dict[str, int]:
         """Resource name to amount, of the whole pod."""
         return {
-            "cpu": self.forwarder_millicores + self.agent_millicores,
-            "memory": self.forwarder_memory_bytes + self.agent_memory_bytes,
+            "cpu": self.forwarder_millicores + self.agent_millicores + self.bird_millicores,
+            "memory": self.forwarder_memory_bytes + self.agent_memory_bytes + self.bird_memory_bytes,
             self.hugepages_resource: self.hugepages_bytes,
             **self.devices,
         }
@@ -139,7 +171,8 @@ class ListenerPlan:
 class Plan:
     """Everything that was decided about one LoadBalancer: whole state out.
 
-    `template_generation` changes when what the pods of all ordinals have in common changes.
+    `template_generation` changes when what the pods of all ordinals have in common changes. `routing` is that of all pods; None:
+    they announce nothing.
     """
 
     load_balancer: LoadBalancer
@@ -149,6 +182,7 @@ class Plan:
     requests: PodRequests
     placement: Placement
     template_generation: str
+    routing: AgentRouting | None = None
 
     @property
     def key(self) -> Key:

@@ -9,7 +9,7 @@ from skylane_operator.plan.base import interface_name
 from skylane_operator.plan.names import TEMPLATE_GENERATION_ANNOTATION, labels, selector_labels, workload_name
 from skylane_operator.plan.types import Plan
 from skylane_operator.render.capabilities import capabilities_for
-from skylane_operator.render.resources import agent_resources, forwarder_resources
+from skylane_operator.render.resources import agent_resources, bird_resources, forwarder_resources
 from skylane_operator.render.skeleton import filled
 
 NETWORKS_ANNOTATION = "k8s.v1.cni.cncf.io/networks"
@@ -103,6 +103,7 @@ def _stateful_set(plan: Plan, settings: RenderSettings) -> Object:
         hugepages_medium=f"HugePages-{dataplane.hugepages.size}",
         forwarder_resources=forwarder_resources(plan),
         agent_resources=agent_resources(plan),
+        bird_resources=bird_resources(plan),
     )
 
 

@@ -1,4 +1,4 @@
-"""resources of the two containers."""
+"""resources of the containers."""
 
 from typing import Any
 
@@ -26,6 +26,12 @@ def agent_resources(plan: Plan) -> dict[str, Any]:
     """Resources of the agent."""
     amounts = {"memory": binary_text(plan.requests.agent_memory_bytes)}
     return _resources(plan, plan.requests.agent_millicores, amounts)
+
+
+def bird_resources(plan: Plan) -> dict[str, Any]:
+    """Resources of the routing daemon."""
+    amounts = {"memory": binary_text(plan.requests.bird_memory_bytes)}
+    return _resources(plan, plan.requests.bird_millicores, amounts)
 
 
 def _resources(plan: Plan, millicores: int, amounts: dict[str, str]) -> dict[str, Any]:

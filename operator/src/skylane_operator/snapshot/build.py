@@ -1,13 +1,15 @@
 """Snapshots per pod, and the difference to what an agent runs."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from skylane_operator.model.forwarder import ForwarderListener
 from skylane_operator.plan.listeners import ARP_ORDINAL
 from skylane_operator.plan.owned import OwnedPlan
 from skylane_operator.plan.types import Plan
+
+NO_ROUTING: dict[str, Any] = {"generation": "", "peers": []}
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +19,14 @@ class PodSnapshot:
     What is not set is left out. A listener has its health check beside what its file says.
 
     `base` is None when the plan's base was rejected: a pod that has no base yet waits, one that has goes on.
-    `answers_arp` tells whether the pod is the one that answers ARP for the VIPs.
+    `answers_arp` tells whether the pod is the one that answers ARP for the VIPs. `routing` are the peers that it announces them to,
+    as the contract names them; with their passwords.
     """
 
     base: dict[str, Any] | None
     listeners: dict[str, dict[str, Any]]
     answers_arp: bool = True
+    routing: dict[str, Any] = field(default_factory=lambda: NO_ROUTING, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,16 +43,20 @@ class OwnedFiles:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """What an agent lacks. `base` is only given to a pod that has none: it never changes inside a running pod."""
+    """What an agent lacks. `base` is only given to a pod that has none: it never changes inside a running pod.
+
+    `routing` is None when the agent has the peers that it shall have.
+    """
 
     base: dict[str, Any] | None
     upserts: tuple[dict[str, Any], ...]
     removals: tuple[str, ...]
+    routing: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def empty(self) -> bool:
         """True when the agent already runs everything."""
-        return self.base is None and not self.upserts and not self.removals
+        return self.base is None and not self.upserts and not self.removals and self.routing is None
 
 
 def snapshot_for(plan: Plan) -> dict[int, PodSnapshot]:
@@ -56,11 +64,13 @@ def snapshot_for(plan: Plan) -> dict[int, PodSnapshot]:
     # Pods that differ in nothing share the tuple of their listeners; each tuple is written out once.
     shared = {id(pod.listeners): pod.listeners for pod in plan.pods}
     written = {identity: _written(listeners) for identity, listeners in shared.items()}
+    routing = plan.routing.model_dump(mode="json", exclude_none=True) if plan.routing else NO_ROUTING
     return {
         pod.ordinal: PodSnapshot(
             base=pod.base.model_dump(mode="json", exclude_none=True) if plan.deployable else None,
             listeners=written[id(pod.listeners)],
             answers_arp=pod.ordinal == ARP_ORDINAL,
+            routing=routing,
         )
         for pod in plan.pods
     }

@@ -7,6 +7,7 @@ from skylane_operator.model.kubernetes import Pod
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import REFERENCE_REASONS, Plan, Rejected
+from skylane_operator.status.advertised import advertised
 from skylane_operator.status.health import health_troubles
 from skylane_operator.status.programmed import programming_gaps, ready_pods
 
@@ -129,16 +130,21 @@ _GAP_ORDER = ("AgentNotConnected", "ForwarderRejected", "GenerationPending")
 def _advertised(plan: Plan, observed: Observed) -> Verdict:
     if ready_pods(plan, observed) == 0:
         return _false("Advertised", "PodsNotReady", "no pod is Ready to take what a router sends to the VIPs")
+    if plan.load_balancer.spec.advertisement is not None:
+        found = advertised(plan, observed)
+        verdict = _true if found.reason == "Advertised" else _false
+        return verdict("Advertised", found.reason, found.message)
     return _true(
         "Advertised",
         "StaticRoute",
-        "announcing is not configured: route each VIP to a pod's address, or put it into the subnet of the first network",
+        "spec.advertisement names no peers: route each VIP to a pod's address, or put it into the subnet of the first network",
     )
 
 
 _HEALTH_ORDER = ("Panic", "HealthChecksNotMade", "HealthChecksFailing")
 # Every listener is served all the same: a backend that fails is left out, as a pod that is not ready, and what was known holds.
-_READY_ALL_THE_SAME = {"HealthChecksNotMade", "HealthChecksFailing"}
+# While one session is down, another one brings the packets; and why VIPs are withheld is what other conditions are about.
+_READY_ALL_THE_SAME = {"HealthChecksNotMade", "HealthChecksFailing", "PartiallyAdvertised", "Withheld"}
 
 
 def _backends_healthy(plan: Plan, observed: Observed) -> Verdict:

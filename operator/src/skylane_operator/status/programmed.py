@@ -23,9 +23,11 @@ def ready_pods(plan: Plan, observed: Observed) -> int:
 
 
 def agents_awaited(plan: Plan, observed: Observed) -> bool:
-    """Whether a pod is Ready whose agent has not called since the operator started: nothing is known of it yet."""
+    """Whether a pod is Ready whose agent has not called since the operator started, or not told yet what it announces."""
     ready = (pod.name for pod in plan.pods if pod.name in observed.pods and observed.pods[pod.name].is_ready)
-    return any(name not in observed.agents or not observed.agents[name].pod_uid for name in ready)
+    agents = (observed.agents.get(name, AgentState(connected=False)) for name in ready)
+    announces = plan.routing is not None and bool(plan.routing.peers)
+    return any(not agent.pod_uid or (announces and agent.advertisement is None) for agent in agents)
 
 
 def programming_gaps(plan: Plan, observed: Observed) -> list[Gap]:

@@ -8,16 +8,18 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AgentMessage(_message.Message):
-    __slots__ = ("hello", "ack", "load", "health")
+    __slots__ = ("hello", "ack", "load", "health", "advertisement")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
+    ADVERTISEMENT_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     ack: Ack
     load: Load
     health: Health
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ...) -> None: ...
+    advertisement: Advertisement
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., advertisement: _Optional[_Union[Advertisement, _Mapping]] = ...) -> None: ...
 
 class OperatorMessage(_message.Message):
     __slots__ = ("delta",)
@@ -26,30 +28,36 @@ class OperatorMessage(_message.Message):
     def __init__(self, delta: _Optional[_Union[Delta, _Mapping]] = ...) -> None: ...
 
 class Hello(_message.Message):
-    __slots__ = ("load_balancer_namespace", "load_balancer_name", "pod_name", "version", "base_generation", "listeners")
+    __slots__ = ("load_balancer_namespace", "load_balancer_name", "pod_name", "version", "base_generation", "listeners", "routing_generation")
     LOAD_BALANCER_NAMESPACE_FIELD_NUMBER: _ClassVar[int]
     LOAD_BALANCER_NAME_FIELD_NUMBER: _ClassVar[int]
     POD_NAME_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     BASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
     LISTENERS_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_GENERATION_FIELD_NUMBER: _ClassVar[int]
     load_balancer_namespace: str
     load_balancer_name: str
     pod_name: str
     version: str
     base_generation: str
     listeners: _containers.RepeatedCompositeFieldContainer[ListenerState]
-    def __init__(self, load_balancer_namespace: _Optional[str] = ..., load_balancer_name: _Optional[str] = ..., pod_name: _Optional[str] = ..., version: _Optional[str] = ..., base_generation: _Optional[str] = ..., listeners: _Optional[_Iterable[_Union[ListenerState, _Mapping]]] = ...) -> None: ...
+    routing_generation: str
+    def __init__(self, load_balancer_namespace: _Optional[str] = ..., load_balancer_name: _Optional[str] = ..., pod_name: _Optional[str] = ..., version: _Optional[str] = ..., base_generation: _Optional[str] = ..., listeners: _Optional[_Iterable[_Union[ListenerState, _Mapping]]] = ..., routing_generation: _Optional[str] = ...) -> None: ...
 
 class Ack(_message.Message):
-    __slots__ = ("sequence", "base_generation", "listeners")
+    __slots__ = ("sequence", "base_generation", "listeners", "routing_generation", "routing_error")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     BASE_GENERATION_FIELD_NUMBER: _ClassVar[int]
     LISTENERS_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_ERROR_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     base_generation: str
     listeners: _containers.RepeatedCompositeFieldContainer[ListenerState]
-    def __init__(self, sequence: _Optional[int] = ..., base_generation: _Optional[str] = ..., listeners: _Optional[_Iterable[_Union[ListenerState, _Mapping]]] = ...) -> None: ...
+    routing_generation: str
+    routing_error: str
+    def __init__(self, sequence: _Optional[int] = ..., base_generation: _Optional[str] = ..., listeners: _Optional[_Iterable[_Union[ListenerState, _Mapping]]] = ..., routing_generation: _Optional[str] = ..., routing_error: _Optional[str] = ...) -> None: ...
 
 class ListenerState(_message.Message):
     __slots__ = ("name", "generation", "error")
@@ -124,17 +132,95 @@ class SickBackend(_message.Message):
     reason: str
     def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class Advertisement(_message.Message):
+    __slots__ = ("routing_generation", "peers", "announced", "vips", "withheld", "reasons")
+    ROUTING_GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    ANNOUNCED_FIELD_NUMBER: _ClassVar[int]
+    VIPS_FIELD_NUMBER: _ClassVar[int]
+    WITHHELD_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    routing_generation: str
+    peers: _containers.RepeatedCompositeFieldContainer[PeerState]
+    announced: int
+    vips: _containers.RepeatedScalarFieldContainer[str]
+    withheld: int
+    reasons: _containers.RepeatedCompositeFieldContainer[WithheldVIP]
+    def __init__(self, routing_generation: _Optional[str] = ..., peers: _Optional[_Iterable[_Union[PeerState, _Mapping]]] = ..., announced: _Optional[int] = ..., vips: _Optional[_Iterable[str]] = ..., withheld: _Optional[int] = ..., reasons: _Optional[_Iterable[_Union[WithheldVIP, _Mapping]]] = ...) -> None: ...
+
+class PeerState(_message.Message):
+    __slots__ = ("name", "established", "error", "prefixes")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ESTABLISHED_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    PREFIXES_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    established: bool
+    error: str
+    prefixes: int
+    def __init__(self, name: _Optional[str] = ..., established: _Optional[bool] = ..., error: _Optional[str] = ..., prefixes: _Optional[int] = ...) -> None: ...
+
+class WithheldVIP(_message.Message):
+    __slots__ = ("vip", "reason")
+    VIP_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    vip: str
+    reason: str
+    def __init__(self, vip: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class Delta(_message.Message):
-    __slots__ = ("sequence", "base", "upserts", "removals")
+    __slots__ = ("sequence", "base", "upserts", "removals", "routing")
     SEQUENCE_FIELD_NUMBER: _ClassVar[int]
     BASE_FIELD_NUMBER: _ClassVar[int]
     UPSERTS_FIELD_NUMBER: _ClassVar[int]
     REMOVALS_FIELD_NUMBER: _ClassVar[int]
+    ROUTING_FIELD_NUMBER: _ClassVar[int]
     sequence: int
     base: Base
     upserts: _containers.RepeatedCompositeFieldContainer[Listener]
     removals: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, sequence: _Optional[int] = ..., base: _Optional[_Union[Base, _Mapping]] = ..., upserts: _Optional[_Iterable[_Union[Listener, _Mapping]]] = ..., removals: _Optional[_Iterable[str]] = ...) -> None: ...
+    routing: Routing
+    def __init__(self, sequence: _Optional[int] = ..., base: _Optional[_Union[Base, _Mapping]] = ..., upserts: _Optional[_Iterable[_Union[Listener, _Mapping]]] = ..., removals: _Optional[_Iterable[str]] = ..., routing: _Optional[_Union[Routing, _Mapping]] = ...) -> None: ...
+
+class Routing(_message.Message):
+    __slots__ = ("generation", "peers")
+    GENERATION_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    generation: str
+    peers: _containers.RepeatedCompositeFieldContainer[BGPPeer]
+    def __init__(self, generation: _Optional[str] = ..., peers: _Optional[_Iterable[_Union[BGPPeer, _Mapping]]] = ...) -> None: ...
+
+class BGPPeer(_message.Message):
+    __slots__ = ("name", "address", "port", "peer_asn", "local_asn", "hold_time_s", "keepalive_time_s", "multihop", "password", "graceful_restart", "communities", "local_pref", "med", "as_path_prepend")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    PORT_FIELD_NUMBER: _ClassVar[int]
+    PEER_ASN_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_ASN_FIELD_NUMBER: _ClassVar[int]
+    HOLD_TIME_S_FIELD_NUMBER: _ClassVar[int]
+    KEEPALIVE_TIME_S_FIELD_NUMBER: _ClassVar[int]
+    MULTIHOP_FIELD_NUMBER: _ClassVar[int]
+    PASSWORD_FIELD_NUMBER: _ClassVar[int]
+    GRACEFUL_RESTART_FIELD_NUMBER: _ClassVar[int]
+    COMMUNITIES_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_PREF_FIELD_NUMBER: _ClassVar[int]
+    MED_FIELD_NUMBER: _ClassVar[int]
+    AS_PATH_PREPEND_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    address: str
+    port: int
+    peer_asn: int
+    local_asn: int
+    hold_time_s: int
+    keepalive_time_s: int
+    multihop: bool
+    password: str
+    graceful_restart: bool
+    communities: _containers.RepeatedScalarFieldContainer[str]
+    local_pref: int
+    med: int
+    as_path_prepend: int
+    def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., peer_asn: _Optional[int] = ..., local_asn: _Optional[int] = ..., hold_time_s: _Optional[int] = ..., keepalive_time_s: _Optional[int] = ..., multihop: _Optional[bool] = ..., password: _Optional[str] = ..., graceful_restart: _Optional[bool] = ..., communities: _Optional[_Iterable[str]] = ..., local_pref: _Optional[int] = ..., med: _Optional[int] = ..., as_path_prepend: _Optional[int] = ...) -> None: ...
 
 class Base(_message.Message):
     __slots__ = ("generation", "workers", "poll_mode", "max_flows_per_worker", "ports", "local_addresses", "unknown_tcp", "steering", "half_open_percent")
