@@ -52,7 +52,7 @@ def objects() -> list[Json]:
     balancer["spec"] |= {"replicas": 2, "advertisement": {"bgpPeers": ["router"]}}
     dataplane = balancer["spec"]["dataplane"]
     dataplane["networks"][0]["addresses"] = [f"{address}/24" for address in NICS]
-    # The node has hugepages for the demo's pod and as much again.
+    # Two small pods have room where the demo's one was.
     dataplane |= {"hugepages": {"size": "2Mi", "total": "128Mi"}, "maxFlowsPerWorker": 65536}
     dataplane["localAddresses"] = ["10.77.0.113", "10.77.0.114"]
     balancer["spec"]["listeners"] = [balancer["spec"]["listeners"][0] | {"vip": VIP}]
@@ -76,6 +76,15 @@ def router_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bird]:
 def announced_fixture(demo: Cluster, router: Bird) -> Iterator[Cluster]:
     """Both pods announce; the operator has been given the right to read the one Secret."""
     wait_until(router.socket.exists, "the router's BIRD", 10, interval_s=0.05)
+    # The node has CPUs for two pods; the demo's own comes back with the next suite.
+    demo.kubectl(
+        "delete",
+        steps.KIND,
+        steps.name_of(steps.load_balancer()),
+        "--wait",
+        "--cascade=foreground",
+        timeout_s=120,
+    )
     values = ["--reuse-values", "--set", "bgp.passwordSecrets[0].namespace=default"]
     values += ["--set", "bgp.passwordSecrets[0].name=router"]
     words = ["upgrade", steps.RELEASE, steps.CHART, "--namespace", steps.OPERATOR_NAMESPACE, *values]
