@@ -80,26 +80,56 @@ static void write_part(const char *file, const uint8_t **data, size_t *size) {
 }
 
 // What the core relies on.
+static void check_vip(const struct fwd_config *config, const struct fwd_listener *listener) {
+	uint16_t port = listener->port;
+	uint8_t protocol = listener->protocol;
+
+	MUST(port != 0);
+	if (listener->ipv6) {
+		const struct ipv6_address vip = listener->vip6;
+
+		MUST(!ipv6_is_unspecified(&vip) && !ipv6_is_mapped(&vip));
+		MUST(!ipv6_is_multicast(&vip) && !ipv6_is_link_local(&vip));
+		MUST(fwd_config_lookup6(config, &vip, port, protocol) == listener->index);
+		MUST(fwd_config_vip6(config, &vip) != NULL);
+		MUST(listener->policy.sources == NULL);
+	} else {
+		MUST(listener->vip != 0);
+		MUST(fwd_config_lookup(config, listener->vip, port, protocol) == listener->index);
+		MUST(fwd_config_vip(config, listener->vip) != NULL);
+	}
+}
+
 static void check_listener(const struct fwd_config *config, uint16_t slot) {
 	const struct fwd_listener *listener = config->listeners[slot];
 
 	MUST(listener->index == slot);
 	MUST(listener->n_backends <= FWD_MAX_BACKENDS);
-	MUST(listener->port != 0 && listener->vip != 0);
 	MUST(memchr(listener->name, 0, sizeof(listener->name)) != NULL);
 	MUST(listener->timeouts.established_s > 0 && listener->timeouts.udp_s > 0);
-	MUST(fwd_config_lookup(config, listener->vip, listener->port, listener->protocol) == slot);
-	MUST(fwd_config_vip(config, listener->vip) != NULL);
+	check_vip(config, listener);
+	for (uint32_t i = 0; i < listener->n_backends; i++) {
+		struct ipv6_address address = fwd_backend_address(listener, &listener->backends[i]);
+
+		MUST(ipv6_is_mapped(&address) == !listener->ipv6);
+	}
 }
 
 static void check_base(const struct fwd_base *base) {
+	unsigned n_local = base->n_local_addresses + base->n_local_addresses6;
+
 	MUST(base->n_workers >= 1 && base->n_workers <= FWD_MAX_WORKERS);
 	MUST(base->n_ports >= 1 && base->n_ports <= FWD_MAX_PORTS);
-	MUST(base->n_local_addresses >= 1 && base->n_local_addresses <= FWD_MAX_LOCAL_ADDRESSES);
+	MUST(n_local >= 1 && n_local <= FWD_MAX_LOCAL_ADDRESSES);
 	MUST(base->max_flows_per_worker >= 1);
 	MUST(worker_memory_size(base) > base->max_flows_per_worker);
-	for (unsigned i = 0; i < base->n_ports; i++)
-		MUST(base->ports[i].prefix_length <= 32 && base->ports[i].mtu > 0);
+	for (unsigned i = 0; i < base->n_ports; i++) {
+		const struct fwd_port *port = &base->ports[i];
+
+		MUST(port->prefix_length <= 32 && port->prefix_length6 <= 128 && port->mtu > 0);
+		MUST(port->address != 0 || fwd_port_has_ipv6(port));
+		MUST(!fwd_port_has_ipv6(port) || port->mtu >= 1280);
+	}
 }
 
 static struct fwd_config *

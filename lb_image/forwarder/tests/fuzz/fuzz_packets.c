@@ -20,8 +20,8 @@
 #define LISTENERS 5 // the last two are of IPv6
 #define START_S 1000u
 #define HOUSEKEEPING_CALLS 16
-#define GROUP_MEMORY (4u << 20)
-#define WORKER_MEMORY (16u << 20)
+#define GROUP_MEMORY (5u << 20)
+#define WORKER_MEMORY (8u << 20)
 
 struct input {
 	const uint8_t *at;
