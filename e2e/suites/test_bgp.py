@@ -129,7 +129,7 @@ def test_clients_reach_the_vip_by_what_the_router_has_learnt(announced: Cluster)
 
 
 def test_a_deleted_pod_withdraws_before_it_ends(announced: Cluster, router: Bird) -> None:
-    """New connections go to the other pod; only those that were under way on the one that goes may fail."""
+    """New connections go to the other pod; only the one under way may fail, when a path goes and when it comes back."""
 
     def replace() -> None:
         announced.kubectl("delete", "pod", f"{NAME}-skylane-1", "--wait=false")
@@ -139,7 +139,7 @@ def test_a_deleted_pod_withdraws_before_it_ends(announced: Cluster, router: Bird
         until_next_hops(*NICS)
 
     answers = traffic_while(replace)
-    assert answers.failed <= 1, answers.failures
+    assert answers.failed <= 2, answers.failures
     assert "Established" in router.says("show protocols")
 
 
