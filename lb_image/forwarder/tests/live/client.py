@@ -13,9 +13,9 @@ def greeting(connection: socket.socket) -> str:
         return lines.readline().strip()
 
 
-def request(namespace: str, port: int = 80, timeout_s: float = 5) -> str:
+def request(namespace: str, port: int = 80, timeout_s: float = 5, vip: str = VIP) -> str:
     """Open a connection, check that data comes back unchanged, and return the backend's name."""
-    with connected(namespace, (VIP, port), timeout_s) as connection:
+    with connected(namespace, (vip, port), timeout_s) as connection:
         name = greeting(connection)
         connection.sendall(b"x" * 5000)
         connection.shutdown(socket.SHUT_WR)
@@ -24,16 +24,18 @@ def request(namespace: str, port: int = 80, timeout_s: float = 5) -> str:
     return name
 
 
-def requests(namespace: str, count: int, port: int = 80) -> Counter[str]:
+def requests(namespace: str, count: int, port: int = 80, vip: str = VIP) -> Counter[str]:
     """How many of ``count`` requests each backend took."""
-    return Counter(request(namespace, port) for _ in range(count))
+    return Counter(request(namespace, port, vip=vip) for _ in range(count))
 
 
-def ask(namespace: str, port: int, text: bytes, timeout_s: float = 5) -> bytes:
+def ask(
+    namespace: str, port: int, text: bytes, client: str = CLIENT_ADDRESS, vip: str = VIP, timeout_s: float = 5
+) -> bytes:
     """The answer to one UDP datagram from a new client port."""
-    with bound(namespace, socket.SOCK_DGRAM, (CLIENT_ADDRESS, 0)) as datagrams:
+    with bound(namespace, socket.SOCK_DGRAM, (client, 0)) as datagrams:
         datagrams.settimeout(timeout_s)
-        datagrams.sendto(text, (VIP, port))
+        datagrams.sendto(text, (vip, port))
         answer, _ = datagrams.recvfrom(65536)
     return answer
 

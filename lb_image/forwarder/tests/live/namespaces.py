@@ -41,8 +41,9 @@ def connected(namespace: str, address: tuple[str, int], timeout_s: float = 5) ->
 
 def bound(namespace: str, kind: socket.SocketKind, address: tuple[str, int]) -> socket.socket:
     """A socket of ``kind`` with a local address in ``namespace``; TCP ones listen."""
+    family = socket.AF_INET6 if ":" in address[0] else socket.AF_INET
     with entered(namespace):
-        made = socket.socket(socket.AF_INET, kind)
+        made = socket.socket(family, kind)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     made.bind(address)
     if kind == socket.SOCK_STREAM:
