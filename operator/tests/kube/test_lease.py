@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import itertools
 import time
+from dataclasses import replace
 
 import pytest
 from operator_support import eventually
@@ -23,12 +24,12 @@ FAST = Timing(duration_s=2, deadline_s=1.5, renew_s=0.15, retry_s=0.1, hurry_s=0
 class Candidate:
     """`terms` are (began, ended) by the loop's clock; the last one may go on (ended None)."""
 
-    def __init__(self, client, namespace, name):
+    def __init__(self, client, namespace, name, timing=FAST):
         self.client = client
         self.key = Key(namespace, "leader")
         self.shift_s = 0.0
         loop = asyncio.get_running_loop()
-        self.lease = Lease(client, self.key, name, FAST, lambda: loop.time() + self.shift_s)
+        self.lease = Lease(client, self.key, name, timing, lambda: loop.time() + self.shift_s)
         self.terms = []
         self.fault = None
         self.task = None
@@ -65,9 +66,9 @@ async def candidate(api_server, namespace):
     async with contextlib.AsyncExitStack() as stack:
         started = []
 
-        async def make(name):
+        async def make(name, timing=FAST):
             client = await stack.enter_async_context(await KubeClient.connect(api_server.kubeconfig))
-            one = Candidate(client, namespace, name)
+            one = Candidate(client, namespace, name, timing)
             started.append(one)
             one.start()
             return one
@@ -163,6 +164,15 @@ async def test_a_leader_that_computes_for_a_while_stays_it_and_one_that_is_stuck
         time.sleep(0.01)  # noqa: ASYNC251
     assert (first.lease.held(), second.lease.held()) == (False, True)
     await eventually(lambda: second.leads and not first.leads, "the second to lead")
+
+
+async def test_a_leader_that_renews_seldom_is_not_taken_for_stuck(candidate, api_server):
+    leader = await candidate("leader", replace(FAST, stuck_s=0.05))
+    await eventually(lambda: leader.leads, "it to lead")
+    for _ in range(3):
+        before = (await read(api_server, leader))["spec"]
+        await until_lease(api_server, leader, lambda spec: spec["renewTime"] > before["renewTime"])  # noqa: B023
+    assert len(leader.terms) == 1
 
 
 async def test_a_lease_that_somebody_deletes_is_made_again_by_its_leader(candidate, api_server):

@@ -115,9 +115,10 @@ class Lease:
     async def _until_lost(self, leading: asyncio.AbstractEventLoop) -> None:
         pause_s = self._timing.renew_s
         while self.held():
+            asked_s = self._now_s()
             leading.call_soon_threadsafe(self._beat)
             await asyncio.sleep(min(pause_s, self._remaining_s()))
-            if self._now_s() - self._last_beat_s > self._timing.stuck_s:
+            if self._last_beat_s < min(asked_s, self._now_s() - self._timing.stuck_s):
                 _log.error(
                     "Lease %s is not renewed: nothing has moved here for %g s",
                     self._key,
