@@ -66,7 +66,7 @@ class Term:
         self.agents = Agents(self.queue.mark, self.objects.mark)
         events = EventWriter(client, socket.gethostname())
         self.status = StatusWriter(client, LOAD_BALANCER, events, cluster.load_balancers.keep)
-        self._service_status = StatusWriter(client, SERVICE, events, cluster.keep_service)
+        self._service_status = StatusWriter(client, SERVICE, events)
         self._pool_status = StatusWriter(client, VIRTUAL_IP_POOL, events)
         self._class_status = StatusWriter(client, GATEWAY_CLASS, events)
         self._gateway_status = StatusWriter(client, GATEWAY, events)

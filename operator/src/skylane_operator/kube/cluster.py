@@ -272,14 +272,6 @@ class Cluster:
         """Have addresses assigned by what the statuses say: another replica may have done so since it was last our turn."""
         self.assignments, self.address_holders = {}, {}
 
-    def keep_service(self, body: Json) -> None:
-        """Remember what the API server made of a status that we wrote: its watch then brings nothing new to look at."""
-        service = Service.model_validate(body)
-        known = self.services.get(service.key)
-        # The answer may be later than the news of its deletion.
-        if known is not None and known.metadata.uid == service.metadata.uid:
-            self.services.put(service.key, service)
-
     def wanted(self, service: Service) -> Key | None:
         """The LoadBalancer that a Service of type LoadBalancer asks for, if it is one of ours."""
         return wanted_load_balancer(service, self._default)
