@@ -3,6 +3,7 @@
 #include "dataplane.h"
 
 #include "eal.h"
+#include "packet_pool.h"
 #include "port.h"
 #include "probe.h"
 
@@ -18,7 +19,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define POOL_CACHE 256
 #define INBOX_SIZE 1024
 
 struct failure {
@@ -29,21 +29,34 @@ struct failure {
 // Buffers that can be held at once: by all queues, by the caches and bursts of the workers.
 static unsigned buffers_needed(const struct fwd_base *base) {
 	unsigned queues = (unsigned)base->n_ports * base->n_workers;
-	unsigned private = base->n_workers * (2 * POOL_CACHE + 4 * LCORE_BURST);
+	unsigned private = base->n_workers * (2 * PACKET_POOL_CACHE + 4 * LCORE_BURST);
 	unsigned inboxes = base->n_workers > 1 ? base->n_workers * INBOX_SIZE : 0;
 
 	return queues * 2 * PORT_DESCRIPTORS + private + inboxes;
 }
 
+// net_af_xdp gives the kernel as many bytes as the pool's buffers have. With gaps between them at the borders of pages (each holds one
+// buffer where pages have 4 KiB) the last buffers lie beyond, and the kernel drops in silence what is sent from them.
+static bool needs_packed_pool(const struct base_config *config) {
+	for (unsigned i = 0; i < config->base.n_ports; i++) {
+		if (config->devices[i].driver == BASE_DRIVER_AF_XDP)
+			return true;
+	}
+	return false;
+}
+
 // One pool for all workers: packets that were handed over end in another worker's transmit queue, and
 // drivers with fast free want every packet of a queue to be from one pool.
-static bool make_pool(struct dataplane *dataplane, unsigned wanted, const struct failure *failure) {
+static bool make_pool(
+	struct dataplane *dataplane,
+	const struct base_config *config,
+	unsigned wanted,
+	const struct failure *failure
+) {
 	unsigned count = wanted > 0 ? wanted : buffers_needed(&dataplane->base);
 	int socket = rte_eth_dev_socket_id(0);
 
-	dataplane->pool = rte_pktmbuf_pool_create(
-		"packets", count, POOL_CACHE, 0, RTE_MBUF_DEFAULT_BUF_SIZE, socket
-	);
+	dataplane->pool = packet_pool_make(count, socket, needs_packed_pool(config));
 	if (dataplane->pool != NULL)
 		return true;
 	snprintf(
@@ -360,7 +373,7 @@ struct dataplane *dataplane_open(
 		}
 	}
 	if (eal_start(options, config, devargs, error, error_size)
-	    && make_pool(dataplane, options->mbufs, &failure)
+	    && make_pool(dataplane, config, options->mbufs, &failure)
 	    && open_ports(dataplane, devargs, &failure)
 	    && choose_steering(dataplane, config->steering, &failure)
 	    && make_shared(dataplane, options, first, &failure)
