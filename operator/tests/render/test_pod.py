@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from plan_world import inputs, node
 
-from skylane_operator.model.load_balancer import Driver
+from skylane_operator.model.network import Driver
 from skylane_operator.plan import plan_for
 from skylane_operator.render import RenderSettings, objects_for
 from skylane_operator.render.capabilities import capabilities_for

@@ -13,6 +13,7 @@ IPV6_PATTERN = r"^[0-9a-f:.]+$"
 IPV6_INTERFACE_PATTERN = r"^[0-9a-f:.]+/[0-9]{1,3}$"
 
 IPAddress = IPv4Address | IPv6Address
+IPV4, IPV6 = 4, 6  # their `version`
 
 
 def _with_prefix(value: object) -> object:

@@ -9,13 +9,13 @@ from skylane_operator.model.address import IPAddress
 from skylane_operator.model.base import FileModel
 from skylane_operator.model.load_balancer import (
     BackendRemoval,
-    Driver,
     HashOn,
     PollMode,
     Scheduler,
     Steering,
     UnknownTCP,
 )
+from skylane_operator.model.network import Driver
 
 FORMAT_VERSION: Literal[1] = 1
 NO_LIMIT = 0

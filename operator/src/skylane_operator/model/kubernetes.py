@@ -5,6 +5,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BeforeValidator, Field, PlainValidator
 
+from skylane_operator.model.address import IPV4, IPV6
 from skylane_operator.model.base import ReadModel
 from skylane_operator.model.key import Key
 from skylane_operator.model.meta import ObjectMeta
@@ -16,7 +17,7 @@ T = TypeVar("T")
 Items = Annotated[tuple[T, ...], BeforeValidator(lambda value: () if value is None else value)]
 # core/v1 DefaultClientIPServiceAffinitySeconds
 DEFAULT_AFFINITY_S = 10800
-VERSIONS = {"IPv4": 4, "IPv6": 6}
+VERSIONS = {"IPv4": IPV4, "IPv6": IPV6}
 Quantities = Annotated[dict[str, str | int | float], BeforeValidator(lambda value: value or {})]
 
 

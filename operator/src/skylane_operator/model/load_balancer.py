@@ -1,16 +1,14 @@
 """The `LoadBalancer` resource (skylane.dev/v1alpha1). Held equal to crds/loadbalancer.yaml by a test."""
 
 from enum import StrEnum
-from ipaddress import IPv4Interface, IPv6Interface
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, StringConstraints, model_validator
 
 from skylane_operator.model.address import (
+    IPV6,
     Address,
     AddressIPv6,
-    Interface,
-    InterfaceIPv6,
     IPAddress,
     VirtualAddress,
 )
@@ -26,6 +24,7 @@ from skylane_operator.model.listener_policy import (
     TimeoutSeconds,
 )
 from skylane_operator.model.meta import ObjectMeta
+from skylane_operator.model.network import DnsLabel, Network
 from skylane_operator.model.quantity import units_of
 from skylane_operator.model.selector import LabelSelector
 
@@ -33,25 +32,6 @@ API_VERSION = "skylane.dev/v1alpha1"
 KIND = "LoadBalancer"
 PLURAL = "loadbalancers"
 
-DnsLabel = Annotated[
-    str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", min_length=1, max_length=63)
-]
-AttachmentName = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?/)?[a-z0-9]([-a-z0-9.]*[a-z0-9])?$",
-        min_length=1,
-        max_length=317,
-    ),
-]
-ResourceName = Annotated[
-    str,
-    StringConstraints(
-        pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$",
-        min_length=3,
-        max_length=317,
-    ),
-]
 PoolName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
 ]
@@ -93,15 +73,6 @@ class HugepageSize(StrEnum):
 
     MIB_2 = "2Mi"
     GIB_1 = "1Gi"
-
-
-class Driver(StrEnum):
-    """How the forwarder takes hold of the network device."""
-
-    VFIO = "vfio"
-    MLX5 = "mlx5"
-    AF_XDP = "af_xdp"
-    AF_PACKET = "af_packet"
 
 
 class Protocol(StrEnum):
@@ -163,40 +134,6 @@ class Hugepages(SpecModel):
         if self.total_bytes % units_of(self.size):
             raise ValueError(f"total {self.total} must be a multiple of the page size {self.size}")
         return self
-
-
-class NetworkIPv6(SpecModel):
-    """spec.dataplane.networks[].ipv6: what a network with both IP versions has besides."""
-
-    addresses: Annotated[tuple[InterfaceIPv6, ...], Field(min_length=1, max_length=64)]
-    gateway: AddressIPv6
-
-
-class Network(SpecModel):
-    """One entry of spec.dataplane.networks: a secondary interface of every pod."""
-
-    name: DnsLabel
-    network_attachment: AttachmentName
-    resource_name: ResourceName
-    driver: Driver
-    addresses: Annotated[tuple[Interface, ...], Field(min_length=1, max_length=64)]
-    gateway: Address
-    ipv6: NetworkIPv6 | None = None
-
-    @property
-    def own_addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:
-        """The pods' addresses of both IP versions."""
-        return self.addresses + (self.ipv6.addresses if self.ipv6 else ())
-
-    @property
-    def gateways(self) -> tuple[IPAddress, ...]:
-        """The routers of both IP versions."""
-        return (self.gateway, *((self.ipv6.gateway,) if self.ipv6 else ()))
-
-    def attachment_key(self, own_namespace: str) -> Key:
-        """The NetworkAttachmentDefinition: in the LoadBalancer's namespace unless the user names another."""
-        namespace, _, name = self.network_attachment.rpartition("/")
-        return Key(namespace or own_namespace, name)
 
 
 class Toleration(SpecModel):
@@ -281,9 +218,11 @@ class Listener(SpecModel):
     health_check: HealthCheck | None = None
 
     @model_validator(mode="after")
-    def _affinity_goes_by_address(self) -> Self:
+    def _parts_go_together(self) -> Self:
         if self.session_affinity.effective_seconds and self.hash_on is HashOn.CONNECTION:
             raise ValueError("hashOn must be source with sessionAffinity.type ClientIP")
+        if self.vip.version == IPV6 and (self.allowed_source_ranges or self.denied_source_ranges):
+            raise ValueError("source ranges are of IPv4: leave them out where the vip is of IPv6")
         return self
 
     @property

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from ipaddress import ip_address
 from operator import attrgetter
 
-from skylane_operator.model.address import IPAddress
+from skylane_operator.model.address import IPV6, IPAddress
 from skylane_operator.model.key import Key, ObjectKey
 from skylane_operator.model.load_balancer import NamespacesFrom, ServicesPolicy
 from skylane_operator.model.virtual_ip_pool import VirtualIPPool
@@ -27,8 +27,6 @@ from skylane_operator.plan.service_types import (
 )
 
 _NEVER = datetime.max.replace(tzinfo=UTC)
-
-IPV6 = 6
 
 Ports = frozenset[tuple[int, str]]
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import ip_address
 
+from skylane_operator.model.address import IPV4
 from skylane_operator.model.forwarder import NO_LIMIT, ForwarderBackend
 from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
 from skylane_operator.model.load_balancer import BackendReference, Listener
@@ -13,7 +14,6 @@ from skylane_operator.plan.weights import MAX_WEIGHT, endpoint_weights
 
 # Text, as the slices give it: parsing every address anew would be half the cost of a plan.
 SocketAddress = tuple[str, int]
-IPV4 = 4
 
 
 @dataclass(frozen=True, slots=True)

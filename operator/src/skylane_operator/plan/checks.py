@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Interface, IPv6Interface
 
 from skylane_operator.model.address import IPAddress
-from skylane_operator.model.load_balancer import Network
+from skylane_operator.model.network import Network
 from skylane_operator.plan.claims import Claims, claims_for
 from skylane_operator.plan.types import Blocks, Inputs, Reason, Rejected
 

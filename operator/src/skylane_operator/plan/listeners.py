@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from skylane_operator.model.address import IPV6
 from skylane_operator.model.forwarder import (
     NO_LIMIT,
     ForwarderClientLimits,
@@ -18,7 +19,6 @@ from skylane_operator.plan.types import Blocks, Inputs, ListenerPlan, Reason, Re
 
 # One pod answers ARP for the VIPs, so that a VIP within a subnet has one owner.
 ARP_ORDINAL = 0
-IPV6 = 6
 
 
 def listeners_for(inputs: Inputs) -> tuple[tuple[ListenerPlan, ...], tuple[Rejected, ...]]:

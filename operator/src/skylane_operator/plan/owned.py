@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from skylane_operator.model.address import IPAddress
+from skylane_operator.model.address import IPV4, IPAddress
 from skylane_operator.model.forwarder import ForwarderListener
 from skylane_operator.model.key import SERVICE, Key, ObjectKey
 from skylane_operator.model.load_balancer import BackendReference, Listener
@@ -14,7 +14,6 @@ from skylane_operator.plan.types import ListenerPlan
 
 _DIGEST_DIGITS = 8
 _NAME_MAX = 48  # with the port, the digest and two dashes: 63
-_IPV4 = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +51,10 @@ def owned_listener(
     )
 
 
-def listener_name(owner: ObjectKey, port: int, protocol: str, version: int = _IPV4) -> str:
+def listener_name(owner: ObjectKey, port: int, protocol: str, version: int = IPV4) -> str:
     """Readable, and unlike that of any other port of any owner: a digest of all parts is its end."""
     kind = f"{owner.kind}/" if owner.kind != SERVICE else ""
-    family = f"/IPv{version}" if version != _IPV4 else ""
+    family = f"/IPv{version}" if version != IPV4 else ""
     whole = f"{kind}{owner.key.namespace}/{owner.key.name}/{port}/{protocol}{family}"
     digest = hashlib.sha256(whole.encode()).hexdigest()[:_DIGEST_DIGITS]
     return f"{owner.key.name.replace('.', '-')[:_NAME_MAX].rstrip('-')}-{port}-{digest}"

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from skylane_operator.model.address import IPAddress
+from skylane_operator.model.address import IPV4, IPAddress
 from skylane_operator.model.key import service_owner
 from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
 from skylane_operator.plan.backends import Resolved, ready_endpoints, weighted_backends
@@ -22,7 +22,6 @@ from skylane_operator.plan.types import ListenerPlan
 
 # What Kubernetes calls it, and what it was before it became a field.
 SOURCE_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
-IPV4 = 4
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from skylane_operator.model.load_balancer import Driver
+from skylane_operator.model.network import Driver
 
 _EVERY_DRIVER = {"SYS_NICE"}
 _BY_DRIVER = {
