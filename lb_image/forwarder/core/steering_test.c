@@ -257,8 +257,7 @@ static void what_cannot_be_foreseen_is_refused(void **state) {
 	for (unsigned i = 0; i < 100; i++)
 		reta[i] = i % 2;
 	assert_true(steering_init(&steering, key_mlx5, STEERING_KEY_MIN, reta, 64, 2, false));
-	assert_false(steering_init(&steering, key_mlx5, STEERING_KEY_MIN - 1, reta, 64, 2, false)
-	);
+	assert_false(steering_init(&steering, key_mlx5, STEERING_KEY_MIN - 1, reta, 64, 2, false));
 	assert_false(steering_init(&steering, key_mlx5, 39, reta, 64, 2, true)); // 36 and a word
 	assert_true(steering_init(&steering, key_mlx5, 40, reta, 64, 2, true));
 	assert_false(steering_init(&steering, key_mlx5, 40, reta, 100, 2, false));

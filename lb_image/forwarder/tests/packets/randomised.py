@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from typing import Any
 
 from scapy.layers.inet import TCP, UDP
@@ -21,9 +22,10 @@ from packets.build import (
     to_backend,
     to_client,
 )
-from packets.harness import Case, Json
+from packets.harness import Case, Frame, Json
 
 STEPS = 2000
+REPLAYED_STEPS = 50_000
 CLIENTS = ["192.0.2.10", "192.0.2.11", "10.77.0.50"]
 FLAGS = ["S", "S", "S", "A", "A", "PA", "FA", "R", "SA"]
 
@@ -152,3 +154,19 @@ def random_case(rng: random.Random) -> Case:
         script.frames,
         switches,
     )
+
+
+def replayed(case: Case, rng: random.Random) -> Case:
+    """The case, and then its frames again in any order, REPLAYED_STEPS of them, under its generations in any order.
+
+    Scapy needs longer to make a frame than model and forwarder to take it: only so a run comes to this many steps.
+    """
+    frames, now_us = list(case.sent), case.sent[-1].time_us
+    for _ in range(REPLAYED_STEPS):
+        again = rng.choice(case.sent)
+        now_us += 1000 if rng.random() < 0.97 else rng.choice([100_000, 500_000, 3_000_000])
+        frames.append(Frame(now_us, again.port, again.data))
+    began_s, ended_s = ((us - frames[0].time_us) / 1e6 for us in (case.sent[-1].time_us, now_us))
+    moments = sorted(round(rng.uniform(began_s, ended_s), 3) + 0.0005 for _ in range(REPLAYED_STEPS // 500))
+    again_s = [(at_s, rng.choice(case.switches)[1]) for at_s in moments]
+    return replace(case, sent=frames, switches=[*case.switches, *again_s])
