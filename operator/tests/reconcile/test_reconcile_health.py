@@ -93,8 +93,12 @@ async def until_healthy(world, count):
 
 
 def weights(world):
-    file = world.pod_folder(POD) / "config/listeners/web.json"
+    (file,) = (world.pod_folder(POD) / "config/listeners").glob("*.json")
     return {one["address"]: one["weight"] for one in json.loads(file.read_text())["backends"]}
+
+
+async def until_weights(world, wanted):
+    await eventually(lambda: weights(world) == wanted, f"the weights {wanted}", 20)
 
 
 async def test_status_tells_who_is_sick_and_why_until_it_is_well(world, backends):
@@ -116,6 +120,36 @@ async def test_status_tells_who_is_sick_and_why_until_it_is_well(world, backends
         assert "unhealthy" not in await until_healthy(world, 2)
         await world.until_condition("BackendsHealthy", "True", "EndpointsReady")
         assert weights(world) == {sick: 1, well: 1}
+
+
+async def test_a_service_has_its_check_by_annotations(world, backends):
+    world.add_load_balancer(services=(), pools=[world.add_pool("192.0.2.8/30")])
+    body = service(world.namespace, "web", type="LoadBalancer", loadBalancerClass="skylane.dev/edge")
+    check = "skylane.dev/health-check"
+    body["metadata"]["annotations"] = {
+        check: "HTTP",
+        f"{check}-path": "/healthz",
+        f"{check}-interval-seconds": "1",
+        f"{check}-healthy-threshold": "1",
+        f"{check}-unhealthy-threshold": "one",
+    }
+    world.create("v1", "services", body)
+    slice_ = endpoint_slice(world.namespace, "web", *backends.status, target=backends.port)
+    world.create("discovery.k8s.io/v1", "endpointslices", slice_)
+    await world.start_operator()
+    await world.until_pod(POD)
+    world.start_forwarder(POD)
+    world.start_agent(POD)
+    found = await world.until_service_condition("Programmed", "False", "InvalidAnnotation")
+    assert f"{check}-unhealthy-threshold: 'one'" in found["message"]
+    mended = {f"{check}-unhealthy-threshold": "1"}
+    world.change("v1", "services", "web", lambda body: body["metadata"]["annotations"].update(mended))
+    await world.until_service_condition("Programmed", "True")
+    sick, well = backends.status
+    backends.status[sick] = 503
+    await until_weights(world, {sick: 0, well: 1})
+    backends.status[sick] = 200
+    await until_weights(world, {sick: 1, well: 1})
 
 
 async def test_panic_is_told_and_keeps_ready_from_being_true(world, backends):

@@ -8,7 +8,7 @@ from skylane_operator.model.gateway import ROUTE_KINDS, Gateway, GatewayListener
 from skylane_operator.model.key import gateway_owner
 from skylane_operator.plan.backends import Resolved, ready_endpoints, weighted_backends
 from skylane_operator.plan.gateway_routes import RouteInputs, attached, backends_of, by_age
-from skylane_operator.plan.listener_settings import ListenerFault, Settings, annotated, listener_settings
+from skylane_operator.plan.listener_settings import ListenerFault, Settings, listener_settings
 from skylane_operator.plan.owned import OwnedPlan, forwarder_files, listener_name, owned_listener
 from skylane_operator.plan.service_types import Assigned
 from skylane_operator.plan.types import ListenerPlan
@@ -62,7 +62,7 @@ def plan_for_gateway(
 
     A listener without a route is there, too, without backends: what comes there is counted as that (no_backends).
     """
-    settings, _ = listener_settings(annotated(gateway.metadata.annotations))
+    settings, _ = listener_settings(gateway.metadata.annotations)
     plans = [
         _planned(inputs, gateway, one, address, settings)
         for one in judged
@@ -101,4 +101,4 @@ def files_of(gateway: Gateway, listener: GatewayListener, addresses: Iterable[IP
 
 def setting_faults(gateway: Gateway) -> list[ListenerFault]:
     """Annotations that are not valid; what they would set is left as it is by default."""
-    return listener_settings(annotated(gateway.metadata.annotations))[1]
+    return listener_settings(gateway.metadata.annotations)[1]

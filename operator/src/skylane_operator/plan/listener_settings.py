@@ -2,11 +2,13 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 from pydantic import ValidationError
 
 from skylane_operator.model.load_balancer import BackendReference, Listener
+from skylane_operator.plan.health_annotations import annotated_health_check
 from skylane_operator.plan.service_types import ServiceReason
 
 # Annotation to the field of a listener, the values as the LoadBalancer resource has them.
@@ -34,18 +36,22 @@ class ListenerFault:
     message: str
 
 
-def annotated(annotations: Mapping[str, str]) -> Iterator[Given]:
-    """What annotations say."""
+def _annotated(annotations: Mapping[str, str]) -> Iterator[Given]:
     for annotation, path in LISTENER_ANNOTATIONS.items():
         if annotation in annotations:
             yield f"the annotation {annotation}", path, annotations[annotation]
 
 
-def listener_settings(given: Iterable[Given]) -> tuple[Settings, list[ListenerFault]]:
-    """Fields of the listeners; one that is not valid is named and left out, ranges let nobody in."""
+def listener_settings(
+    annotations: Mapping[str, str], given: Iterable[Given] = ()
+) -> tuple[Settings, list[ListenerFault]]:
+    """Fields of the listeners, of what is given and of annotations.
+
+    One that is not valid is named and left out, ranges let nobody in.
+    """
     settings: Settings = {}
     faults: list[ListenerFault] = []
-    for source, path, value in given:
+    for source, path, value in chain(given, _annotated(annotations)):
         wider = _with(settings, path, value)
         try:
             _probe(wider)
@@ -58,6 +64,10 @@ def listener_settings(given: Iterable[Given]) -> tuple[Settings, list[ListenerFa
                 settings = {**settings, "allowed_source_ranges": (NOBODY,)}
         else:
             settings = wider
+    check, wrong = annotated_health_check(annotations)
+    if check is not None:
+        settings = {**settings, "health_check": check}
+    faults += [ListenerFault(ServiceReason.INVALID_ANNOTATION, message) for message in wrong]
     return settings, faults
 
 

@@ -13,7 +13,6 @@ from skylane_operator.plan.listener_settings import (
     Given,
     ListenerFault,
     Settings,
-    annotated,
     listener_settings,
 )
 from skylane_operator.plan.owned import OwnedPlan, forwarder_files, owned_listener
@@ -35,7 +34,7 @@ class ServicePlan(OwnedPlan):
 def plan_for_service(service: Service, assigned: Assigned, slices: tuple[EndpointSlice, ...]) -> ServicePlan:
     """Decide. Equal inputs give equal plans, generations included."""
     faults: list[ListenerFault] = []
-    settings, wrong = listener_settings(_given(service))
+    settings, wrong = listener_settings(service.metadata.annotations, _given(service))
     faults += wrong
     owner, plans = service_owner(service.key), list[ListenerPlan]()
     for port in service.spec.ports:
@@ -78,7 +77,7 @@ def _ranges_unserved(port: ServicePort, address: IPAddress) -> ListenerFault:
 
 
 def _given(service: Service) -> Iterator[Given]:
-    """Where it says so, which field of a listener that is, and its value."""
+    """What it says beside the annotations that Gateways have, too."""
     spec, annotations = service.spec, service.metadata.annotations
     if spec.session_affinity == "ClientIP":
         affinity = {"type": "ClientIP", "timeout_seconds": spec.affinity_seconds}
@@ -88,7 +87,6 @@ def _given(service: Service) -> Iterator[Given]:
         yield "spec.loadBalancerSourceRanges", ("allowed_source_ranges",), _ranges(ranges)
     if denied := _split(annotations.get("skylane.dev/denied-source-ranges", "")):
         yield "the annotation skylane.dev/denied-source-ranges", ("denied_source_ranges",), denied
-    yield from annotated(annotations)
 
 
 def _split(text: str) -> tuple[str, ...]:
