@@ -70,7 +70,10 @@ class Client:
             *plan.arguments(),
         ]
         self._limit_s = plan.limit_s
-        self._process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # Without buffers, so that what follows the first line is left to communicate().
+        self._process = subprocess.Popen(words, bufsize=0, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        if self._process.stdout:
+            self._process.stdout.readline()  # it can be asked to stop from here on
 
     def wait(self) -> Answers:
         """The answers, once the client has reached its bounds.
@@ -85,7 +88,7 @@ class Client:
             self._process.kill()
             out, err = self._process.communicate()
         if self._process.returncode != 0:
-            raise RuntimeError(f"traffic client: status {self._process.returncode}: {err[-1000:]}")
+            raise RuntimeError(f"traffic client: status {self._process.returncode}: {err.decode()[-1000:]}")
         said = json.loads(out)
         return Answers(Counter(said["served"]), said["failed"], said["failures"], said["elapsed_s"])
 
@@ -101,10 +104,10 @@ def requests_from(namespace: str, plan: Plan) -> Answers:
 
 
 def send(plan: Plan, stop: threading.Event) -> Answers:
-    """The requests themselves, one after another."""
+    """The requests themselves, one after another; at least one, so that having no failures says something."""
     answers = Answers()
     started = time.monotonic()
-    while answers.total < plan.count and not stop.is_set():
+    while answers.total < plan.count:
         at_s = time.monotonic() - started
         if at_s > plan.limit_s:
             break
@@ -112,8 +115,8 @@ def send(plan: Plan, stop: threading.Event) -> Answers:
             answers.served[_ask(plan.url)] += 1
         except (OSError, http.client.HTTPException) as error:
             answers.add_failure(f"request {answers.total} at {at_s:.2f} s: {error!r}")
-        if plan.interval_s:
-            stop.wait(plan.interval_s)
+        if stop.wait(plan.interval_s):
+            break
     answers.elapsed_s = round(time.monotonic() - started, 3)
     return answers
 
@@ -142,6 +145,7 @@ def main() -> None:
     given = parser.parse_args()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    print("begun", flush=True)
     answers = send(Plan(given.url, given.count, given.limit_s, given.interval_s), stop)
     print(json.dumps(vars(answers)))
 
