@@ -309,8 +309,9 @@ static const struct {
 	 "listeners/web.json:11: allowed_source_ranges[1]: must be an IPv4 network, as 10.0.0.0/8"},
 	{WEB,
 	 "\"arp\": true,",
-	 "\"arp\": true, \"denied_source_ranges\": [\"10.0.0.0/33\"],",
-	 "listeners/web.json:9: denied_source_ranges[0]: must be an IPv4 network, as 10.0.0.0/8"},
+	 "\"arp\": true, \"denied_source_ranges\": [\"10.0.0.0/33\", \"::/0\"],",
+	 "listeners/web.json:9: denied_source_ranges[0]: must be an IPv4 network, as 10.0.0.0/8\n"
+	 "listeners/web.json:9: denied_source_ranges[1]: must be an IPv4 network, as 10.0.0.0/8"},
 	{WEB,
 	 "\"arp\": true,",
 	 "\"arp\": true, \"denied_source_ranges\": [\"10.1.2.3/16\"],",
@@ -432,10 +433,16 @@ static const struct {
 	const char *vip, *backend, *fault;
 } ipv6_cases[] = {
 	{"2001:db8::10", "fd44::5", ""},
-	{"2001:db8::10\", \"denied_source_ranges\": [\"10.0.0.0/8\"], \"hash_on\": \"source",
+	{"2001:db8::10\", \"allowed_source_ranges\": [\"::/0\"], \"hash_on\": \"source",
 	 "fd44::5",
-	 "listeners/dns.json:3: denied_source_ranges: are networks of IPv4, the vip is IPv6: leave "
-	 "the list out\n"},
+	 ""},
+	{"2001:db8::10\", \"denied_source_ranges\": [\"10.0.0.0/8\", \"1:3::/31\", "
+	 "\"::/0\"], \"hash_on\": \"source",
+	 "fd44::5",
+	 "listeners/dns.json:3: denied_source_ranges[0]: must be an IPv6 network, as "
+	 "2001:db8::/32\n"
+	 "listeners/dns.json:3: denied_source_ranges[1]: has bits beyond its length; it would be "
+	 "1:2::/31\n"},
 	{"2001:db8::10",
 	 "10.244.0.6",
 	 "listeners/dns.json:4: backends[0].address: is IPv4, the vip is IPv6: a listener has "

@@ -186,20 +186,36 @@ bool json_read_ipv6_prefix(
 	return true;
 }
 
+// Parts "NETWORK/LENGTH" of a family; `address` as inet_pton() has it. Lengths may be 0.
+static bool parse_network(
+	const struct json_node *node, int family, unsigned maximum, void *address, uint8_t *length
+) {
+	char text[PREFIX_SIZE];
+	const char *digits = parted(node, text);
+
+	*length = 0;
+	return digits != NULL && inet_pton(family, text, address) == 1
+		&& (strcmp(digits, "0") == 0 || parse_prefix_length(digits, maximum, length));
+}
+
+static bool
+refuse_host_bits(const struct json_node *node, int family, const void *network, unsigned length) {
+	char text[INET6_ADDRSTRLEN];
+
+	json_node_error(
+		node,
+		"has bits beyond its length; it would be %s/%u",
+		inet_ntop(family, network, text, sizeof(text)),
+		length
+	);
+	return false;
+}
+
 bool json_value_ipv4_network(const struct json_node *node, uint32_t *address, uint8_t *length) {
-	const char *value = json_string_value(node->value);
-	char text[sizeof("255.255.255.255/32")] = "";
 	struct in_addr parsed;
-	char *slash = NULL;
 	uint32_t mask;
 
-	if (value != NULL && strlen(value) < sizeof(text))
-		slash = strchr(strcpy(text, value), '/');
-	if (slash != NULL)
-		*slash++ = '\0';
-	*length = 0;
-	if (slash == NULL || inet_pton(AF_INET, text, &parsed) != 1
-	    || (strcmp(slash, "0") != 0 && !parse_prefix_length(slash, 32, length))) {
+	if (!parse_network(node, AF_INET, 32, &parsed, length)) {
 		json_node_error(node, "must be an IPv4 network, as 10.0.0.0/8");
 		return false;
 	}
@@ -208,8 +224,18 @@ bool json_value_ipv4_network(const struct json_node *node, uint32_t *address, ui
 	if ((*address & ~mask) == 0)
 		return true;
 	parsed.s_addr = htonl(*address & mask);
-	json_node_error(
-		node, "has bits beyond its length; it would be %s/%u", inet_ntoa(parsed), *length
-	);
-	return false;
+	return refuse_host_bits(node, AF_INET, &parsed, *length);
+}
+
+bool json_value_ipv6_network(
+	const struct json_node *node, struct ipv6_address *address, uint8_t *length
+) {
+	struct ipv6_address network;
+
+	if (!parse_network(node, AF_INET6, 128, address, length)) {
+		json_node_error(node, "must be an IPv6 network, as 2001:db8::/32");
+		return false;
+	}
+	network = ipv6_network(address, *length);
+	return ipv6_equal(address, &network) || refuse_host_bits(node, AF_INET6, &network, *length);
 }

@@ -52,3 +52,8 @@ bool json_read_ipv6_prefix(
 
 // "10.0.0.0/8" to any IPv4 network: an address in host byte order without bits beyond a prefix length of 0 to 32.
 bool json_value_ipv4_network(const struct json_node *node, uint32_t *address, uint8_t *length);
+
+// "2001:db8::/32" to any IPv6 network: an address without bits beyond a prefix length of 0 to 128.
+bool json_value_ipv6_network(
+	const struct json_node *node, struct ipv6_address *address, uint8_t *length
+);

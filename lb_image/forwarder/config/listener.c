@@ -299,17 +299,6 @@ static bool read_client_limits(const struct json_node *root, struct fwd_policy *
 	return ok;
 }
 
-// Of IPv4 only. False, with an error, where a listener of IPv6 has some.
-static bool
-ranges_fit(const struct json_node *root, const struct fwd_listener *listener, const char *key) {
-	struct json_node ranges = json_node_member(root, key);
-
-	if (!listener->ipv6 || json_array_size(ranges.value) == 0)
-		return true;
-	json_node_error(&ranges, "are networks of IPv4, the vip is IPv6: leave the list out");
-	return false;
-}
-
 // What is asked of a new flow.
 static bool read_admission(
 	const struct json_node *root,
@@ -317,14 +306,13 @@ static bool read_admission(
 	struct fwd_listener *listener
 ) {
 	struct fwd_policy *policy = &listener->policy;
-	struct source_ranges *known = running == NULL ? NULL : running->policy.sources;
+	bool comparable = running != NULL && running->ipv6 == listener->ipv6;
+	struct source_ranges *known = comparable ? running->policy.sources : NULL;
 	uint64_t max_connections = 0;
 	bool ok = read_limit(root, "max_connections", &max_connections);
 
 	ok &= read_client_limits(root, policy);
-	ok &= ranges_fit(root, listener, "allowed_source_ranges");
-	ok &= ranges_fit(root, listener, "denied_source_ranges");
-	ok &= source_ranges_read(root, known, &policy->sources);
+	ok &= source_ranges_read(root, listener->ipv6, known, &policy->sources);
 	policy->max_connections = (uint32_t)max_connections;
 	return ok;
 }

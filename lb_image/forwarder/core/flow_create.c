@@ -344,7 +344,10 @@ create(struct fwd_worker *worker,
 		key6 = scheduler_key6(&view->key6);
 		key = &key6;
 	}
-	if (listener->policy.restricts && !policy_admits(worker, listener, key, reason))
+	if (listener->policy.restricts
+	    && !policy_admits(
+		    worker, listener, key, ipv6 ? view->key6.client_address : NULL, reason
+	    ))
 		return FLOW_NONE;
 	*reason = DROP_FLOW_TABLE_FULL;
 	if (table->active >= table->max_flows && worker->half_open[ipv6].live == 0)

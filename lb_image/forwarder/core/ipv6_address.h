@@ -68,6 +68,17 @@ static inline bool ipv6_in_prefix(
 	return high == 0 && low >> (128 - length) == 0;
 }
 
+// The first `length` bits.
+static inline struct ipv6_address
+ipv6_network(const struct ipv6_address *address, unsigned length) {
+	unsigned high = length < 64 ? length : 64, low = length - high;
+
+	return (struct ipv6_address){
+		high == 0 ? 0 : address->high & ipv6_half(UINT64_MAX << (64 - high)),
+		low == 0 ? 0 : address->low & ipv6_half(UINT64_MAX << (64 - low)),
+	};
+}
+
 // ff02::1:ffXX:XXXX (RFC 4291, section 2.7.1).
 static inline struct ipv6_address ipv6_solicited_node(const struct ipv6_address *address) {
 	return ipv6_make(0xff02000000000000u, 0x1ff000000u | (ipv6_half(address->low) & 0xffffff));

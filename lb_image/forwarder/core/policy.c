@@ -48,13 +48,15 @@ bool policy_admits(
 	const struct fwd_worker *worker,
 	const struct fwd_listener *listener,
 	const struct flow_key *key,
+	const struct ipv6_address *client6,
 	enum drop_reason *reason
 ) {
 	const struct fwd_policy *policy = &listener->policy;
 
 	*reason = DROP_SOURCE_DENIED;
 	if (policy->sources != NULL
-	    && !source_ranges_take(policy->sources, ntohl(key->client_address)))
+	    && !(client6 != NULL ? source_ranges_take6(policy->sources, client6)
+				 : source_ranges_take(policy->sources, ntohl(key->client_address))))
 		return false;
 	*reason = DROP_CONNECTION_LIMIT;
 	if (policy->max_connections != 0

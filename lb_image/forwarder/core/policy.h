@@ -6,11 +6,13 @@
 
 #include "worker_internal.h"
 
-// Whether the listener takes another flow; else with the reason.
+// Whether the listener takes another flow; else with the reason. `client6`: the client's address, of IPv6 only; `key` has 32 hashed
+// bits of it.
 bool policy_admits(
 	const struct fwd_worker *worker,
 	const struct fwd_listener *listener,
 	const struct flow_key *key,
+	const struct ipv6_address *client6,
 	enum drop_reason *reason
 );
 

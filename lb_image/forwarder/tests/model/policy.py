@@ -56,12 +56,10 @@ def take_token(model: Model, client: tuple[Scheduler, Address], rate: int) -> No
 
 
 def takes_source(listener: Json, client: Address) -> bool:
-    """Kubernetes' rule: no allowed range means all; what is denied stays denied. Of IPv6 no listener has ranges."""
-    if isinstance(client, ipaddress.IPv6Address):
-        return True
-    address = ipaddress.IPv4Address(client)
+    """Kubernetes' rule: no allowed range means all; what is denied stays denied. They are of the listener's IP version."""
+    address = ipaddress.ip_address(client)
     allowed, denied = (
-        [ipaddress.IPv4Network(text) for text in listener.get(f"{kind}_source_ranges", [])]
+        [ipaddress.ip_network(text) for text in listener.get(f"{kind}_source_ranges", [])]
         for kind in ("allowed", "denied")
     )
     if any(address in network for network in denied):

@@ -39,6 +39,7 @@ from packets.cases_ipv6_headers import (
     ipv6_fragments_that_end,
     ipv6_malformed,
 )
+from packets.cases_policy import ipv6_source_ranges, ipv6_source_ranges_reloaded
 from packets.harness import Case
 
 BACKEND_MAC = "02:bb:00:00:00:05"
@@ -343,5 +344,5 @@ IPV6 = [
     ipv6_neighbour_ages, ipv6_on_link, ipv6_no_gateway, ipv6_two_networks, ipv6_malformed, ipv6_echo,
     ipv6_hop_limit_and_mtu, ipv6_errors_are_limited, ipv6_unknown_tcp_is_reset, ipv6_error_about_the_client,
     ipv6_error_about_the_backend, ipv6_error_that_fits_no_flow, ipv6_extension_headers, ipv6_fragments,
-    ipv6_fragments_that_end, ipv6_announcements,
+    ipv6_fragments_that_end, ipv6_announcements, ipv6_source_ranges, ipv6_source_ranges_reloaded,
 ]  # fmt: skip

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from packets.build import BACKENDS, base, case, dns, listener, up
+from packets.build6 import base6, dns6, listener6, up6
 from packets.harness import Case, Json
 
 
@@ -73,6 +74,47 @@ def source_ranges_reloaded() -> Case:
     script.tcp("S", 4003, src="192.0.2.11").at(4).gateway().tcp("S", 4004)
     switches = [(1.5, [listener(denied_source_ranges=["192.0.2.10/32"])]), (3.5, [listener()])]
     return case(source_ranges_reloaded.__doc__, script, switches=switches)
+
+
+def ipv6_source_ranges() -> Case:
+    """source_ranges over IPv6: prefixes that end in either half of an address; those of IPv4 beside them are the other listener's."""
+    script = up6()
+    script.gateway()
+    for last in ("", "7", "8", "ffff:ffff:ffff:ffff"):
+        script.tcp6("S", src=f"2001:db8:c:0:{last}" if last.count(":") else f"2001:db8:c::{last}")
+    for src in (
+        "2001:db8:b:ffff::1",
+        "2001:db8:c:1::1",
+        "2001:db8:c:8000::1",
+        "2001:db8:d::1",
+        "2001:db8:e::7",
+        "2001:db8:e::8",
+    ):
+        script.tcp6("S", src=src)
+    script.udp6(src="2001:db8:c::7").udp6(src="fe80::77").udp6().tcp("S").tcp("S", src="192.0.2.11")
+    allowed = ["2001:db8:c::/48", "2001:db8:c::8/128", "2001:db8:e::7/128"]
+    web = listener6(
+        allowed_source_ranges=allowed, denied_source_ranges=["2001:db8:c:8000::/49", "2001:db8:c::8/125"]
+    )
+    others = (
+        dns6(denied_source_ranges=["2001:db8:c::7/128"]),
+        listener(denied_source_ranges=["192.0.2.11/32"]),
+    )
+    return case(ipv6_source_ranges.__doc__, script, web, *others, base=base6())
+
+
+def ipv6_source_ranges_reloaded() -> Case:
+    """A flow of IPv6 goes on when its client is denied, the next one does not begin; ::/128 alone lets nobody in, none all."""
+    script = (
+        up6().handshake6().at(2).neighbour().tcp6("PA", data=b"x").tcp_reply6("PA", data=b"y").tcp6("S", 4001)
+    )
+    script.at(4).neighbour().tcp6("S", 4002).tcp6("PA", data=b"z").at(6).neighbour().tcp6("S", 4003)
+    denied, closed = (
+        listener6(denied_source_ranges=["2001:db8::/32"]),
+        listener6(allowed_source_ranges=["::/128"]),
+    )
+    switches = [(1.5, [denied]), (3.5, [closed]), (5.5, [listener6()])]
+    return case(ipv6_source_ranges_reloaded.__doc__, script, listener6(), base=base6(), switches=switches)
 
 
 def session_affinity() -> Case:

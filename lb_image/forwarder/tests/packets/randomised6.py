@@ -37,7 +37,12 @@ def random_listeners6(rng: random.Random, generation: int) -> list[Json]:
     """As random_listeners(), for IPv6."""
     backends = rng.sample(ALL_BACKENDS6, rng.randint(0, 4))
     weights = [rng.choice([0, 1, 2, 5]) for _ in backends]
-    listeners = [listener6(addresses=backends, weights=weights, **random_policies(rng))]
+    chosen = random_policies(rng)
+    chosen["denied_source_ranges"] = rng.choice(
+        [[], [], ["2001:db8:c::11/128"], ["2001:db8:77::/64", "fe80::/10"]]
+    )
+    chosen["allowed_source_ranges"] = rng.choice([[], [], ["2001:db8:c::10/127"], ["::/0"]])
+    listeners = [listener6(addresses=backends, weights=weights, **chosen)]
     for one in listeners[0]["backends"]:
         one["max_connections"] = rng.choice([0, 0, 2, 6])
     if rng.random() < 0.7:
