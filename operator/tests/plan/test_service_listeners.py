@@ -88,6 +88,7 @@ def test_source_ranges_of_the_service(given, allowed):
     "annotations",
     [
         {"skylane.dev/denied-source-ranges": "10.0.0.0/33"},
+        {"skylane.dev/denied-source-ranges": "2001:db8::1/32"},
         {"service.beta.kubernetes.io/load-balancer-source-ranges": "10.0.0.0/8,nonsense"},
     ],
 )
@@ -118,11 +119,32 @@ def test_each_ip_version_has_its_own_listener_and_endpoints():
     assert len({one.name for one in plan.answering}) == 2
 
 
-def test_ranges_are_not_passed_over_for_ipv6():
-    one = with_spec(service(), loadBalancerSourceRanges=["10.0.0.0/8"])
+@pytest.mark.parametrize(
+    ("given", "allowed"),
+    [
+        (["10.0.0.0/8", "2001:db8::1/32"], [["10.0.0.0/8"], ["2001:db8::/32"]]),
+        (["10.0.0.0/8"], [["10.0.0.0/8"], ["::/128"]]),
+        (["2001:db8::/32"], [["255.255.255.255/32"], ["2001:db8::/32"]]),
+        (["2001:db8::/129"], [["255.255.255.255/32"], ["::/128"]]),
+        ([], [[], []]),
+    ],
+)
+def test_each_ip_version_takes_its_own_ranges_and_is_closed_without(given, allowed):
+    one = with_spec(service(), loadBalancerSourceRanges=given)
     plan = plan_for_service(one, DUAL, ())
-    assert [str(listener.vip) for listener in plan.answering] == ["192.0.2.1"]
-    assert [str(fault.reason) for fault in plan.faults] == ["SourceRangesUnserved"]
+    assert [[str(n) for n in one.allowed_source_ranges] for one in plan.answering] == allowed
+
+
+def test_denied_ranges_of_one_ip_version_close_nothing_of_the_other():
+    one = service(denied_source_ranges="10.0.0.0/8, 2001:db8::/32, 192.0.2.0/24")
+    plan = plan_for_service(one, DUAL, ())
+    assert plan.faults == ()
+    assert [[str(n) for n in one.denied_source_ranges] for one in plan.answering] == [
+        ["10.0.0.0/8", "192.0.2.0/24"],
+        ["2001:db8::/32"],
+    ]
+    (_, ipv6) = plan_for_service(service(denied_source_ranges="10.0.0.0/8"), DUAL, ()).answering
+    assert (ipv6.allowed_source_ranges, ipv6.denied_source_ranges) == ((), ())
 
 
 def test_limits_and_denied_ranges_by_annotation():

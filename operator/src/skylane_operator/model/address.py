@@ -1,6 +1,14 @@
 """Addresses as the resource writes them. The types refuse what is of the other IP version, with a message."""
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv4Network,
+    IPv6Address,
+    IPv6Interface,
+    IPv6Network,
+    ip_interface,
+)
 from typing import Annotated
 
 from pydantic import BeforeValidator, WithJsonSchema
@@ -13,6 +21,7 @@ IPV6_PATTERN = r"^[0-9a-f:.]+$"
 IPV6_INTERFACE_PATTERN = r"^[0-9a-f:.]+/[0-9]{1,3}$"
 
 IPAddress = IPv4Address | IPv6Address
+IPNetwork = IPv4Network | IPv6Network
 IPV4, IPV6 = 4, 6  # their `version`
 
 
@@ -28,9 +37,9 @@ def _with_prefix(value: object) -> object:
 def _with_network(value: object) -> object:
     _with_prefix(value)
     if isinstance(value, str):
-        network = IPv4Interface(value).network
+        network = ip_interface(value).network
         if value != str(network):
-            raise ValueError(f"{value!r} has bits beyond its prefix length; write {network}")
+            raise ValueError(f"{value!r} has bits beyond its prefix length or another form; write {network}")
     return value
 
 
@@ -44,9 +53,9 @@ Interface = Annotated[
     WithJsonSchema({"type": "string", "pattern": INTERFACE_PATTERN, "minLength": 9, "maxLength": 18}),
 ]
 SourceRange = Annotated[
-    IPv4Network,
+    IPNetwork,
     BeforeValidator(_with_network),
-    WithJsonSchema({"type": "string", "pattern": INTERFACE_PATTERN, "minLength": 9, "maxLength": 18}),
+    WithJsonSchema({"type": "string", "pattern": IPV6_INTERFACE_PATTERN, "minLength": 4, "maxLength": 43}),
 ]
 AddressIPv6 = Annotated[
     IPv6Address,

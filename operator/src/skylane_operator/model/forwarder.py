@@ -1,11 +1,11 @@
 """The forwarder's file format: `base.json` and `listeners/<name>.json`, field for field."""
 
-from ipaddress import IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from typing import Annotated, Literal
 
 from pydantic import Field
 
-from skylane_operator.model.address import IPAddress
+from skylane_operator.model.address import IPAddress, IPNetwork
 from skylane_operator.model.base import FileModel
 from skylane_operator.model.load_balancer import (
     BackendRemoval,
@@ -138,8 +138,8 @@ class ForwarderListener(FileModel):
     session_affinity_s: int = NO_AFFINITY
     max_connections: int = NO_LIMIT
     client_limits: ForwarderClientLimits = ForwarderClientLimits()
-    allowed_source_ranges: tuple[IPv4Network, ...] = ()
-    denied_source_ranges: tuple[IPv4Network, ...] = ()
+    allowed_source_ranges: tuple[IPNetwork, ...] = ()
+    denied_source_ranges: tuple[IPNetwork, ...] = ()
     backends: tuple[ForwarderBackend, ...]
     health_check: AgentHealthCheck | None = None
 

@@ -9,7 +9,8 @@ from skylane_operator.model.address import SourceRange
 from skylane_operator.model.base import SpecModel
 
 Limit = Annotated[int, Field(ge=1, le=2147483647)]
-SourceRanges = Annotated[tuple[SourceRange, ...], Field(max_length=1000)]
+# More of them would pass the API server's budget for the rule of a list's entries.
+SourceRanges = Annotated[tuple[SourceRange, ...], Field(max_length=960)]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
 
 

@@ -6,7 +6,6 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, StringConstraints, model_validator
 
 from skylane_operator.model.address import (
-    IPV6,
     Address,
     AddressIPv6,
     IPAddress,
@@ -221,8 +220,9 @@ class Listener(SpecModel):
     def _parts_go_together(self) -> Self:
         if self.session_affinity.effective_seconds and self.hash_on is HashOn.CONNECTION:
             raise ValueError("hashOn must be source with sessionAffinity.type ClientIP")
-        if self.vip.version == IPV6 and (self.allowed_source_ranges or self.denied_source_ranges):
-            raise ValueError("source ranges are of IPv4: leave them out where the vip is of IPv6")
+        ranges = self.allowed_source_ranges + self.denied_source_ranges
+        if any(network.version != self.vip.version for network in ranges):
+            raise ValueError(f"source ranges must be of the IP version of the vip: IPv{self.vip.version}")
         return self
 
     @property

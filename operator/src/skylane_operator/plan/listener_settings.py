@@ -7,6 +7,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from skylane_operator.model.address import IPV4, IPV6
 from skylane_operator.model.load_balancer import BackendReference, Listener
 from skylane_operator.plan.health_annotations import annotated_health_check
 from skylane_operator.plan.service_types import ServiceReason
@@ -20,8 +21,9 @@ LISTENER_ANNOTATIONS = {
     "skylane.dev/client-max-connections": ("client_limits", "max_connections"),
     "skylane.dev/client-new-connections-per-second": ("client_limits", "new_connections_per_second"),
 }
-# Ranges of the other IP version alone let nobody in: this matches no client.
-NOBODY = "255.255.255.255/32"
+# Addresses that no client has, by IP version. Ranges of the other one alone let nobody in.
+NOBODY = {IPV4: "255.255.255.255/32", IPV6: "::/128"}
+_PROBED = {IPV4: "192.0.2.1", IPV6: "2001:db8::1"}
 
 Settings = dict[str, Any]
 # Where it says so, which field of a listener that is, and its value.
@@ -61,7 +63,7 @@ def listener_settings(
             faults.append(ListenerFault(ServiceReason.INVALID_ANNOTATION, message))
             if path[0].endswith("source_ranges"):
                 # A list that cannot be read must not become an open door.
-                settings = {**settings, "allowed_source_ranges": (NOBODY,)}
+                settings = {**settings, "allowed_source_ranges": tuple(NOBODY.values())}
         else:
             settings = wider
     check, wrong = annotated_health_check(annotations)
@@ -71,6 +73,18 @@ def listener_settings(
     return settings, faults
 
 
+def settings_of_version(settings: Settings, version: int) -> Settings:
+    """What the listener of one IP version has of them: its own source ranges; allowed ones of the other alone close it."""
+    kept: Settings = {
+        field: tuple(text for text in settings[field] if (":" in text) == (version == IPV6))
+        for field in ("allowed_source_ranges", "denied_source_ranges")
+        if field in settings
+    }
+    if "allowed_source_ranges" in kept and not kept["allowed_source_ranges"]:
+        kept["allowed_source_ranges"] = (NOBODY[version],)
+    return {**settings, **kept}
+
+
 def _with(settings: Settings, path: tuple[str, ...], value: object) -> Settings:
     first, *rest = path
     inner = _with(settings.get(first, {}), tuple(rest), value) if rest else value
@@ -78,7 +92,7 @@ def _with(settings: Settings, path: tuple[str, ...], value: object) -> Settings:
 
 
 def _probe(settings: Settings) -> None:
-    reference = BackendReference(service="a", port=1)
-    Listener.model_validate(
-        {"name": "a", "vip": "192.0.2.1", "port": 1, "backends": (reference,), **settings}
-    )
+    listener = {"name": "a", "port": 1, "backends": (BackendReference(service="a", port=1),)}
+    for version, vip in _PROBED.items():
+        own = settings_of_version(settings, version)
+        Listener.model_validate({**listener, "vip": vip, **own})

@@ -4,16 +4,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from ipaddress import ip_network
 
-from skylane_operator.model.address import IPV4, IPAddress
 from skylane_operator.model.key import service_owner
-from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
+from skylane_operator.model.kubernetes import EndpointSlice, Service
 from skylane_operator.plan.backends import Resolved, ready_endpoints, weighted_backends
 from skylane_operator.plan.listener_settings import (
-    NOBODY,
     Given,
     ListenerFault,
-    Settings,
     listener_settings,
+    settings_of_version,
 )
 from skylane_operator.plan.owned import OwnedPlan, forwarder_files, owned_listener
 from skylane_operator.plan.service_types import Assigned, ServiceReason
@@ -47,11 +45,9 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
             )
             continue
         for address in assigned.addresses:
-            if address.version != IPV4 and _has_ranges(settings):
-                faults.append(_ranges_unserved(port, address))
-                continue
             endpoints = ready_endpoints(slices, port, address.version)
-            listener = owned_listener(owner, address, port.port, port.protocol, settings)
+            own = settings_of_version(settings, address.version)
+            listener = owned_listener(owner, address, port.port, port.protocol, own)
             plans.append(ListenerPlan(listener, weighted_backends([Resolved(1, tuple(endpoints))])))
     return ServicePlan(
         owner=owner,
@@ -60,19 +56,6 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
         silent=forwarder_files(plans, arp=False),
         endpoints=len({backend.address for plan in plans for backend in plan.backends}),
         faults=tuple(faults),
-    )
-
-
-def _has_ranges(settings: Settings) -> bool:
-    return "allowed_source_ranges" in settings or "denied_source_ranges" in settings
-
-
-def _ranges_unserved(port: ServicePort, address: IPAddress) -> ListenerFault:
-    # Without them it would be open to everybody.
-    return ListenerFault(
-        ServiceReason.SOURCE_RANGES_UNSERVED,
-        f"port {port.port}/{port.protocol} is not served at {address}: source ranges of IPv6 are not known yet; ask for "
-        "IPv4 alone in spec.ipFamilies, or leave the ranges out",
     )
 
 
@@ -94,9 +77,8 @@ def _split(text: str) -> tuple[str, ...]:
 
 
 def _ranges(given: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of IPv4, without host bits: the API server takes both versions, and 10.0.0.1/8. As given if one is no range."""
+    """Without host bits: the API server takes 10.0.0.1/8. As given if one is no range."""
     try:
-        networks = [ip_network(text.strip(), strict=False) for text in given]
+        return tuple(str(ip_network(text.strip(), strict=False)) for text in given)
     except ValueError:
         return given
-    return tuple(str(network) for network in networks if network.version == IPV4) or (NOBODY,)

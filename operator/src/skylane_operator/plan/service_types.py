@@ -28,7 +28,6 @@ class ServiceReason(StrEnum):
     ADDRESS_IN_USE = "AddressInUse"
     INVALID_ANNOTATION = "InvalidAnnotation"
     UNSUPPORTED_PROTOCOL = "UnsupportedProtocol"
-    SOURCE_RANGES_UNSERVED = "SourceRangesUnserved"
 
 
 @dataclass(frozen=True, slots=True)
