@@ -262,6 +262,8 @@ static struct lcore_worker *make_worker(
 		memory, &dataplane->base, dataplane->neighbours, dataplane->group, index, seed
 	);
 	flow_table_rotate(&worker->core->flows, seed);
+	if (dataplane->base.n_local_addresses6 > 0)
+		flow_table_rotate(&worker->core->flows6, seed);
 	worker->index = index;
 	worker->n_ports = dataplane->base.n_ports;
 	worker->adaptive = adaptive;

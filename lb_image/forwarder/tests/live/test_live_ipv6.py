@@ -111,3 +111,20 @@ def test_a_changed_gateway_mac_is_followed(network6: Network, forwarder6: Forwar
 
     wait_until(follows, "the router's new MAC", timeout_s=10)
     assert request(network6.client, vip=VIP6) in SERVERS6
+
+
+def test_a_restarted_forwarder_begins_with_another_local_port(
+    network6: Network, forwarder6: Forwarder
+) -> None:
+    """Backends still hold the connections of the one before."""
+
+    def first_local_port() -> int:
+        request(network6.client, vip=VIP6)
+        (flow,) = forwarder6.query("flows", listener="web6")["flows"]
+        return int(flow["local_port"])
+
+    before = first_local_port()
+    forwarder6.kill()
+    forwarder6.start()
+    forwarder6.wait_for("running")
+    assert first_local_port() != before
