@@ -32,34 +32,39 @@ json_t *control_refusal(const char *field, const char *format, ...) {
 	);
 }
 
-// NULL when every member of `request` is "command" or one of `first`, `second`.
-static json_t *unknown_member(json_t *request, const char *first, const char *second) {
+static bool is_known(const char *name, const char *const *known) {
+	while (*known != NULL && strcmp(*known, name) != 0)
+		known++;
+	return *known != NULL;
+}
+
+// NULL when every member of `request` is "command" or one of `known`, which ends with NULL.
+static json_t *unknown_member(json_t *request, const char *const *known) {
 	const char *name;
 	json_t *value;
 
 	json_object_foreach(request, name, value) {
-		if (strcmp(name, "command") != 0 && strcmp(name, first) != 0
-		    && strcmp(name, second) != 0)
+		if (strcmp(name, "command") != 0 && !is_known(name, known))
 			return control_refusal(name, "is not a known field of this command");
 	}
 	return NULL;
 }
 
 static json_t *command_status(const struct control_operations *operations, json_t *request) {
-	json_t *refusal = unknown_member(request, "", "");
+	json_t *refusal = unknown_member(request, (const char *const[]){NULL});
 
 	return refusal != NULL ? refusal : operations->status(operations->context);
 }
 
 static json_t *command_stats(const struct control_operations *operations, json_t *request) {
-	json_t *refusal = unknown_member(request, "", "");
+	json_t *refusal = unknown_member(request, (const char *const[]){NULL});
 
 	return refusal != NULL ? refusal : operations->stats(operations->context);
 }
 
 static json_t *command_load(const struct control_operations *operations, json_t *request) {
 	json_t *listeners = json_object_get(request, "listeners");
-	json_t *refusal = unknown_member(request, "listeners", "");
+	json_t *refusal = unknown_member(request, (const char *const[]){"listeners", NULL});
 	const char *names[CONTROL_LOAD_MAX];
 	size_t count = json_array_size(listeners);
 
@@ -81,9 +86,10 @@ static json_t *command_load(const struct control_operations *operations, json_t 
 
 static json_t *command_flows(const struct control_operations *operations, json_t *request) {
 	json_t *limit = json_object_get(request, "limit");
-	json_t *listener = json_object_get(request, "listener");
-	json_t *refusal = unknown_member(request, "limit", "listener");
+	json_t *refusal =
+		unknown_member(request, (const char *const[]){"limit", FLOW_FILTER_MEMBERS, NULL});
 	json_int_t count = limit == NULL ? 100 : json_integer_value(limit);
+	struct flow_filter filter;
 
 	if (refusal != NULL)
 		return refusal;
@@ -91,14 +97,40 @@ static json_t *command_flows(const struct control_operations *operations, json_t
 		return control_refusal(
 			"limit", "must be an integer from 1 to %d", CONTROL_FLOWS_MAX
 		);
-	if (listener != NULL && !json_is_string(listener))
-		return control_refusal("listener", "must be the name of a listener");
-	return operations->flows(operations->context, (size_t)count, json_string_value(listener));
+	refusal = flow_filter_read(request, &filter);
+	if (refusal != NULL)
+		return refusal;
+	return operations->flows(operations->context, (size_t)count, &filter);
+}
+
+// With an address it starts a trace, without one it reads the one that was started.
+static json_t *command_trace(const struct control_operations *operations, json_t *request) {
+	json_t *seconds = json_object_get(request, "seconds");
+	json_t *refusal = unknown_member(
+		request, (const char *const[]){"seconds", FLOW_PATTERN_MEMBERS, NULL}
+	);
+	json_int_t count = seconds == NULL ? 60 : json_integer_value(seconds);
+	struct flow_pattern pattern;
+
+	if (refusal != NULL)
+		return refusal;
+	if (json_object_size(request) == 1)
+		return operations->trace_read(operations->context);
+	if (count < 1 || count > CONTROL_TRACE_SECONDS_MAX)
+		return control_refusal(
+			"seconds", "must be an integer from 1 to %d", CONTROL_TRACE_SECONDS_MAX
+		);
+	refusal = flow_pattern_read(request, &pattern);
+	if (refusal != NULL)
+		return refusal;
+	if (json_object_get(request, "client_address") == NULL)
+		return control_refusal("client_address", "is required to start a trace");
+	return operations->trace_start(operations->context, &pattern, (unsigned)count);
 }
 
 static json_t *command_backends(const struct control_operations *operations, json_t *request) {
 	json_t *listener = json_object_get(request, "listener");
-	json_t *refusal = unknown_member(request, "listener", "");
+	json_t *refusal = unknown_member(request, (const char *const[]){"listener", NULL});
 
 	if (refusal != NULL)
 		return refusal;
@@ -116,6 +148,7 @@ static const struct {
 	{"stats", command_stats},
 	{"flows", command_flows},
 	{"backends", command_backends},
+	{"trace", command_trace},
 };
 
 static json_t *reply_to(const struct control_operations *operations, json_t *request) {

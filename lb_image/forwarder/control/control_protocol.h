@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include "flow_filter.h"
+
 #include <jansson.h>
 #include <stddef.h>
 
@@ -12,15 +14,20 @@ struct control_operations {
 	// `names` holds `count` listener names; NULL loads the whole directory.
 	json_t *(*load)(void *context, const char *const *names, size_t count);
 	json_t *(*stats)(void *context);
-	// At most `limit` flows, of one listener when `listener` is not NULL.
-	json_t *(*flows)(void *context, size_t limit, const char *listener);
+	// At most `limit` flows.
+	json_t *(*flows)(void *context, size_t limit, const struct flow_filter *filter);
 	// Of the listener of this name.
 	json_t *(*backends)(void *context, const char *listener);
+	// Records what becomes of the packets of these flows for `seconds`, instead of what was recorded before.
+	json_t *(*trace_start)(void *context, const struct flow_pattern *pattern, unsigned seconds);
+	// What was recorded since.
+	json_t *(*trace_read)(void *context);
 	void *context;
 };
 
 #define CONTROL_FLOWS_MAX 10000
 #define CONTROL_LOAD_MAX 1000
+#define CONTROL_TRACE_SECONDS_MAX 3600
 
 // Reply to one line, ending with a newline; to be freed by the caller. NULL only without memory.
 char *control_reply(const struct control_operations *operations, const char *line, size_t length);

@@ -49,12 +49,23 @@ static json_t *test_load(void *context, const char *const *names, size_t count) 
 	return json_pack("{s:b}", "ok", 1);
 }
 
-static json_t *test_flows(void *context, size_t limit, const char *listener) {
+static json_t *test_flows(void *context, size_t limit, const struct flow_filter *filter) {
 	struct fixture *f = context;
 
 	f->limit = limit;
-	snprintf(f->name, sizeof(f->name), "%s", listener ? listener : "");
+	snprintf(f->name, sizeof(f->name), "%s", filter->listener ? filter->listener : "");
 	return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *
+test_trace_start(void *context, const struct flow_pattern *pattern, unsigned seconds) {
+	(void)context;
+	return json_pack("{s:i, s:i}", "port", pattern->client.port, "seconds", (int)seconds);
+}
+
+static json_t *test_trace_read(void *context) {
+	(void)context;
+	return json_pack("{s:[]}", "records");
 }
 
 static json_t *test_backends(void *context, const char *listener) {
@@ -71,6 +82,8 @@ static struct control_operations operations_of(struct fixture *f) {
 		.stats = test_status,
 		.flows = test_flows,
 		.backends = test_backends,
+		.trace_start = test_trace_start,
+		.trace_read = test_trace_read,
 		.context = f,
 	};
 }
@@ -152,8 +165,20 @@ static void test_commands(void **state) {
 		{"{\"command\":\"load\",\"listeners\":[1]}\n", "must be a list of names"},
 		{"{\"command\":\"flows\",\"limit\":0}\n", "from 1 to 10000"},
 		{"{\"command\":\"flows\",\"listener\":5}\n", "name of a listener"},
+		{"{\"command\":\"flows\",\"vip\":\"any\"}\n", "\"field\":\"vip\""},
 		{"{\"command\":\"backends\",\"listener\":\"web\"}\n", "{\"ok\":true}\n"},
 		{"{\"command\":\"backends\"}\n", "name of a listener"},
+		{"{\"command\":\"trace\",\"client_address\":\"192.0.2.1\",\"client_port\":9}\n",
+		 "{\"port\":9,\"seconds\":60}\n"},
+		{"{\"command\":\"trace\",\"client_address\":\"192.0.2.1\",\"seconds\":5}\n",
+		 "{\"port\":0,\"seconds\":5}\n"},
+		{"{\"command\":\"trace\"}\n", "{\"records\":[]}\n"},
+		{"{\"command\":\"trace\",\"vip\":\"192.0.2.1\"}\n", "\"field\":\"client_address\""},
+		{"{\"command\":\"trace\",\"client_address\":\"192.0.2.1\",\"seconds\":3601}\n",
+		 "from 1 to 3600"},
+		{"{\"command\":\"trace\",\"client_address\":\"192.0.2\"}\n",
+		 "an address or a prefix"},
+		{"{\"command\":\"trace\",\"state\":\"udp\"}\n", "\"field\":\"state\""},
 		{"[]\n", "must name a command"},
 		{"{\"command\":\n", "not JSON"},
 		{"\n", "not JSON"},

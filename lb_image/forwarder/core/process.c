@@ -454,7 +454,7 @@ static void look_up(const struct fwd_worker *worker, struct packet_view *view) {
 	}
 }
 
-void worker_process(
+static __attribute__((noinline)) void process_burst(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packets,
@@ -484,4 +484,33 @@ void worker_process(
 		if (packets[i].drop_reason != DROP_NONE)
 			worker->counters.drops[packets[i].drop_reason]++;
 	}
+}
+
+static __attribute__((noinline)) void process_traced(
+	struct fwd_worker *worker,
+	struct trace *trace,
+	const struct fwd_config *config,
+	struct fwd_packet *packets,
+	unsigned count,
+	uint64_t now_ms
+) {
+	trace_before(worker, trace, packets, count, now_ms);
+	process_burst(worker, config, packets, count, now_ms);
+	trace_after(trace, packets, count);
+}
+
+// A function of its own, so that the compiler keeps nothing for the trace while packets are processed.
+void worker_process(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packets,
+	unsigned count,
+	uint64_t now_ms
+) {
+	struct trace *trace = __atomic_load_n(&worker->trace, __ATOMIC_ACQUIRE);
+
+	if (__builtin_expect(trace != NULL, 0))
+		process_traced(worker, trace, config, packets, count, now_ms);
+	else
+		process_burst(worker, config, packets, count, now_ms);
 }

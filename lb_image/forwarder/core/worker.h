@@ -14,6 +14,7 @@
 #include "neighbour.h"
 #include "packet.h"
 #include "scheduler.h"
+#include "trace.h"
 #include "worker_group.h"
 
 // Written by the worker only.
@@ -94,6 +95,8 @@ struct fwd_worker {
 	struct fragment_table fragments;
 	struct half_open half_open[2]; // of IPv4, of IPv6
 	struct client_table clients;   // value: open connections; other workers read it
+	struct trace
+		*trace; // NULL: none; set at any time by the control thread, see worker_set_trace()
 	struct worker_counters counters;
 };
 
@@ -129,6 +132,10 @@ unsigned worker_housekeeping(
 	struct fwd_emit *out,
 	unsigned max
 );
+
+// Shows the worker's next bursts in `trace` (NULL: no more). To be called by the control thread, which may free the one before when
+// the worker has begun another burst since.
+void worker_set_trace(struct fwd_worker *worker, struct trace *trace);
 
 // A flow for display; IPv4 addresses are mapped, ports in host byte order.
 struct fwd_flow_view {

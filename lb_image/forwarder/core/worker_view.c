@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the control thread may ask of a running worker; nothing here writes.
+// What the control thread may ask of a running worker.
 
 #include "worker.h"
 
@@ -77,4 +77,8 @@ const char *flow_state_name(unsigned state) {
 	};
 
 	return state < FLOW_STATE_COUNT ? names[state] : NULL;
+}
+
+void worker_set_trace(struct fwd_worker *worker, struct trace *trace) {
+	__atomic_store_n(&worker->trace, trace, __ATOMIC_RELEASE);
 }

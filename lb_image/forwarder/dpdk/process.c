@@ -7,6 +7,7 @@
 #include "process.h"
 
 #include "dataplane.h"
+#include "packet_trace.h"
 #include "report.h"
 
 #include <control_server.h>
@@ -217,7 +218,7 @@ static json_t *on_stats(void *context) {
 	return reply;
 }
 
-static json_t *on_flows(void *context, size_t limit, const char *listener) {
+static json_t *on_flows(void *context, size_t limit, const struct flow_filter *filter) {
 	struct process *process = context;
 
 	if (process->dataplane == NULL)
@@ -227,7 +228,7 @@ static json_t *on_flows(void *context, size_t limit, const char *listener) {
 		"ok",
 		1,
 		"flows",
-		report_flows(process->dataplane, process->running, limit, listener)
+		report_flows(process->dataplane, process->running, limit, filter)
 	);
 }
 
@@ -241,6 +242,29 @@ static json_t *on_backends(void *context, const char *listener) {
 	if (backends == NULL)
 		return control_refusal("listener", "there is no listener \"%.63s\"", listener);
 	return json_pack("{s:b, s:o}", "ok", 1, "backends", backends);
+}
+
+static json_t *on_trace_start(void *context, const struct flow_pattern *pattern, unsigned seconds) {
+	struct process *process = context;
+
+	if (process->dataplane == NULL)
+		return control_refusal("", "waiting for " BASE_FILE);
+	if (!packet_trace_start(process->dataplane, pattern, seconds))
+		return control_refusal("", "no memory for a trace");
+	return json_pack("{s:b}", "ok", 1);
+}
+
+static json_t *on_trace_read(void *context) {
+	struct process *process = context;
+	json_t *reply;
+
+	if (process->dataplane == NULL)
+		return control_refusal("", "waiting for " BASE_FILE);
+	reply = json_pack("{s:b}", "ok", 1);
+	if (packet_trace_read(process->dataplane, reply))
+		return reply;
+	json_decref(reply);
+	return control_refusal("client_address", "no trace was started");
 }
 
 // A base.json that is there but bad is told once; the next try is a `load` or a restart.
@@ -263,6 +287,8 @@ int process_run(const struct options *options) {
 		.stats = on_stats,
 		.flows = on_flows,
 		.backends = on_backends,
+		.trace_start = on_trace_start,
+		.trace_read = on_trace_read,
 		.context = &process,
 	};
 	struct control_server *server = control_server_open(options->control_path, &operations);
@@ -281,8 +307,10 @@ int process_run(const struct options *options) {
 	if (process.failure[0] != '\0')
 		fprintf(stderr, "skylane-fwd: %s\n", process.failure);
 	control_server_close(server);
-	if (process.dataplane != NULL)
+	if (process.dataplane != NULL) {
+		packet_trace_stop(process.dataplane);
 		dataplane_close(process.dataplane);
+	}
 	if (process.running != NULL)
 		generation_free(process.running, NULL);
 	return process.failure[0] != '\0';

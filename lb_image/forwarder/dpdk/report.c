@@ -152,13 +152,17 @@ json_t *report_backends(
 	return NULL;
 }
 
-static json_t *
-flow_json(const struct fwd_flow_view *flow, const struct fwd_config *config, unsigned worker) {
+static const char *listener_of(const struct fwd_flow_view *flow, const struct fwd_config *config) {
 	const struct fwd_listener *listener =
 		flow->listener < FWD_MAX_LISTENERS ? config->listeners[flow->listener] : NULL;
+
+	return listener == NULL ? "" : listener->name;
+}
+
+static json_t *flow_json(const struct fwd_flow_view *flow, const char *listener, unsigned worker) {
 	json_t *object = json_object();
 
-	json_object_set_new(object, "listener", json_string(listener ? listener->name : ""));
+	json_object_set_new(object, "listener", json_string(listener));
 	json_object_set_new(
 		object, "protocol", json_string(flow->protocol == IPPROTO_TCP ? "tcp" : "udp")
 	);
@@ -177,19 +181,11 @@ flow_json(const struct fwd_flow_view *flow, const struct fwd_config *config, uns
 	return object;
 }
 
-static bool
-is_of(const struct fwd_flow_view *flow, const struct fwd_config *config, const char *name) {
-	const struct fwd_listener *listener =
-		flow->listener < FWD_MAX_LISTENERS ? config->listeners[flow->listener] : NULL;
-
-	return name == NULL || (listener != NULL && strcmp(listener->name, name) == 0);
-}
-
 json_t *report_flows(
 	const struct dataplane *dataplane,
 	const struct fwd_config *config,
 	size_t limit,
-	const char *listener
+	const struct flow_filter *filter
 ) {
 	uint64_t now_ms = lcore_now_ms(&dataplane->shared, rte_rdtsc());
 	json_t *array = json_array();
@@ -200,8 +196,10 @@ json_t *report_flows(
 
 		while (json_array_size(array) < limit
 		       && worker_flow_read(dataplane->workers[i]->core, &cursor, now_ms, &flow)) {
-			if (is_of(&flow, config, listener))
-				json_array_append_new(array, flow_json(&flow, config, i));
+			const char *listener = listener_of(&flow, config);
+
+			if (flow_filter_matches(filter, &flow, listener))
+				json_array_append_new(array, flow_json(&flow, listener, i));
 		}
 	}
 	return array;

@@ -4,6 +4,8 @@
 
 #include "dataplane.h"
 
+#include <flow_filter.h>
+
 #include <jansson.h>
 
 // What the data plane says of itself on the control socket. Reads counters and flows that the workers go
@@ -19,10 +21,10 @@ json_t *report_backends(
 	const struct dataplane *dataplane, const struct fwd_config *config, const char *listener
 );
 
-// At most `limit` flows, of one listener when `listener` is not NULL.
+// At most `limit` flows.
 json_t *report_flows(
 	const struct dataplane *dataplane,
 	const struct fwd_config *config,
 	size_t limit,
-	const char *listener
+	const struct flow_filter *filter
 );

@@ -38,12 +38,21 @@ static json_t *reply_load(void *context, const char *const *names, size_t count)
 	return json_pack("{s:b, s:I}", "ok", 1, "length", (json_int_t)length);
 }
 
-static json_t *reply_flows(void *context, size_t limit, const char *listener) {
+static json_t *reply_flows(void *context, size_t limit, const struct flow_filter *filter) {
+	struct fwd_flow_view flow = {0};
+
 	(void)context;
 	MUST(limit >= 1 && limit <= CONTROL_FLOWS_MAX);
-	return json_pack(
-		"{s:b, s:I}", "ok", 1, "length", (json_int_t)(listener ? strlen(listener) : 0)
-	);
+	MUST(filter->pattern.client.length <= 128 && filter->state < FLOW_STATE_COUNT);
+	return json_pack("{s:b, s:b}", "ok", 1, "matches", flow_filter_matches(filter, &flow, ""));
+}
+
+static json_t *
+reply_trace_start(void *context, const struct flow_pattern *pattern, unsigned seconds) {
+	(void)context;
+	MUST(pattern->client.length <= 128 && pattern->vip.length <= 128);
+	MUST(seconds >= 1 && seconds <= CONTROL_TRACE_SECONDS_MAX);
+	return json_pack("{s:b}", "ok", 1);
 }
 
 static json_t *reply_backends(void *context, const char *listener) {
@@ -64,6 +73,8 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 		.stats = reply_ok,
 		.flows = reply_flows,
 		.backends = reply_backends,
+		.trace_start = reply_trace_start,
+		.trace_read = reply_ok,
 	};
 
 	(void)argc;

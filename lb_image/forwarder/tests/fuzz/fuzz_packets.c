@@ -43,6 +43,7 @@ static struct fwd_config configs[CONFIGS];
 static uint8_t memory[WORKER_MEMORY] __attribute__((aligned(64)));
 static uint8_t group[GROUP_MEMORY] __attribute__((aligned(64)));
 static struct neighbour_table neighbours;
+static struct trace trace; // of all packets
 
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -161,6 +162,8 @@ static void start(struct run *run, uint8_t choice) {
 	);
 	run->config = &configs[0];
 	run->now_ms = START_S * 1000;
+	trace.until_ms = UINT64_MAX;
+	worker_set_trace(run->worker, choice & 64 ? &trace : NULL);
 }
 
 static void check_counters(const struct run *run, const uint64_t *drops) {

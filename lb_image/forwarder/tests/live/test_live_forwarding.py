@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from live.client import ask, request, requests, send_datagram
 from live.forwarder import Forwarder, base, listener, running_forwarder
-from live.network import PORT_ADDRESS, SERVERS, VIP, Network
+from live.network import CLIENT_ADDRESS, PORT_ADDRESS, SERVERS, VIP, Network
 
 from lib.net import run_in
 from lib.proc import wait_until
@@ -85,3 +85,44 @@ def test_backends_are_counted(network: Network, forwarder: Forwarder) -> None:
     ]
     refused = forwarder.query("backends", listener="nobody")
     assert refused["errors"][0]["message"] == 'there is no listener "nobody"'
+
+
+def test_flows_are_found_by_what_is_known_of_them(network: Network, forwarder: Forwarder) -> None:
+    requests(network.client, 3)
+    ask(network.client, 53, b"hello")
+    (one,) = forwarder.query("flows", protocol="tcp", backend_address=SERVERS[0])["flows"]
+    wanted = ("client_address", "client_port", "vip", "vip_port", "state")
+    assert (
+        forwarder.query("flows", **{name: one[name] for name in wanted})["flows"][0]["local_port"]
+        == one["local_port"]
+    )
+    assert [flow["protocol"] for flow in forwarder.query("flows", vip_port=53)["flows"]] == ["udp"]
+    assert forwarder.query("flows", client_address="192.0.2.0/24")["flows"] == []
+
+
+def test_a_trace_shows_what_became_of_each_packet(network: Network, forwarder: Forwarder) -> None:
+    assert forwarder.query("trace")["errors"][0]["message"] == "no trace was started"
+    assert forwarder.query("trace", client_address=CLIENT_ADDRESS, vip=VIP, vip_port=80, protocol="tcp")["ok"]
+    requests(network.client, 1)
+    ask(network.client, 53, b"hello")
+    trace = forwarder.query("trace")
+    first, second, *rest = trace["records"]
+    assert (first["from"], first["verdict"], first["in"]["tcp_flags"]) == ("client", "sent", "S")
+    assert (second["from"], second["verdict"], second["in"]["tcp_flags"]) == ("backend", "sent", "SA")
+    assert first["out"]["destination"] == second["in"]["source"]
+    assert second["out"]["destination"] == first["in"]["source"]
+    assert {record["verdict"] for record in rest} == {"sent"}
+    assert all("tcp_flags" in record["in"] for record in rest), "a datagram is in the trace"
+    assert trace["lost"] == 0
+
+
+def test_a_trace_names_the_reason_of_a_drop(network: Network, forwarder: Forwarder) -> None:
+    forwarder.query("trace", client_address=CLIENT_ADDRESS, protocol="udp")
+    send_datagram(network.client, 9999)
+
+    def shown() -> list[dict[str, str]]:
+        records: list[dict[str, str]] = forwarder.query("trace")["records"]
+        return records
+
+    wait_until(lambda: len(shown()) > 0, "the stray datagram to be shown", timeout_s=5)
+    assert (shown()[0]["verdict"], shown()[0]["drop_reason"]) == ("dropped", "no_listener")
