@@ -26,6 +26,7 @@ from skylane_operator.status import (
     acceptance,
     gateway_class_status,
     gateway_status,
+    health_awaited,
     is_served,
     route_status,
 )
@@ -90,7 +91,8 @@ class GatewayReconciler:
         if isinstance(assigned, Assigned) and served:
             plan = plan_for_gateway(self.cluster.route_inputs(), gateway, facts.listeners, assigned)
             self.agents.push_owned(plan.load_balancer, owner, owned_files(plan))
-        self._tell_gateway(facts, served=served)
+            facts = replace(facts, plan=plan, state=self.agents.owner_state(plan.load_balancer, owner))
+        self._tell_gateway(facts)
 
     def _facts(self, gateway: Gateway) -> GatewayFacts:
         gateway_class = self.cluster.gateways.class_of(gateway)
@@ -106,14 +108,12 @@ class GatewayReconciler:
             state=OwnerState(),
         )
 
-    def _tell_gateway(self, facts: GatewayFacts, *, served: bool) -> None:
-        state = OwnerState()
-        if served and facts.load_balancer is not None:
-            state = self.agents.owner_state(facts.load_balancer, gateway_owner(facts.gateway.key))
-            if not self.settled() and (state.pending or not state.pods):
-                return  # what was said before still holds, or will be found not to
-        status = gateway_status(replace(facts, state=state), self.now())
-        self.gateway_status.write(subject_of_gateway(facts.gateway), status)
+    def _tell_gateway(self, facts: GatewayFacts) -> None:
+        plan, state = facts.plan, facts.state
+        awaited = plan and (state.pending or not state.pods or health_awaited(plan, state))
+        if awaited and not self.settled():
+            return  # what was said before still holds, or will be found not to
+        self.gateway_status.write(subject_of_gateway(facts.gateway), gateway_status(facts, self.now()))
 
     def _release(self, key: Key, gateway: Gateway | None) -> None:
         if gateway is None or gateway.metadata.deletion_timestamp is not None or not is_served(gateway):

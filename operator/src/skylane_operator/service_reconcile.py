@@ -17,7 +17,7 @@ from skylane_operator.plan.observed import OwnerState
 from skylane_operator.plan.service_listeners import ServicePlan, plan_for_service
 from skylane_operator.plan.service_types import Assigned, Assignment
 from skylane_operator.snapshot import owned_files
-from skylane_operator.status import service_status
+from skylane_operator.status import health_awaited, service_status
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,8 @@ class ServiceReconciler:
         state = OwnerState()
         if isinstance(assignment, Assigned):
             state = self.agents.owner_state(assignment.load_balancer, service_owner(service.key))
-        if not self.settled() and (state.pending or not state.pods):
+        awaited = state.pending or not state.pods or (plan is not None and health_awaited(plan, state))
+        if awaited and not self.settled():
             return  # what was said before still holds, or will be found not to
         subject = subject_of(service)
         status = service_status(service, assignment, plan, state, subject.status, self.now())

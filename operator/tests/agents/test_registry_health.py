@@ -6,8 +6,9 @@ from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 from skylane_operator.agents.messages import listener_message
 from skylane_operator.agents.registry import Agents
 from skylane_operator.agents.session import Session
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import Key, service_owner
 from skylane_operator.plan.observed import AgentHealth, SickBackend
+from skylane_operator.snapshot import OwnedFiles, PodSnapshot
 
 LB = Key("shop", "edge")
 POD = Key("shop", "edge-skylane-0")
@@ -23,6 +24,29 @@ def agents(changed):
     agents = Agents(changed.append)
     agents.push(LB, {POD.name: None})
     return agents
+
+
+class Served:
+    """A Service with a listener `web`, which has a check unless it is said otherwise, beside the LoadBalancer's own ones."""
+
+    owner = service_owner(Key("shop", "web"))
+
+    def __init__(self):
+        self.changed, self.owner_changed = [], []
+        self.agents = Agents(self.changed.append, self.owner_changed.append)
+        self.agents.push(LB, {POD.name: PodSnapshot({"generation": "b"}, {})})
+        self.push(health_check={"type": "tcp"})
+        self.session = opened(self.agents)
+        self.changed.clear()
+        self.owner_changed.clear()
+
+    def push(self, **check):
+        files = {"web": {"name": "web", "generation": "g", **check}}
+        self.agents.push_owned(LB, self.owner, OwnedFiles(files, files))
+
+    @property
+    def health(self):
+        return self.agents.owner_state(LB, self.owner).health
 
 
 def opened(agents, pod_uid="uid-0"):
@@ -51,6 +75,27 @@ def test_what_an_agent_finds_is_kept_and_wakes_the_reconciler_when_it_is_new(age
     assert changed == [LB]
     says(session, unhealthy=0)
     assert changed == [LB, LB]
+
+
+def test_what_is_found_behind_a_service_wakes_it_and_not_its_load_balancer():
+    served = Served()
+    assert served.health == {}
+    says(served.session, unhealthy=1)
+    says(served.session, unhealthy=1)
+    assert (served.owner_changed, served.changed) == ([served.owner], [])
+    assert served.health == {"web": {POD.name: AgentHealth(1)}}
+    served.push()  # without a check: what was found before is of no interest
+    assert served.health == {}
+
+
+def test_of_several_listeners_only_the_one_that_differs_wakes_anybody():
+    served = Served()
+    reports = [pb.ListenerHealth(name="web", unhealthy=1), pb.ListenerHealth(name="own")]
+    served.session.receive(pb.AgentMessage(health=pb.Health(listeners=reports)))
+    assert (served.owner_changed, served.changed) == ([served.owner], [LB])
+    reports[1].unhealthy = 2
+    served.session.receive(pb.AgentMessage(health=pb.Health(listeners=reports)))
+    assert (served.owner_changed, served.changed) == ([served.owner], [LB, LB])
 
 
 def test_an_ack_leaves_it_and_so_does_another_stream_of_the_same_pod(agents):

@@ -1,6 +1,10 @@
-"""Objects of the Gateway API from one file to their statuses and to what the forwarders shall run."""
+"""Objects of the Gateway API from one file to their statuses and to what the forwarders shall run.
+
+A document without a kind holds facts: addresses that are `assigned`; of health checks, by port and pod, what was found.
+"""
 
 from collections import defaultdict
+from dataclasses import replace
 from datetime import UTC, datetime
 from ipaddress import ip_address
 
@@ -12,7 +16,7 @@ from skylane_operator.model.kubernetes import EndpointSlice, Namespace, Service
 from skylane_operator.plan.gateway_class import load_balancer_of
 from skylane_operator.plan.gateway_listeners import judge_listeners, plan_for_gateway
 from skylane_operator.plan.gateway_routes import RouteInputs, backends_of, refusal
-from skylane_operator.plan.observed import OwnerState
+from skylane_operator.plan.observed import AgentHealth, OwnerState, SickBackend
 from skylane_operator.plan.service_types import Assigned
 from skylane_operator.snapshot import owned_files
 from skylane_operator.status import (
@@ -102,6 +106,21 @@ def outcome(text):
     return told
 
 
+def _state(objects, plan):
+    found = objects.facts.get("health", {})
+    health = {
+        listener.name: {
+            pod: AgentHealth(
+                **report | {"sick": tuple(SickBackend(**sick) for sick in report.get("sick", ()))}
+            )
+            for pod, report in found[listener.port].items()
+        }
+        for listener in plan.answering
+        if listener.port in found
+    }
+    return OwnerState(pods=("edge-skylane-0",), health=health)
+
+
 def _gateway(objects, inputs, gateway, classes):
     named = load_balancer_of(classes[Key("", gateway.spec.gateway_class_name)])
     fault = named if isinstance(named, str) else ""
@@ -122,4 +141,5 @@ def _gateway(objects, inputs, gateway, classes):
     if assigned and acceptance(facts).status == "True":
         plan = plan_for_gateway(inputs, gateway, facts.listeners, assigned)
         files = owned_files(plan).answering
+        facts = replace(facts, plan=plan, state=_state(objects, plan))
     return {"status": gateway_status(facts, NOW), "listeners": list(files.values())}

@@ -145,11 +145,22 @@ async def test_a_service_has_its_check_by_annotations(world, backends):
     mended = {f"{check}-unhealthy-threshold": "1"}
     world.change("v1", "services", "web", lambda body: body["metadata"]["annotations"].update(mended))
     await world.until_service_condition("Programmed", "True")
+    found = await world.until_service_condition("BackendsHealthy", "True", "HealthChecksPass")
+    assert found["message"] == "port 80/TCP: 2 of 2 backends pass the health check"
     sick, well = backends.status
     backends.status[sick] = 503
     await until_weights(world, {sick: 0, well: 1})
+    found = await world.until_service_condition("BackendsHealthy", "False", "HealthChecksFailing")
+    assert (
+        f"1 of 2 backends pass the health check; {sick}:{backends.port} as {POD} sees it: HTTP status 503"
+        in (found["message"])
+    )
     backends.status[sick] = 200
     await until_weights(world, {sick: 1, well: 1})
+    await world.until_service_condition("BackendsHealthy", "True", "HealthChecksPass")
+    world.change("v1", "services", "web", lambda body: body["metadata"].update(annotations={}))
+    kinds = lambda: {one["type"] for one in world.service()["status"]["conditions"]}  # noqa: E731
+    await eventually(lambda: "skylane.dev/BackendsHealthy" not in kinds(), "the end of the condition")
 
 
 async def test_panic_is_told_and_keeps_ready_from_being_true(world, backends):

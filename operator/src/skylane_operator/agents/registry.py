@@ -159,8 +159,11 @@ class Agents:
         errors: dict[str, str] = {}
         pending: list[str] = []
         behind: list[str] = []
+        health: dict[str, dict[str, AgentHealth]] = {}
         for name, pod in planned.items():
             for listener, file in files.of(pod.desired or PodSnapshot(None, {})).items():
+                if "health_check" in file and listener in pod.state.health:
+                    health.setdefault(listener, {})[name] = pod.state.health[listener]
                 running = pod.state.listeners.get(listener, AgentListener(""))
                 if running.generation != file["generation"]:
                     pending.append(name)
@@ -172,6 +175,7 @@ class Agents:
             pending=tuple(dict.fromkeys(pending)),
             errors=errors,
             pending_listeners=frozenset(behind),
+            health=health,
         )
 
     def desired(self, pod: Key) -> PodSnapshot | None:
@@ -202,20 +206,25 @@ class Agents:
             pod_uid=entry.uid,
         )
         before, entry.state = entry.state, state
-        owners = self.owners_of(entry.load_balancer)
-        differing = _differing(before.listeners, listeners)
-        for owner in {owners[name] for name in differing if name in owners}:
-            self._owner_changed(owner)
-        others_differ = any(name not in owners for name in differing)
-        if others_differ or replace(before, listeners={}) != replace(state, listeners={}):
+        if replace(before, listeners={}) != replace(state, listeners={}):
             self._changed(entry.load_balancer)
+        self._tell(entry.load_balancer, _differing(before.listeners, listeners))
 
     def checked(self, pod: Key, peer: Peer, health: Mapping[str, AgentHealth]) -> None:
         """What a pod's health checks have found, as its agent says in Health."""
         entry = self._pods.get(pod)
-        if entry is not None and entry.peer is peer and entry.state.health != health:
-            entry.state = replace(entry.state, health=health)
-            self._changed(entry.load_balancer)
+        if entry is None or entry.peer is not peer:
+            return
+        before, entry.state = entry.state.health, replace(entry.state, health=health)
+        self._tell(entry.load_balancer, _differing(before, health))
+
+    def _tell(self, load_balancer: Key, listeners: Collection[str]) -> None:
+        """Something new was said of these listeners: each concerns its owner alone."""
+        owners = self.owners_of(load_balancer)
+        for owner in {owners[name] for name in listeners if name in owners}:
+            self._owner_changed(owner)
+        if any(name not in owners for name in listeners):
+            self._changed(load_balancer)
 
     def advertised(self, pod: Key, peer: Peer, advertisement: AgentAdvertisement) -> None:
         """What a pod announces, as its agent says in Advertisement."""

@@ -20,7 +20,9 @@ REPORTED = (
     "BackendsHealthy",
     "Ready",
     "skylane.dev/AddressAssigned",
+    "skylane.dev/BackendsHealthy",
 )
+UNKNOWN = "Unknown"
 # Where Kubernetes itself puts the events of objects without a namespace.
 DEFAULT_NAMESPACE = "default"
 _MAX_NOTE = 1000  # characters; the API allows 1024 bytes
@@ -55,8 +57,11 @@ def turned(before: Json, after: Json) -> list[Json]:
 
 
 def _has_turned(before: Json | None, after: Json) -> bool:
-    if before is None:  # a new object: what is wrong from the start, nothing that is as it should be
+    if before is None or before["status"] == UNKNOWN:
+        # As of a new object: what is wrong from the start, nothing that is as it should be.
         return bool(after["status"] == "False" and after["type"] != "Ready")
+    if after["status"] == UNKNOWN:
+        return False
     return bool((before["status"], before["reason"]) != (after["status"], after["reason"]))
 
 

@@ -98,10 +98,12 @@ class Observed:
 class OwnerState:
     """How far pods run the listeners of one owner: all pods that shall, those that do not yet, and why (by pod name).
 
-    `pending_listeners` are those that some pod does not run yet.
+    `pending_listeners` are those that some pod does not run yet. `health` is, by listener that has a check, what each pod found
+    (by its name) that has told of it.
     """
 
     pods: tuple[str, ...] = ()
     pending: tuple[str, ...] = ()
     pending_listeners: frozenset[str] = frozenset()
     errors: Mapping[str, str] = field(default_factory=dict)
+    health: Mapping[str, Mapping[str, AgentHealth]] = field(default_factory=dict)

@@ -13,6 +13,8 @@ SHARING_KEY_ANNOTATION = "skylane.dev/sharing-key"
 
 ADDRESS_ASSIGNED = "skylane.dev/AddressAssigned"
 PROGRAMMED = "skylane.dev/Programmed"
+BACKENDS_HEALTHY = "skylane.dev/BackendsHealthy"
+SERVICE_CONDITIONS = (ADDRESS_ASSIGNED, PROGRAMMED, BACKENDS_HEALTHY)
 
 
 class ServiceReason(StrEnum):
@@ -62,4 +64,4 @@ Assignment = Assigned | Refused
 
 def is_marked(service: Service) -> bool:
     """Whether its status carries conditions of ours, which are to be kept true or taken away."""
-    return any(c.type in (ADDRESS_ASSIGNED, PROGRAMMED) for c in service.status.conditions)
+    return any(c.type in SERVICE_CONDITIONS for c in service.status.conditions)

@@ -11,6 +11,7 @@ from skylane_operator.status.gateway import (
     gateway_status,
     is_served,
 )
+from skylane_operator.status.owned_health import health_awaited
 from skylane_operator.status.programmed import agents_awaited
 from skylane_operator.status.route import ParentFacts, current_route_status, is_reported, route_status
 from skylane_operator.status.service import current_service_status, pool_status, service_status
@@ -29,6 +30,7 @@ __all__ = [
     "current_service_status",
     "gateway_class_status",
     "gateway_status",
+    "health_awaited",
     "is_reported",
     "is_served",
     "pool_status",

@@ -73,9 +73,9 @@ def _health(plan: Plan, observed: Observed, item: ListenerPlan) -> dict[str, Any
     reports = reports_of(plan, observed, item)
     if not reports:
         return {}
-    unhealthy = unhealthy_backends(item, reports)
+    unhealthy = unhealthy_backends(item.backends, reports)
     return {
-        "healthy_backends": healthy_backends(item, reports),
+        "healthy_backends": healthy_backends(item.backends, reports),
         **({"unhealthy": unhealthy} if unhealthy else {}),
     }
 

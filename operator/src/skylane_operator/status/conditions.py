@@ -8,7 +8,7 @@ from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import REFERENCE_REASONS, Plan, Rejected
 from skylane_operator.status.advertised import advertised
-from skylane_operator.status.health import health_troubles
+from skylane_operator.status.health import health_troubles, worst_of
 from skylane_operator.status.programmed import programming_gaps, ready_pods
 
 _MAX_NAMED = 5
@@ -18,7 +18,7 @@ class Verdict(NamedTuple):
     """A condition without its times."""
 
     type: str
-    status: Literal["True", "False"]
+    status: Literal["True", "False", "Unknown"]
     reason: str
     message: str
 
@@ -141,7 +141,6 @@ def _advertised(plan: Plan, observed: Observed) -> Verdict:
     )
 
 
-_HEALTH_ORDER = ("Panic", "HealthChecksNotMade", "HealthChecksFailing")
 # Every listener is served all the same: a backend that fails is left out, as a pod that is not ready, and what was known holds.
 # While one session is down, another one brings the packets; and why VIPs are withheld is what other conditions are about.
 _READY_ALL_THE_SAME = {"HealthChecksNotMade", "HealthChecksFailing", "PartiallyAdvertised", "Withheld"}
@@ -158,10 +157,8 @@ def _backends_healthy(plan: Plan, observed: Observed) -> Verdict:
     if not empty:
         troubles = list(health_troubles(plan, observed))
         if troubles:
-            reason = min((reason for reason, _ in troubles), key=_HEALTH_ORDER.index)
-            return _false(
-                "BackendsHealthy", reason, _joined([text for why, text in troubles if why == reason], "; ")
-            )
+            reason, texts = worst_of(troubles)
+            return _false("BackendsHealthy", reason, _joined(texts, "; "))
         total = len(distinct_endpoints(plan.listeners))
         return _true(
             "BackendsHealthy", "EndpointsReady", f"every listener has ready endpoints ({total} in all)"

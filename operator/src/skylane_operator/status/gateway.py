@@ -9,8 +9,10 @@ from skylane_operator.model.gateway import GATEWAY_GROUP, Gateway, GatewayClass,
 from skylane_operator.model.key import Key
 from skylane_operator.plan.gateway_listeners import JudgedListener, files_of, setting_faults
 from skylane_operator.plan.observed import OwnerState
+from skylane_operator.plan.owned import OwnedPlan
 from skylane_operator.plan.service_types import (
     ADDRESS_ASSIGNED,
+    BACKENDS_HEALTHY,
     Assigned,
     Assignment,
     Refused,
@@ -18,6 +20,7 @@ from skylane_operator.plan.service_types import (
 )
 from skylane_operator.status.build import Status, dated
 from skylane_operator.status.conditions import Verdict
+from skylane_operator.status.owned_health import owned_backends_healthy
 from skylane_operator.status.service import address_assigned, programming_lag
 
 ACCEPTED, PROGRAMMED, CONFLICTED, RESOLVED_REFS = "Accepted", "Programmed", "Conflicted", "ResolvedRefs"
@@ -51,7 +54,8 @@ def current_class_status(gateway_class: GatewayClass) -> Status:
 class GatewayFacts:
     """What is known of a Gateway of ours.
 
-    `fault` says what is wrong with the parameters of its class. `assignment` is None while nothing is assigned.
+    `fault` says what is wrong with the parameters of its class. `assignment` is None while nothing is assigned, `plan` while
+    it is not served.
     """
 
     gateway: Gateway
@@ -60,6 +64,7 @@ class GatewayFacts:
     assignment: Assignment | None
     listeners: tuple[JudgedListener, ...]
     state: OwnerState
+    plan: OwnedPlan | None = None
 
 
 def acceptance(facts: GatewayFacts) -> Verdict:
@@ -101,6 +106,8 @@ def gateway_status(facts: GatewayFacts, now: datetime) -> Status:
     verdicts = [accepted, _programmed(facts, accepted)]
     if assignment is not None:
         verdicts.append(address_assigned(assignment))
+    if facts.plan is not None and (healthy := owned_backends_healthy(facts.plan, facts.state)):
+        verdicts.append(healthy)
     status: Status = {
         "conditions": _conditions(verdicts, gateway.metadata.generation, gateway.status, now),
         "listeners": [_listener(facts, accepted, one, now) for one in facts.listeners],
@@ -112,7 +119,7 @@ def gateway_status(facts: GatewayFacts, now: datetime) -> Status:
 
 def current_gateway_status(gateway: Gateway) -> Status:
     """What of its status is ours, in the form of `gateway_status`."""
-    status = _own(gateway.status, (ACCEPTED, PROGRAMMED, ADDRESS_ASSIGNED))
+    status = _own(gateway.status, (ACCEPTED, PROGRAMMED, ADDRESS_ASSIGNED, BACKENDS_HEALTHY))
     if gateway.status.get("addresses"):
         status["addresses"] = gateway.status["addresses"]
     if "listeners" in gateway.status:

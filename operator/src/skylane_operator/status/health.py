@@ -1,15 +1,18 @@
 """What the pods' health checks say together."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from skylane_operator.model.forwarder import ForwarderBackend
 from skylane_operator.model.load_balancer import UnhealthyBackend
 from skylane_operator.plan.observed import AgentHealth, Observed
 from skylane_operator.plan.types import ListenerPlan, Plan
 
 MAX_SHOWN = 10  # backends of a listener
+TROUBLE_ORDER = ("Panic", "HealthChecksNotMade", "HealthChecksFailing")
 _MAX_PODS = 3
 
-Reports = dict[str, AgentHealth]
+Reports = Mapping[str, AgentHealth]
+Backends = Sequence[ForwarderBackend]
 
 
 def reports_of(plan: Plan, observed: Observed, item: ListenerPlan) -> Reports:
@@ -24,20 +27,22 @@ def reports_of(plan: Plan, observed: Observed, item: ListenerPlan) -> Reports:
     }
 
 
-def healthy_backends(item: ListenerPlan, reports: Reports) -> int:
+def healthy_backends(backends: Backends, reports: Reports) -> int:
     """As the pod sees it that sees the fewest. An endpoint that an agent does not know yet counts as healthy, as it will there."""
-    return max(0, len(item.backends) - max(report.unhealthy for report in reports.values()))
+    return max(0, len(backends) - max(report.unhealthy for report in reports.values()))
 
 
-def unhealthy_backends(item: ListenerPlan, reports: Reports) -> tuple[UnhealthyBackend, ...]:
-    """At most MAX_SHOWN of those that the agents name, by address; the reason is that of the first pod."""
+def unhealthy_backends(
+    backends: Backends, reports: Reports, most: int = MAX_SHOWN
+) -> tuple[UnhealthyBackend, ...]:
+    """At most so many of those that the agents name, by address; the reason is that of the first pod."""
     seen: dict[tuple[str, int], list[str]] = {}
     reasons: dict[tuple[str, int], str] = {}
     for pod, report in reports.items():
         for sick in report.sick:
             seen.setdefault((sick.address, sick.port), []).append(pod)
             reasons.setdefault((sick.address, sick.port), sick.reason)
-    shown = [backend for backend in item.backends if (backend.address, backend.port) in seen][:MAX_SHOWN]
+    shown = [backend for backend in backends if (backend.address, backend.port) in seen][:most]
     return tuple(
         UnhealthyBackend(
             address=backend.address,
@@ -53,21 +58,20 @@ def health_troubles(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]
     """Reason and message of everything that the checks complain of, listener by listener."""
     for item in plan.listeners:
         reports = reports_of(plan, observed, item)
-        if reports:
-            yield from _troubles(item, reports)
+        yield from troubles_of(f"listener {item.listener.name}", item.backends, reports, most=1)
 
 
-def _troubles(item: ListenerPlan, reports: Reports) -> Iterator[tuple[str, str]]:
-    name = f"listener {item.listener.name}"
+def troubles_of(name: str, backends: Backends, reports: Reports, most: int) -> Iterator[tuple[str, str]]:
+    """Reason and message of everything that the checks of one listener complain of; of the sick at most so many are named."""
     for pod, report in reports.items():
         if report.obstacle:
             yield "HealthChecksNotMade", f"{name}: pod {pod} cannot make its health check: {report.obstacle}"
     if not any(report.unhealthy for report in reports.values()):
         return
-    counts = f"{healthy_backends(item, reports)} of {len(item.backends)} backends pass the health check"
+    counts = passing(backends, reports)
     examples = "".join(
         f"; {backend.address}:{backend.port} as {', '.join(backend.pods)} sees it: {backend.reason}"
-        for backend in unhealthy_backends(item, reports)[:1]
+        for backend in unhealthy_backends(backends, reports, most)
     )
     panicking = [pod for pod, report in reports.items() if report.panic]
     if panicking:
@@ -78,3 +82,15 @@ def _troubles(item: ListenerPlan, reports: Reports) -> Iterator[tuple[str, str]]
         )
     else:
         yield "HealthChecksFailing", f"{name}: {counts}{examples}"
+
+
+def passing(backends: Backends, reports: Reports) -> str:
+    """How many are healthy, in words."""
+    return f"{healthy_backends(backends, reports)} of {len(backends)} backends pass the health check"
+
+
+def worst_of(troubles: Iterable[tuple[str, str]]) -> tuple[str, list[str]]:
+    """The reason that comes first of those that are there, and all that is said with it."""
+    found = list(troubles)
+    reason = min((reason for reason, _ in found), key=TROUBLE_ORDER.index)
+    return reason, [text for why, text in found if why == reason]

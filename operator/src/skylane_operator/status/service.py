@@ -10,16 +10,24 @@ from skylane_operator.model.virtual_ip_pool import VirtualIPPool, VirtualIPPoolS
 from skylane_operator.plan.observed import OwnerState
 from skylane_operator.plan.parse import InvalidPool
 from skylane_operator.plan.service_listeners import ServicePlan
-from skylane_operator.plan.service_types import ADDRESS_ASSIGNED, PROGRAMMED, Assigned, Assignment, Refused
+from skylane_operator.plan.service_types import (
+    ADDRESS_ASSIGNED,
+    PROGRAMMED,
+    SERVICE_CONDITIONS,
+    Assigned,
+    Assignment,
+    Refused,
+)
 from skylane_operator.status.build import Status, dated
 from skylane_operator.status.conditions import Verdict
+from skylane_operator.status.owned_health import owned_backends_healthy
 
 _MAX_NAMED = 5
 
 
 def current_service_status(service: Service) -> Status:
     """What of its status is ours, in the form of `service_status`."""
-    mine = [c for c in service.status.conditions if c.type in (ADDRESS_ASSIGNED, PROGRAMMED)]
+    mine = [c for c in service.status.conditions if c.type in SERVICE_CONDITIONS]
     status: Status = {}
     if not mine:
         return status
@@ -40,6 +48,8 @@ def service_status(
 ) -> Status:
     """Status of a Service that asks for a LoadBalancer of ours. `plan` is None while it cannot be served."""
     verdicts = [address_assigned(assignment), _programmed(assignment, plan, state)]
+    if plan is not None and (healthy := owned_backends_healthy(plan, state)):
+        verdicts.append(healthy)
     conditions = dated(verdicts, service.metadata.generation, previous, now)
     status: Status = {"conditions": [c.model_dump(mode="json", by_alias=True) for c in conditions]}
     if isinstance(assignment, Assigned):
