@@ -9,8 +9,7 @@
 #include <string.h>
 
 // 0 without such a member.
-static json_t *
-read_number(json_t *object, const char *name, json_int_t max, json_int_t *out) {
+static json_t *read_number(json_t *object, const char *name, json_int_t max, json_int_t *out) {
 	json_t *value = json_object_get(object, name);
 
 	*out = 0;
@@ -19,9 +18,7 @@ read_number(json_t *object, const char *name, json_int_t max, json_int_t *out) {
 	*out = json_integer_value(value);
 	if (*out >= 1 && *out <= max)
 		return NULL;
-	return control_refusal(
-		name, "must be an integer from 1 to %" JSON_INTEGER_FORMAT, max
-	);
+	return control_refusal(name, "must be an integer from 1 to %" JSON_INTEGER_FORMAT, max);
 }
 
 // False when `text` is no address of either family, nor a prefix without bits behind its length.
@@ -56,7 +53,10 @@ static bool read_prefix(const char *text, struct flow_pattern_end *out) {
 }
 
 static json_t *read_end(
-	json_t *object, const char *address_name, const char *port_name, struct flow_pattern_end *out
+	json_t *object,
+	const char *address_name,
+	const char *port_name,
+	struct flow_pattern_end *out
 ) {
 	json_t *address = json_object_get(object, address_name);
 	json_int_t port;
@@ -141,13 +141,12 @@ bool flow_filter_matches(
 
 	return (filter->listener == NULL || strcmp(filter->listener, listener) == 0)
 		&& (filter->state == FLOW_FREE || filter->state == flow->state)
-		&& flow->idle_s >= filter->idle_s_min
-		&& flow_pattern_takes(pattern, flow->protocol)
+		&& flow->idle_s >= filter->idle_s_min && flow_pattern_takes(pattern, flow->protocol)
 		&& flow_pattern_end_matches(
-		       &pattern->client, &flow->client_address, flow->client_port
+			&pattern->client, &flow->client_address, flow->client_port
 		)
 		&& flow_pattern_end_matches(&pattern->vip, &flow->vip, flow->vip_port)
 		&& flow_pattern_end_matches(
-		       &pattern->backend, &flow->backend_address, flow->backend_port
+			&pattern->backend, &flow->backend_address, flow->backend_port
 		);
 }

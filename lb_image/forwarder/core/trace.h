@@ -26,8 +26,9 @@ struct trace_ends {
 
 struct trace_record {
 	uint64_t time_ms;
-	struct trace_ends in;  // as it came
-	struct trace_ends out; // as it left: the packet or our answer to it; `length` 0: nothing left
+	struct trace_ends in; // as it came
+	struct trace_ends
+		out; // as it left: the packet or our answer to it; `length` 0: nothing left
 	bool is_of_backend;
 	uint8_t port_in;
 	uint8_t port_out;    // with FWD_TX

@@ -140,12 +140,11 @@ static int by_time(const void *a, const void *b) {
 	return first->order < second->order ? -1 : first->order > second->order;
 }
 
-static size_t collect(
-	const struct dataplane *dataplane,
+static size_t
+collect(const struct dataplane *dataplane,
 	struct trace_record *records,
 	struct shown_record *out,
-	uint64_t *lost
-) {
+	uint64_t *lost) {
 	size_t count = 0;
 
 	*lost = 0;
