@@ -12,13 +12,13 @@ GENERATION = "a" * 16
 FIRST, SECOND, THIRD, FOURTH = (Endpoint(f"10.244.0.{last}", 8080) for last in range(1, 5))
 
 
-def checked(*sick, weights=(1, 2, 3, 4), panic=0, **check):
+def checked(*sick, weights=(1, 2, 3, 4), draining=(), panic=0, **check):
     message = listener("web", GENERATION, backends=len(weights))
+    message.health_check.CopyFrom(check_message(panic=panic, **check))
     for backend, weight in zip(message.backends, weights, strict=True):
         backend.weight = weight
-    return checked_in(
-        check_message(panic=panic, **check), listener_file(message), dict.fromkeys(sick, "refused")
-    )
+        backend.draining = Endpoint(backend.address, backend.port) in draining
+    return checked_in(message, listener_file(message), dict.fromkeys(sick, "refused"))
 
 
 def weights_of(one):
@@ -74,6 +74,21 @@ def test_backends_without_weight_do_not_keep_the_others_from_a_panic():
 def test_a_record_is_read_as_it_was_written():
     one = checked(SECOND, kind="udp", udp={"payload": "cGluZw==", "expect": ""}, panic=25)
     assert checked_from(json.loads(json.dumps(one.record()))) == one
+
+
+def test_what_drains_is_no_business_of_the_check():
+    one = checked(FIRST, SECOND, weights=(0, 2, 3, 4), draining={FIRST})
+    assert one.endpoints == [SECOND, THIRD, FOURTH]
+    assert one.sick == {SECOND: "refused"}
+    assert one.with_sick({FIRST: "refused"}).sick == {}
+    assert checked_from(json.loads(json.dumps(one.record()))) == one
+    assert weights_of(one) == [0, 0, 3, 4]
+
+
+def test_a_record_of_an_older_agent_has_nothing_that_drains():
+    record = checked(SECOND).record()
+    del record["draining"]
+    assert checked_from(record) == checked(SECOND)
 
 
 @pytest.mark.parametrize("field", ["listener", "check", "sick"])

@@ -4,7 +4,7 @@ import pytest
 from service_world import EDGE, service
 
 from skylane_operator.model.key import Key, ObjectKey
-from skylane_operator.model.kubernetes import EndpointSlice, Service
+from skylane_operator.model.kubernetes import SERVING, TERMINATING, Endpoint, EndpointSlice, Service
 from skylane_operator.plan.owned import listener_name
 from skylane_operator.plan.service_class import wanted_load_balancer
 from skylane_operator.plan.service_listeners import plan_for_service
@@ -44,6 +44,15 @@ def test_annotations_set_what_a_listener_has():
     settings = {"scheduler": "mh", "hash_on": "connection", "on_backend_removal": "reset"}
     (listener,) = plan_for_service(service(**settings), ASSIGNED, ()).answering
     assert (listener.scheduler, listener.hash_on, listener.on_backend_removal) == tuple(settings.values())
+
+
+@pytest.mark.parametrize(("policy", "weights"), [("Drain", [1, 0]), ("Remove", [1])])
+def test_terminating_endpoints_by_annotation(policy, weights):
+    piece = endpoint_slice("10.0.0.1")
+    leaving = Endpoint("10.0.0.2", SERVING | TERMINATING)
+    piece = piece.model_copy(update={"endpoints": (*piece.endpoints, leaving)})
+    (listener,) = plan_for_service(service(terminating_endpoints=policy), ASSIGNED, (piece,)).answering
+    assert [backend.weight for backend in listener.backends] == weights
 
 
 def test_a_wrong_annotation_is_named_and_the_rest_is_served():

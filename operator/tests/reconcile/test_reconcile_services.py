@@ -80,6 +80,46 @@ async def test_endpoints_ports_and_annotations_reach_the_forwarder(world):
     await world.until_service_condition("Programmed", "True")
 
 
+async def test_a_pod_that_terminates_drains_until_it_is_gone(world):
+    """What the EndpointSlice controller writes while a Service is scaled down."""
+    await serving(world, "10.244.0.5", "10.244.0.6")
+
+    def becomes(**conditions):
+        def alter(body):
+            body["endpoints"][1]["conditions"] = conditions
+
+        world.change(*SLICES, "web-1", alter)
+
+    def weights():
+        (listener,) = listeners_on_disk(world)
+        return {backend["address"]: backend["weight"] for backend in listener["backends"]}
+
+    becomes(ready=False, serving=True, terminating=True)
+    await eventually(lambda: weights() == {"10.244.0.5": 1, "10.244.0.6": 0}, "the drain")
+    await world.until_service_condition("Programmed", "True")
+    becomes(ready=False, serving=False, terminating=True)
+    await eventually(lambda: weights() == {"10.244.0.5": 1}, "its end")
+    annotations = {"skylane.dev/terminating-endpoints": "Remove"}
+    world.change("v1", "services", "web", lambda body: body["metadata"].update(annotations=annotations))
+    becomes(ready=True, serving=True, terminating=False)
+    await eventually(lambda: weights() == {"10.244.0.5": 1, "10.244.0.6": 1}, "both")
+    becomes(ready=False, serving=True, terminating=True)
+    await eventually(lambda: weights() == {"10.244.0.5": 1}, "the removal at once")
+
+
+async def test_the_last_pods_of_a_service_serve_while_they_terminate(world):
+    await serving(world, "10.244.0.5")
+    leaving = {"ready": False, "serving": True, "terminating": True}
+    world.change(*SLICES, "web-1", lambda body: body["endpoints"][0].update(conditions=leaving))
+    added = endpoint_slice(world.namespace, "web", "10.244.0.6")
+    added["metadata"]["name"] = "web-2"
+    added["endpoints"][0]["conditions"] = leaving
+    world.create(*SLICES, added)
+    await eventually(lambda: served(world) == {("192.0.2.8", 80): ["10.244.0.5", "10.244.0.6"]}, "both")
+    weights = [backend["weight"] for one in listeners_on_disk(world) for backend in one["backends"]]
+    assert weights == [1, 1]
+
+
 async def test_a_service_that_goes_gives_its_address_back(world):
     await serving(world, pool=["192.0.2.8/32"])
     add_service(world, "late")

@@ -1,6 +1,6 @@
 """The forwarder's own check accepts every snapshot of the golden cases: both sides mean the same file format.
 
-A health check is the agent's, and no part of the file.
+A health check is the agent's, and no part of the file; nor is what it must not check.
 """
 
 import json
@@ -27,6 +27,8 @@ def test_check_accepts_it(case, tmp_path):
         (folder / "base.json").write_text(json.dumps(pod["base"]))
         for name, listener in pod["listeners"].items():
             file = {field: value for field, value in listener.items() if field != "health_check"}
+            for backend in file["backends"]:
+                backend.pop("draining", None)
             (folder / "listeners" / f"{name}.json").write_text(json.dumps(file))
         checked = subprocess.run(
             [FORWARDER, "--check", folder], capture_output=True, text=True, timeout=30, check=False

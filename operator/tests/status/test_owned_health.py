@@ -21,7 +21,7 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class World:
-    def __init__(self, *, check="TCP", ports=(80,), endpoints=3, assigned=ASSIGNED):
+    def __init__(self, *, check="TCP", ports=(80,), endpoints=3, draining=0, assigned=ASSIGNED):
         annotations = {"skylane.dev/health-check": check} if check else {}
         named = [{"name": f"p{port}", "port": port} for port in ports]
         self.body = {
@@ -33,7 +33,13 @@ class World:
                 {
                     "metadata": {"name": f"web-{family}", "namespace": "shop"},
                     "addressType": family,
-                    "endpoints": [{"addresses": [f"{prefix}{i + 1}"]} for i in range(endpoints)],
+                    "endpoints": [
+                        {
+                            "addresses": [f"{prefix}{i + 1}"],
+                            "conditions": {"ready": i < endpoints, "terminating": i >= endpoints},
+                        }
+                        for i in range(endpoints + draining)
+                    ],
                     "ports": named,
                 }
             )
@@ -126,6 +132,19 @@ def test_a_port_without_endpoints_has_nothing_to_check():
         "False",
         "NoEndpoints",
         "port 80/TCP has no ready endpoint with a weight above 0",
+    )
+
+
+def test_what_drains_is_not_counted():
+    message = World(endpoints=2, draining=2).told(sick())["message"]
+    assert message == "port 80/TCP: 2 of 2 backends pass the health check"
+
+
+def test_that_only_terminating_ones_serve_is_told():
+    assert outcome(World(endpoints=0, draining=2).told(sick())) == (
+        "False",
+        "AllTerminating",
+        "port 80/TCP: no endpoint is ready; 2 that terminate but still serve take new connections",
     )
 
 

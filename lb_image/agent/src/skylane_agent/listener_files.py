@@ -102,7 +102,7 @@ class ListenerFiles:
             before = self.checked.get(listener.name)
             try:
                 checked[listener.name] = checked_in(
-                    listener.health_check, listener_file(listener), before.sick if before else {}
+                    listener, listener_file(listener), before.sick if before else {}
                 )
             except ValueError as error:
                 failures[listener.name] = f"health_check: {error}"

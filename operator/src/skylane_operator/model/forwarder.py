@@ -61,12 +61,16 @@ class ForwarderTimeouts(FileModel):
 
 
 class ForwarderBackend(FileModel):
-    """One endpoint (address as text) and its weight relative to the others of the same listener."""
+    """One endpoint (address as text) and its weight relative to the others of the same listener.
+
+    `draining` is for the agent, no part of the forwarder's file: the endpoint terminates, and weighs nothing.
+    """
 
     address: str
     port: int
     weight: int
     max_connections: int = NO_LIMIT
+    draining: Literal[True] | None = None
 
 
 class AgentHttpCheck(FileModel):

@@ -17,6 +17,8 @@ T = TypeVar("T")
 Items = Annotated[tuple[T, ...], BeforeValidator(lambda value: () if value is None else value)]
 # core/v1 DefaultClientIPServiceAffinitySeconds
 DEFAULT_AFFINITY_S = 10800
+# Conditions of an endpoint, as bits of one number.
+READY, SERVING, TERMINATING = 1, 2, 4
 VERSIONS = {"IPv4": IPV4, "IPv6": IPV6}
 Quantities = Annotated[dict[str, str | int | float], BeforeValidator(lambda value: value or {})]
 
@@ -121,11 +123,22 @@ class Namespace(ReadModel):
 class Endpoint(NamedTuple):
     """One endpoint of a slice, in a tenth of what a model takes: a cluster has a hundred thousand of them.
 
-    An absent `ready` means ready (discovery/v1); of several addresses only the first counts (KEP-752).
+    `conditions` are those of READY, SERVING and TERMINATING that hold. Absent ones are true, but `terminating` (discovery/v1);
+    of several addresses only the first counts (KEP-752).
     """
 
     address: str
-    is_ready: bool
+    conditions: int
+
+    @property
+    def is_ready(self) -> bool:
+        """Takes new connections. One that terminates does all the same where its Service publishes addresses that are not ready."""
+        return bool(self.conditions & READY)
+
+    @property
+    def is_draining(self) -> bool:
+        """On its way out, but it still serves (KEP-1672)."""
+        return self.conditions == SERVING | TERMINATING
 
 
 def _endpoints(value: object) -> tuple[Endpoint, ...]:
@@ -142,8 +155,13 @@ def _listed(value: object) -> Iterable[Any]:
 
 def _endpoint(body: Mapping[str, Any]) -> Endpoint:
     addresses = body.get("addresses") or ("",)
-    ready = (body.get("conditions") or {}).get("ready")
-    return Endpoint(address=str(addresses[0]), is_ready=ready is not False)
+    given = body.get("conditions") or {}
+    conditions = (
+        READY * (given.get("ready") is not False)
+        | SERVING * (given.get("serving") is not False)
+        | TERMINATING * (given.get("terminating") is True)
+    )
+    return Endpoint(address=str(addresses[0]), conditions=conditions)
 
 
 class EndpointPort(ReadModel):

@@ -1,4 +1,4 @@
-"""What a listener asks of new connections: parts of spec.listeners[] of the `LoadBalancer`."""
+"""What a listener asks of connections and endpoints: parts of spec.listeners[] of the `LoadBalancer`."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -12,6 +12,13 @@ Limit = Annotated[int, Field(ge=1, le=2147483647)]
 # More of them would pass the API server's budget for the rule of a list's entries.
 SourceRanges = Annotated[tuple[SourceRange, ...], Field(max_length=960)]
 TimeoutSeconds = Annotated[int, Field(ge=1, le=86400)]
+
+
+class TerminatingEndpoints(StrEnum):
+    """What becomes of an endpoint that terminates but still serves."""
+
+    DRAIN = "Drain"
+    REMOVE = "Remove"
 
 
 class AffinityType(StrEnum):

@@ -20,6 +20,7 @@ from skylane_operator.model.listener_policy import (
     Limit,
     SessionAffinity,
     SourceRanges,
+    TerminatingEndpoints,
     TimeoutSeconds,
 )
 from skylane_operator.model.meta import ObjectMeta
@@ -207,6 +208,7 @@ class Listener(SpecModel):
     scheduler: Scheduler = Scheduler.WEIGHTED_ROUND_ROBIN
     hash_on: HashOn = HashOn.SOURCE
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
+    terminating_endpoints: TerminatingEndpoints = TerminatingEndpoints.DRAIN
     session_affinity: SessionAffinity = SessionAffinity()
     max_connections: Limit | None = None
     client_limits: ClientLimits = ClientLimits()
@@ -303,6 +305,7 @@ class ListenerStatus(SpecModel):
     generation: str
     programmed_pods: int
     backends: int
+    draining_backends: int | None = None
     healthy_backends: int | None = None
     unhealthy: tuple[UnhealthyBackend, ...] = ()
 

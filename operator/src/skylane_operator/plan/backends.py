@@ -1,13 +1,14 @@
 """Which endpoints stand behind a listener's backend references."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
 
 from skylane_operator.model.address import IPV4
 from skylane_operator.model.forwarder import NO_LIMIT, ForwarderBackend
 from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
+from skylane_operator.model.listener_policy import TerminatingEndpoints
 from skylane_operator.model.load_balancer import BackendReference, Listener
 from skylane_operator.plan.types import Blocks, Inputs, Reason, Rejected
 from skylane_operator.plan.weights import MAX_WEIGHT, endpoint_weights
@@ -17,17 +18,31 @@ SocketAddress = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Those of a Service port: that are ready, and that terminate but still serve."""
+
+    ready: frozenset[SocketAddress] = frozenset()
+    draining: frozenset[SocketAddress] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Resolved:
     """One Service's endpoints, and the weight that they share."""
 
     weight: int
-    endpoints: tuple[SocketAddress, ...]
+    endpoints: Endpoints
     limit: int | None = None
 
 
-def backends_for(
-    inputs: Inputs, listener: Listener, path: str
-) -> tuple[tuple[ForwarderBackend, ...], tuple[Rejected, ...]]:
+@dataclass(frozen=True, slots=True)
+class Weighted:
+    """Endpoints with their weights. `last_resort`: none is ready, and those that terminate take new connections."""
+
+    backends: tuple[ForwarderBackend, ...]
+    last_resort: bool = False
+
+
+def backends_for(inputs: Inputs, listener: Listener, path: str) -> tuple[Weighted, tuple[Rejected, ...]]:
     """Endpoints of a listener with their weights, and the references that lead nowhere.
 
     `path` is the listener's field path. An endpoint that several references reach is listed once, with the sum of
@@ -42,25 +57,46 @@ def backends_for(
             rejected.append(found)
         else:
             resolved.append(found)
-    return weighted_backends(resolved), tuple(rejected)
+    return weighted_backends(resolved, listener.terminating_endpoints), tuple(rejected)
 
 
-def weighted_backends(resolved: list[Resolved]) -> tuple[ForwarderBackend, ...]:
+def weighted_backends(resolved: list[Resolved], terminating: TerminatingEndpoints) -> Weighted:
     """Endpoints with their weights, by address; one that several Services reach is listed once, with the sum."""
-    weights = endpoint_weights([(service.weight, len(service.endpoints)) for service in resolved])
+    if terminating is TerminatingEndpoints.REMOVE:
+        return Weighted(
+            _weighted([replace(one, endpoints=Endpoints(one.endpoints.ready)) for one in resolved])
+        )
+    if any(one.weight and one.endpoints.ready for one in resolved):
+        return Weighted(_weighted(resolved))
+    # As kube-proxy (KEP-1669): rather those that are about to go than nobody.
+    everybody = [
+        replace(one, endpoints=Endpoints(one.endpoints.ready | one.endpoints.draining)) if one.weight else one
+        for one in resolved
+    ]
+    return Weighted(_weighted(everybody), any(one.weight and one.endpoints.draining for one in resolved))
+
+
+def _weighted(resolved: list[Resolved]) -> tuple[ForwarderBackend, ...]:
+    weights = endpoint_weights([(service.weight, len(service.endpoints.ready)) for service in resolved])
     totals: dict[SocketAddress, int] = {}
     limits: dict[SocketAddress, int] = {}
+    draining: set[SocketAddress] = set()
     for service, weight in zip(resolved, weights, strict=True):
-        for endpoint in service.endpoints:
+        for endpoint in service.endpoints.ready:
             totals[endpoint] = totals.get(endpoint, 0) + weight
-            if service.limit is not None:
+        draining |= service.endpoints.draining
+        if service.limit is not None:
+            for endpoint in service.endpoints.ready | service.endpoints.draining:
                 limits[endpoint] = min(service.limit, limits.get(endpoint, service.limit))
+    draining -= totals.keys()
+    totals |= dict.fromkeys(draining, 0)
     return tuple(
         ForwarderBackend(
             address=endpoint[0],
             port=endpoint[1],
             weight=min(weight, MAX_WEIGHT),
             max_connections=limits.get(endpoint, NO_LIMIT),
+            draining=True if endpoint in draining else None,
         )
         for endpoint, weight in sorted(totals.items(), key=_by_number)
     )
@@ -85,8 +121,8 @@ def _resolve(
     port = _service_port(service, reference.port, listener.protocol)
     if port is None:
         return _unknown_port(inputs, listener, service, reference, path)
-    endpoints = ready_endpoints(inputs.endpoint_slices.get(reference.service, ()), port, listener.vip.version)
-    return Resolved(reference.weight, tuple(endpoints), reference.max_connections_per_endpoint)
+    endpoints = endpoints_of(inputs.endpoint_slices.get(reference.service, ()), port, listener.vip.version)
+    return Resolved(reference.weight, endpoints, reference.max_connections_per_endpoint)
 
 
 def _service_port(service: Service, number: int, protocol: str) -> ServicePort | None:
@@ -96,22 +132,24 @@ def _service_port(service: Service, number: int, protocol: str) -> ServicePort |
     return None
 
 
-def ready_endpoints(
-    slices: Iterable[EndpointSlice], port: ServicePort, version: int = IPV4
-) -> set[SocketAddress]:
-    """Ready endpoints of a Service port, of one IP version: the forwarder does not translate between the two.
+def endpoints_of(slices: Iterable[EndpointSlice], port: ServicePort, version: int = IPV4) -> Endpoints:
+    """Endpoints of a Service port, of one IP version: the forwarder does not translate between the two.
 
     Slices carry the target port already resolved, by the Service port's name: a named target port may differ from
     slice to slice. An endpoint that moves between slices is in both for a moment (KEP-752) and counts once.
     """
-    return {
-        (endpoint.address, number)
-        for piece in slices
-        if piece.address_type == f"IPv{version}"
-        for number in _target_ports(piece, port)
-        for endpoint in piece.endpoints
-        if endpoint.is_ready and _version_of(endpoint.address) == version
-    }
+    ready: set[SocketAddress] = set()
+    draining: set[SocketAddress] = set()
+    for piece in slices:
+        if piece.address_type != f"IPv{version}":
+            continue
+        for number in _target_ports(piece, port):
+            for endpoint in piece.endpoints:
+                if not (endpoint.is_ready or endpoint.is_draining):
+                    continue
+                if _version_of(endpoint.address) == version:
+                    (ready if endpoint.is_ready else draining).add((endpoint.address, number))
+    return Endpoints(frozenset(ready), frozenset(draining - ready))
 
 
 @lru_cache(maxsize=1 << 16)

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from skylane_operator.model.address import IPAddress
 from skylane_operator.model.gateway import ROUTE_KINDS, Gateway, GatewayListener, Route
 from skylane_operator.model.key import gateway_owner
-from skylane_operator.plan.backends import Resolved, ready_endpoints, weighted_backends
+from skylane_operator.plan.backends import Resolved, endpoints_of
 from skylane_operator.plan.gateway_routes import RouteInputs, attached, backends_of, by_age
 from skylane_operator.plan.listener_settings import ListenerFault, Settings, listener_settings
-from skylane_operator.plan.owned import OwnedPlan, forwarder_files, listener_name, owned_listener
+from skylane_operator.plan.owned import OwnedPlan, listener_name, owned_listener, owned_plan
 from skylane_operator.plan.service_types import Assigned
 from skylane_operator.plan.types import ListenerPlan
 
@@ -63,17 +63,15 @@ def plan_for_gateway(
     A listener without a route is there, too, without backends: what comes there is counted as that (no_backends).
     """
     settings, _ = listener_settings(gateway.metadata.annotations)
-    plans = [
-        _planned(inputs, gateway, one, address, settings)
-        for one in judged
-        if one.accepted
-        for address in assigned.addresses
-    ]
     return OwnedPlan(
         owner=gateway_owner(gateway.key),
         load_balancer=assigned.load_balancer,
-        answering=forwarder_files(plans, arp=True),
-        silent=forwarder_files(plans, arp=False),
+        listeners=tuple(
+            _planned(inputs, gateway, one, address, settings)
+            for one in judged
+            if one.accepted
+            for address in assigned.addresses
+        ),
     )
 
 
@@ -86,11 +84,11 @@ def _planned(
     resolved = [
         Resolved(
             backend.weight,
-            tuple(ready_endpoints(inputs.endpoint_slices(backend.service), backend.port, address.version)),
+            endpoints_of(inputs.endpoint_slices(backend.service), backend.port, address.version),
         )
         for backend in found
     ]
-    return ListenerPlan(listener, weighted_backends(resolved))
+    return owned_plan(listener, resolved)
 
 
 def files_of(gateway: Gateway, listener: GatewayListener, addresses: Iterable[IPAddress]) -> set[str]:

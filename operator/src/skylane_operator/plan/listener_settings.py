@@ -17,6 +17,7 @@ LISTENER_ANNOTATIONS = {
     "skylane.dev/scheduler": ("scheduler",),
     "skylane.dev/hash-on": ("hash_on",),
     "skylane.dev/on-backend-removal": ("on_backend_removal",),
+    "skylane.dev/terminating-endpoints": ("terminating_endpoints",),
     "skylane.dev/max-connections": ("max_connections",),
     "skylane.dev/client-max-connections": ("client_limits", "max_connections"),
     "skylane.dev/client-new-connections-per-second": ("client_limits", "new_connections_per_second"),

@@ -34,9 +34,9 @@ def listeners_for(inputs: Inputs) -> tuple[tuple[ListenerPlan, ...], tuple[Rejec
             rejected.append(conflict)
             continue
         taken[listener.endpoint] = listener.name
-        backends, unresolved = backends_for(inputs, listener, path)
+        weighted, unresolved = backends_for(inputs, listener, path)
         rejected.extend(unresolved)
-        served.append(ListenerPlan(listener, backends))
+        served.append(ListenerPlan(listener, weighted.backends, weighted.last_resort))
     return tuple(served), tuple(rejected)
 
 
@@ -74,8 +74,8 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
 
 
 def distinct_endpoints(listeners: tuple[ListenerPlan, ...]) -> set[tuple[str, int]]:
-    """Address and port of every endpoint behind any listener."""
-    return {(b.address, b.port) for plan in listeners for b in plan.backends}
+    """Address and port of every endpoint behind any listener, but those that drain."""
+    return {(b.address, b.port) for plan in listeners for b in plan.staying}
 
 
 def _conflict(

@@ -1,7 +1,7 @@
 """The listeners that an owner, a Service or a Gateway, adds to the pods of a LoadBalancer."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +9,7 @@ from skylane_operator.model.address import IPV4, IPAddress
 from skylane_operator.model.forwarder import ForwarderListener
 from skylane_operator.model.key import SERVICE, Key, ObjectKey
 from skylane_operator.model.load_balancer import BackendReference, Listener
+from skylane_operator.plan.backends import Resolved, weighted_backends
 from skylane_operator.plan.listeners import forwarder_listener
 from skylane_operator.plan.types import ListenerPlan
 
@@ -18,20 +19,27 @@ _NAME_MAX = 48  # with the port, the digest and two dashes: 63
 
 @dataclass(frozen=True, slots=True)
 class OwnedPlan:
-    """What the pods of the LoadBalancer shall run for one owner.
-
-    `answering` are the files of the pod that answers ARP for the addresses, `silent` those of the others.
-    """
+    """What the pods of the LoadBalancer shall run for one owner."""
 
     owner: ObjectKey
     load_balancer: Key
-    answering: tuple[ForwarderListener, ...]
-    silent: tuple[ForwarderListener, ...]
+    listeners: tuple[ListenerPlan, ...]
+
+    @property
+    def answering(self) -> tuple[ForwarderListener, ...]:
+        """The files of the pod that answers ARP for the addresses."""
+        return tuple(forwarder_listener(plan, arp=True) for plan in self.listeners)
+
+    @property
+    def silent(self) -> tuple[ForwarderListener, ...]:
+        """The files of the other pods."""
+        return tuple(forwarder_listener(plan, arp=False) for plan in self.listeners)
 
 
-def forwarder_files(plans: Iterable[ListenerPlan], *, arp: bool) -> tuple[ForwarderListener, ...]:
-    """The listeners' files; `arp` for the pod that answers ARP for their addresses."""
-    return tuple(forwarder_listener(plan, arp=arp) for plan in plans)
+def owned_plan(listener: Listener, resolved: list[Resolved]) -> ListenerPlan:
+    """A listener with the endpoints that it leads to."""
+    weighted = weighted_backends(resolved, listener.terminating_endpoints)
+    return ListenerPlan(listener, weighted.backends, weighted.last_resort)
 
 
 def owned_listener(

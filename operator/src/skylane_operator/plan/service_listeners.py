@@ -6,14 +6,14 @@ from ipaddress import ip_network
 
 from skylane_operator.model.key import service_owner
 from skylane_operator.model.kubernetes import EndpointSlice, Service
-from skylane_operator.plan.backends import Resolved, ready_endpoints, weighted_backends
+from skylane_operator.plan.backends import Resolved, endpoints_of
 from skylane_operator.plan.listener_settings import (
     Given,
     ListenerFault,
     listener_settings,
     settings_of_version,
 )
-from skylane_operator.plan.owned import OwnedPlan, forwarder_files, owned_listener
+from skylane_operator.plan.owned import OwnedPlan, owned_listener, owned_plan
 from skylane_operator.plan.service_types import Assigned, ServiceReason
 from skylane_operator.plan.types import ListenerPlan
 
@@ -25,7 +25,6 @@ SOURCE_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-rang
 class ServicePlan(OwnedPlan):
     """What the pods of the LoadBalancer shall run for one Service."""
 
-    endpoints: int
     faults: tuple[ListenerFault, ...]
 
 
@@ -45,16 +44,14 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
             )
             continue
         for address in assigned.addresses:
-            endpoints = ready_endpoints(slices, port, address.version)
+            resolved = [Resolved(1, endpoints_of(slices, port, address.version))]
             own = settings_of_version(settings, address.version)
             listener = owned_listener(owner, address, port.port, port.protocol, own)
-            plans.append(ListenerPlan(listener, weighted_backends([Resolved(1, tuple(endpoints))])))
+            plans.append(owned_plan(listener, resolved))
     return ServicePlan(
         owner=owner,
         load_balancer=assigned.load_balancer,
-        answering=forwarder_files(plans, arp=True),
-        silent=forwarder_files(plans, arp=False),
-        endpoints=len({backend.address for plan in plans for backend in plan.backends}),
+        listeners=tuple(plans),
         faults=tuple(faults),
     )
 

@@ -161,10 +161,19 @@ class PodPlan:
 
 @dataclass(frozen=True, slots=True)
 class ListenerPlan:
-    """One listener that is served, with its endpoints in a stable order."""
+    """One listener that is served, with its endpoints in a stable order.
+
+    `last_resort`: none is ready, and those that terminate take new connections.
+    """
 
     listener: Listener
     backends: tuple[ForwarderBackend, ...]
+    last_resort: bool = False
+
+    @property
+    def staying(self) -> tuple[ForwarderBackend, ...]:
+        """Those that do not drain."""
+        return tuple(backend for backend in self.backends if not backend.draining)
 
 
 @dataclass(frozen=True, slots=True)

@@ -61,11 +61,18 @@ def _listener_statuses(plan: Plan, observed: Observed) -> tuple[ListenerStatus, 
             protocol=item.listener.protocol,
             generation=generations.get(item.listener.name, ""),
             programmed_pods=pods_running(plan, observed, item.listener.name),
-            backends=len(item.backends),
+            backends=len(item.staying),
+            **_draining(item),
             **_health(plan, observed, item),
         )
         for item in plan.listeners
     )
+
+
+def _draining(item: ListenerPlan) -> dict[str, Any]:
+    """The field that a listener has only while endpoints of it drain."""
+    draining = len(item.backends) - len(item.staying)
+    return {"draining_backends": draining} if draining else {}
 
 
 def _health(plan: Plan, observed: Observed, item: ListenerPlan) -> dict[str, Any]:
@@ -73,9 +80,9 @@ def _health(plan: Plan, observed: Observed, item: ListenerPlan) -> dict[str, Any
     reports = reports_of(plan, observed, item)
     if not reports:
         return {}
-    unhealthy = unhealthy_backends(item.backends, reports)
+    unhealthy = unhealthy_backends(item.staying, reports)
     return {
-        "healthy_backends": healthy_backends(item.backends, reports),
+        "healthy_backends": healthy_backends(item.staying, reports),
         **({"unhealthy": unhealthy} if unhealthy else {}),
     }
 

@@ -8,7 +8,7 @@ from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import REFERENCE_REASONS, Plan, Rejected
 from skylane_operator.status.advertised import advertised
-from skylane_operator.status.health import health_troubles, worst_of
+from skylane_operator.status.health import backend_troubles, worst_of
 from skylane_operator.status.programmed import programming_gaps, ready_pods
 
 _MAX_NAMED = 5
@@ -141,9 +141,16 @@ def _advertised(plan: Plan, observed: Observed) -> Verdict:
     )
 
 
-# Every listener is served all the same: a backend that fails is left out, as a pod that is not ready, and what was known holds.
+# Every listener is served all the same: a backend that fails is left out, as a pod that is not ready, those that are about to go
+# still serve, and what was known holds.
 # While one session is down, another one brings the packets; and why VIPs are withheld is what other conditions are about.
-_READY_ALL_THE_SAME = {"HealthChecksNotMade", "HealthChecksFailing", "PartiallyAdvertised", "Withheld"}
+_READY_ALL_THE_SAME = {
+    "AllTerminating",
+    "HealthChecksNotMade",
+    "HealthChecksFailing",
+    "PartiallyAdvertised",
+    "Withheld",
+}
 
 
 def _backends_healthy(plan: Plan, observed: Observed) -> Verdict:
@@ -155,7 +162,7 @@ def _backends_healthy(plan: Plan, observed: Observed) -> Verdict:
         return _false("BackendsHealthy", "NoEndpoints", "no listener is served; see the condition Accepted")
     empty = [item.listener for item in plan.listeners if not any(b.weight for b in item.backends)]
     if not empty:
-        troubles = list(health_troubles(plan, observed))
+        troubles = list(backend_troubles(plan, observed))
         if troubles:
             reason, texts = worst_of(troubles)
             return _false("BackendsHealthy", reason, _joined(texts, "; "))

@@ -1,4 +1,4 @@
-"""What the pods' health checks say together."""
+"""What is wrong with backends: what the pods' health checks say together, and that nobody else is left."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -8,7 +8,7 @@ from skylane_operator.plan.observed import AgentHealth, Observed
 from skylane_operator.plan.types import ListenerPlan, Plan
 
 MAX_SHOWN = 10  # backends of a listener
-TROUBLE_ORDER = ("Panic", "HealthChecksNotMade", "HealthChecksFailing")
+TROUBLE_ORDER = ("Panic", "AllTerminating", "HealthChecksNotMade", "HealthChecksFailing")
 _MAX_PODS = 3
 
 Reports = Mapping[str, AgentHealth]
@@ -54,15 +54,26 @@ def unhealthy_backends(
     )
 
 
-def health_troubles(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]:
-    """Reason and message of everything that the checks complain of, listener by listener."""
+def backend_troubles(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]]:
+    """Reason and message of everything that is wrong with the backends, listener by listener."""
     for item in plan.listeners:
-        reports = reports_of(plan, observed, item)
-        yield from troubles_of(f"listener {item.listener.name}", item.backends, reports, most=1)
+        yield from troubles_of(
+            f"listener {item.listener.name}", item, reports_of(plan, observed, item), most=1
+        )
 
 
-def troubles_of(name: str, backends: Backends, reports: Reports, most: int) -> Iterator[tuple[str, str]]:
-    """Reason and message of everything that the checks of one listener complain of; of the sick at most so many are named."""
+def troubles_of(name: str, item: ListenerPlan, reports: Reports, most: int) -> Iterator[tuple[str, str]]:
+    """Reason and message of everything that is wrong with one listener's backends; of the sick at most so many are named."""
+    if item.last_resort:
+        count = sum(backend.weight > 0 for backend in item.backends)
+        yield (
+            "AllTerminating",
+            f"{name}: no endpoint is ready; {count} that terminate but still serve take new connections",
+        )
+    yield from _sick(name, item.staying, reports, most)
+
+
+def _sick(name: str, backends: Backends, reports: Reports, most: int) -> Iterator[tuple[str, str]]:
     for pod, report in reports.items():
         if report.obstacle:
             yield "HealthChecksNotMade", f"{name}: pod {pod} cannot make its health check: {report.obstacle}"

@@ -1,6 +1,6 @@
 """The condition BackendsHealthy of a Service or Gateway that has a health check."""
 
-from skylane_operator.model.forwarder import ForwarderListener
+from skylane_operator.model.load_balancer import Listener
 from skylane_operator.plan.observed import OwnerState
 from skylane_operator.plan.owned import OwnedPlan
 from skylane_operator.plan.service_types import BACKENDS_HEALTHY
@@ -13,41 +13,43 @@ _MAX_SICK = 5  # named of each
 
 def owned_backends_healthy(plan: OwnedPlan, state: OwnerState) -> Verdict | None:
     """None without a check: a status write for each endpoint that comes and goes would tell nobody anything."""
-    checked = [one for one in plan.answering if one.health_check is not None]
+    checked = [one for one in plan.listeners if one.listener.health_check is not None]
     if not checked:
         return None
-    names = _names(checked)
-    empty = [names[one.name] for one in checked if not any(backend.weight for backend in one.backends)]
+    names = _names([one.listener for one in checked])
+    reports = {one.listener.name: state.health.get(one.listener.name, {}) for one in checked}
+    empty = [names[one.listener.name] for one in checked if not any(b.weight for b in one.backends)]
     if empty:
         reason = "NoEndpoints" if len(empty) == len(checked) else "SomeListenersEmpty"
         return _false(reason, [f"{name} has no ready endpoint with a weight above 0" for name in empty])
     troubles = [
         trouble
         for one in checked
-        for trouble in troubles_of(
-            names[one.name], one.backends, state.health.get(one.name, {}), most=_MAX_SICK
-        )
+        for trouble in troubles_of(names[one.listener.name], one, reports[one.listener.name], most=_MAX_SICK)
     ]
     if troubles:
         return _false(*worst_of(troubles))
-    untold = [names[one.name] for one in checked if not state.health.get(one.name)]
+    untold = [names[name] for name, told in reports.items() if not told]
     if untold:
         message = f"{_joined(untold)}: no pod has told yet what its health check finds"
         return Verdict(BACKENDS_HEALTHY, "Unknown", "NotChecked", message)
-    counts = [f"{names[one.name]}: {passing(one.backends, state.health[one.name])}" for one in checked]
+    counts = [
+        f"{names[one.listener.name]}: {passing(one.staying, reports[one.listener.name])}" for one in checked
+    ]
     return Verdict(BACKENDS_HEALTHY, "True", "HealthChecksPass", _joined(counts))
 
 
 def health_awaited(plan: OwnedPlan, state: OwnerState) -> bool:
     """Whether no pod has told yet what the check of some listener finds."""
-    return any(one.health_check is not None and not state.health.get(one.name) for one in plan.answering)
+    listeners = (one.listener for one in plan.listeners)
+    return any(one.health_check is not None and not state.health.get(one.name) for one in listeners)
 
 
-def _names(listeners: list[ForwarderListener]) -> dict[str, str]:
+def _names(listeners: list[Listener]) -> dict[str, str]:
     """What its owner calls a listener; with the address, if there are several."""
     several = len({one.vip for one in listeners}) > 1
     return {
-        one.name: f"port {one.port}/{one.protocol.upper()}" + (f" of {one.vip}" if several else "")
+        one.name: f"port {one.port}/{one.protocol}" + (f" of {one.vip}" if several else "")
         for one in listeners
     }
 

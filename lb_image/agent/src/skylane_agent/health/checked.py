@@ -24,12 +24,16 @@ _DIGITS = 16
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """`listener` is its file as the operator wants it, with every weight."""
+    """`listener` is its file as the operator wants it, with every weight.
+
+    What drains is not probed: it closes its port when it likes, and that is no failure to tell anybody of.
+    """
 
     listener: Json
     check: Check
     panic_threshold_percent: int
     sick: Sick
+    draining: frozenset[Endpoint] = frozenset()
 
     @property
     def generation(self) -> str:
@@ -38,15 +42,16 @@ class Checked:
 
     @property
     def endpoints(self) -> list[Endpoint]:
-        """Its backends, in the operator's order."""
-        return [_endpoint(backend) for backend in self.listener["backends"]]
+        """Its backends that are checked, in the operator's order."""
+        every = map(_endpoint, self.listener["backends"])
+        return [one for one in every if one not in self.draining]
 
     def target(self, endpoint: Endpoint) -> Target:
         """What is probed for a backend."""
         return Target(Endpoint(endpoint.address, self.check.port or endpoint.port), self.check)
 
     def with_sick(self, sick: Sick) -> "Checked":
-        """The same with other sick ones; those that are no backends are left out."""
+        """The same with other sick ones; those that are not checked are left out."""
         present = set(self.endpoints)
         return replace(self, sick={one: reason for one, reason in sick.items() if one in present})
 
@@ -78,21 +83,25 @@ class Checked:
                 {"address": one.address, "port": one.port, "reason": reason}
                 for one, reason in self.sick.items()
             ],
+            "draining": [{"address": one.address, "port": one.port} for one in sorted(self.draining)],
         }
 
 
-def checked_in(message: pb.HealthCheck, file: Json, sick: Sick) -> Checked:
-    """A listener's check as it comes, with its `file`; of the sick ones those that are still its backends.
+def checked_in(message: pb.Listener, file: Json, sick: Sick) -> Checked:
+    """A listener's check as it comes, with its `file`; of the sick ones those that are still checked.
 
     Raises ValueError for a check that this agent does not know.
     """
-    return Checked(file, check_in(message), message.panic_threshold_percent, {}).with_sick(sick)
+    check = message.health_check
+    draining = frozenset(Endpoint(one.address, one.port) for one in message.backends if one.draining)
+    return Checked(file, check_in(check), check.panic_threshold_percent, {}, draining).with_sick(sick)
 
 
 def checked_from(record: Json) -> Checked:
     """Read a record. Raises ValueError (of Pydantic) for one of another form."""
     read = _Record.model_validate(record)
-    checked = Checked(record["listener"], read.check, read.panic_threshold_percent, {})
+    draining = frozenset(Endpoint(one.address, one.port) for one in read.draining)
+    checked = Checked(record["listener"], read.check, read.panic_threshold_percent, {}, draining)
     return checked.with_sick({Endpoint(one.address, one.port): one.reason for one in read.sick})
 
 
@@ -127,9 +136,15 @@ class _SickOne(_Read):
     reason: str
 
 
+class _DrainingOne(_Read):
+    address: str
+    port: int
+
+
 class _Record(_Read):
     version: int
     listener: _Listener
     check: Check
     panic_threshold_percent: int
     sick: tuple[_SickOne, ...]
+    draining: tuple[_DrainingOne, ...] = ()  # records of older agents have none

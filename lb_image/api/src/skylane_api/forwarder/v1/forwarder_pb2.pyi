@@ -385,13 +385,15 @@ class Timeouts(_message.Message):
     def __init__(self, established_s: _Optional[int] = ..., syn_s: _Optional[int] = ..., fin_s: _Optional[int] = ..., udp_s: _Optional[int] = ...) -> None: ...
 
 class Backend(_message.Message):
-    __slots__ = ("address", "port", "weight", "max_connections")
+    __slots__ = ("address", "port", "weight", "max_connections", "draining")
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
     PORT_FIELD_NUMBER: _ClassVar[int]
     WEIGHT_FIELD_NUMBER: _ClassVar[int]
     MAX_CONNECTIONS_FIELD_NUMBER: _ClassVar[int]
+    DRAINING_FIELD_NUMBER: _ClassVar[int]
     address: str
     port: int
     weight: int
     max_connections: int
-    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., weight: _Optional[int] = ..., max_connections: _Optional[int] = ...) -> None: ...
+    draining: bool
+    def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., weight: _Optional[int] = ..., max_connections: _Optional[int] = ..., draining: _Optional[bool] = ...) -> None: ...
