@@ -46,4 +46,7 @@ bench-control: setup build ## the control plane on a real API server, up to 5,00
 e2e: setup ## the end-to-end suites
 	@$(RUN) pytest e2e/suites
 
-.PHONY: help setup demo demo-on-cluster down test lint fix build golden packets bench bench-control e2e
+chaos: setup ## faults under a steady load, what each costs clients; writes build/chaos.json
+	@$(E2E) chaos
+
+.PHONY: chaos help setup demo demo-on-cluster down test lint fix build golden packets bench bench-control e2e

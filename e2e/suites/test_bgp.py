@@ -2,112 +2,37 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from announced import NAME, NICS, VIP, announcing, running_router, until_next_hops
 
 import demo_steps as steps
 from cluster import network
-from lib.bird import Bird, learnt_routes, router_conf
+from lib.bird import Bird
 from lib.kube import Cluster
-from lib.proc import wait_until
 from lib.traffic import Answers, Client, Plan, requests_from
 
 pytestmark = pytest.mark.cluster
 
-Json = dict[str, Any]
-NAME, VIP = "announced", "198.51.100.14"
-NICS = ("10.77.0.13", "10.77.0.14")
-ROUTER_ASN, POD_ASN = 64513, 64512
-PASSWORD = "of-a-test-only"  # noqa: S105
-LEARN_TIMEOUT_S = 30
 INTERVAL_S = 0.005
 URL = f"http://{VIP}:80/"
 
 
-def objects() -> list[Json]:
-    """A peer, its password and a LoadBalancer of two pods that is like the demo's, but announces its VIP."""
-    metadata = {"name": "router", "namespace": "default"}
-    secret = {
-        "apiVersion": "v1",
-        "kind": "Secret",
-        "metadata": metadata,
-        "stringData": {"password": PASSWORD},
-    }
-    spec = {
-        "peerAddress": network.ROUTER_ADDRESS,
-        "peerASN": ROUTER_ASN,
-        "localASN": POD_ASN,
-        "passwordSecretRef": {"name": "router"},
-    }
-    peer = {"apiVersion": "skylane.dev/v1alpha1", "kind": "BGPPeer", "metadata": metadata, "spec": spec}
-    balancer = copy.deepcopy(steps.load_balancer())
-    balancer["metadata"]["name"] = NAME
-    balancer["spec"].pop("services", None)
-    balancer["spec"] |= {"replicas": 2, "advertisement": {"bgpPeers": ["router"]}}
-    dataplane = balancer["spec"]["dataplane"]
-    dataplane["networks"][0]["addresses"] = [f"{address}/24" for address in NICS]
-    # Two small pods have room where the demo's one was.
-    dataplane |= {"hugepages": {"size": "2Mi", "total": "128Mi"}, "maxFlowsPerWorker": 65536}
-    dataplane["localAddresses"] = ["10.77.0.113", "10.77.0.114"]
-    balancer["spec"]["listeners"] = [balancer["spec"]["listeners"][0] | {"vip": VIP}]
-    return [secret, peer, balancer]
-
-
 @pytest.fixture(scope="module", name="router")
 def router_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bird]:
-    folder: Path = tmp_path_factory.mktemp("router")
-    conf = folder / "router.conf"
-    conf.write_text(router_conf(network.ROUTER_ADDRESS, ROUTER_ASN, PASSWORD, network.POD_SUBNET))
-    router = Bird(network.ROUTER, "router", folder, conf)
-    router.start()
-    try:
+    with running_router(tmp_path_factory.mktemp("router")) as router:
         yield router
-    finally:
-        router.stop()
 
 
 @pytest.fixture(scope="module", name="announced")
 def announced_fixture(demo: Cluster, router: Bird) -> Iterator[Cluster]:
-    """Both pods announce; the operator has been given the right to read the one Secret."""
-    wait_until(router.socket.exists, "the router's BIRD", 10, interval_s=0.05)
-    # The node has CPUs for two pods; the demo's own comes back with the next suite.
-    demo.kubectl(
-        "delete",
-        steps.KIND,
-        steps.name_of(steps.load_balancer()),
-        "--wait",
-        "--cascade=foreground",
-        timeout_s=120,
-    )
-    values = ["--reuse-values", "--set", "bgp.passwordSecrets[0].namespace=default"]
-    values += ["--set", "bgp.passwordSecrets[0].name=router"]
-    words = ["upgrade", steps.RELEASE, steps.CHART, "--namespace", steps.OPERATOR_NAMESPACE, *values]
-    demo.helm(*words, "--skip-crds", "--wait", "--timeout", "120s")
-    for document in objects():
-        demo.kubectl("apply", "-f", "-", stdin=json.dumps(document))
-    try:
-        demo.wait_ready(steps.KIND, NAME, steps.READY_TIMEOUT_S)
-        until_next_hops(*NICS)
+    """Both pods announce to the router; the demo's LoadBalancer comes back with the next suite."""
+    assert router.socket.exists()
+    with announcing(demo):
         yield demo
-    finally:
-        demo.kubectl("delete", steps.KIND, NAME, "--wait", "--cascade=foreground", timeout_s=120)
-        demo.kubectl("delete", "bgppeer,secret", "router")
-
-
-def until_next_hops(*addresses: str) -> None:
-    """Wait until the router's kernel forwards the VIP to these, and to no other."""
-    wait_until(
-        lambda: learnt_routes(network.ROUTER).get(VIP, set()) == set(addresses),
-        f"{VIP} by {addresses}",
-        LEARN_TIMEOUT_S,
-        interval_s=0.01,
-    )
 
 
 def traffic_while(act: Callable[[], None]) -> Answers:

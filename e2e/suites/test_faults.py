@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from leader import leader_pod, wait_for_all_replicas, wait_for_another_leader
 
 import demo_steps as steps
 from cluster import network
@@ -25,8 +26,6 @@ POD = "demo-skylane-0"
 CONDITION_TIMEOUT_S = 30
 INTERVAL_S = 0.005
 CONTAINERS = ("forwarder", "agent", "bird")
-OPERATOR = "skylane-operator"
-FOLLOW_TIMEOUT_S = 15
 
 
 class Traffic:
@@ -170,47 +169,6 @@ def test_vip_inside_a_local_address_is_refused(demo: Cluster) -> None:
     refusal = demo.refusal("apply", "-f", "-", stdin=document)
     assert "spec.listeners" in refusal
     assert "localAddresses" in refusal
-
-
-def leader_pod(cluster: Cluster) -> str:
-    """The operator's pod that leads: the holder of the Lease is called after it."""
-    lease = cluster.read("lease", OPERATOR, steps.OPERATOR_NAMESPACE)
-    return str(lease["spec"].get("holderIdentity", "")).partition("_")[0]
-
-
-def leader_address(cluster: Cluster) -> str:
-    """Where agents find the leader."""
-    piece = cluster.read("endpointslice", OPERATOR, steps.OPERATOR_NAMESPACE)
-    return str(piece["endpoints"][0]["addresses"][0])
-
-
-def wait_for_all_replicas(cluster: Cluster) -> None:
-    words = ("rollout", "status", f"deployment/{OPERATOR}", "-n", steps.OPERATOR_NAMESPACE, "--timeout=60s")
-    cluster.kubectl(*words)
-    # Status alone would be content with one: the strategy allows the other to be away.
-    path = "jsonpath={.status.readyReplicas}=2"
-    words = (
-        "wait",
-        f"deployment/{OPERATOR}",
-        "-n",
-        steps.OPERATOR_NAMESPACE,
-        f"--for={path}",
-        "--timeout=60s",
-    )
-    cluster.kubectl(*words)
-
-
-def wait_for_another_leader(cluster: Cluster, before: str) -> None:
-    """Until another pod than `before` leads, and is the one that agents are sent to."""
-
-    def follows() -> bool:
-        leader = leader_pod(cluster)
-        if leader in ("", before):
-            return False
-        address = cluster.read("pod", leader, steps.OPERATOR_NAMESPACE)["status"]["podIP"]
-        return bool(leader_address(cluster) == address)
-
-    wait_until(follows, f"a leader after {before}", FOLLOW_TIMEOUT_S, interval_s=0.1)
 
 
 def test_leading_operator_killed(demo: Cluster) -> None:
