@@ -92,8 +92,9 @@ def learnt_routes(namespace: str) -> dict[str, set[str]]:
 
 
 class PodAndRouter:
-    """A pod's daemon, as its container has it, and the router it talks to, which has a leg in the network of the pods' NICs."""
+    """A pod's daemon, as its container has it, and the router it talks to, which has a leg in the network of the pod's NIC, `nics`."""
 
+    NIC = "net1"
     POD_ADDRESS, ROUTER_ADDRESS = "10.99.0.2", "10.99.0.1"
     ASN = 64513
 
@@ -112,7 +113,7 @@ class PodAndRouter:
         add_namespace(pod, forwards=False)
         add_namespace(router, forwards=True)
         add_veth((pod, "eth0"), (router, "eth0"))
-        add_veth((router, "nics"), (router, "nics-peer"))
+        add_veth((router, "nics"), (pod, self.NIC))
         add_address(pod, "eth0", f"{self.POD_ADDRESS}/24")
         add_address(router, "eth0", f"{self.ROUTER_ADDRESS}/24")
         for address in self._nics:

@@ -18,9 +18,9 @@ import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-RATE_PER_S = 100
-STREAMS = 20
-STREAM_INTERVAL_S = 0.05
+RATE_PER_S = 50
+STREAMS = 10
+STREAM_INTERVAL_S = 0.1
 CONNECT_TIMEOUT_S = 1.0
 STREAM_TIMEOUT_S = 15.0
 STOP_TIMEOUT_S = STREAM_TIMEOUT_S + 15
@@ -128,7 +128,7 @@ class Client:
         self._succeeded_s.append(time.monotonic())
 
     async def _stream(self) -> None:
-        """One connection with a question each 50 ms; when it breaks, that is a reset, and another one is opened."""
+        """One connection with a question each 100 ms; when it breaks, that is a reset, and another one is opened."""
         fresh = True
         while not self._stopping.is_set():
             try:

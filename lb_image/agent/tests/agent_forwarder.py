@@ -1,4 +1,4 @@
-"""A real forwarder process for the agent's tests: no hugepages, a port that leads nowhere."""
+"""A real forwarder process for the agent's tests: no hugepages, a port that leads nowhere or to an interface."""
 
 import contextlib
 import json
@@ -7,20 +7,20 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+from lib.net import inside
+
 ROOT = Path(__file__).resolve().parents[3]
 BINARY = Path(os.environ.get("SKYLANE_FWD", ROOT / "build/fwd/dpdk/skylane-fwd"))
 BASE_GENERATION = "ba5e" * 4
 
 
-def write_base(config_dir: Path, *, ipv6: bool = False) -> None:
-    """A base with a port that only tests may have, which therefore no message can carry."""
-    port = {
-        "name": "external",
-        "driver": "vdev",
-        "device": "net_null0,no-rx=1",
-        "address": "10.77.0.11/24",
-        "gateway": "10.77.0.1",
-    }
+NOWHERE = {"driver": "vdev", "device": "net_null0,no-rx=1"}  # only tests may have it: no message can carry it
+
+
+def write_base(config_dir: Path, *, ipv6: bool = False, interface: str = "") -> None:
+    """A base with one port, on the interface if there is one."""
+    device = {"driver": "af_packet", "interface": interface} if interface else NOWHERE
+    port = {"name": "external", **device, "address": "10.77.0.11/24", "gateway": "10.77.0.1"}
     base = {
         "version": 1,
         "generation": BASE_GENERATION,
@@ -42,9 +42,10 @@ def write_base(config_dir: Path, *, ipv6: bool = False) -> None:
 
 
 @contextlib.contextmanager
-def running_forwarder(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running_forwarder(folder: Path, namespace: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
     """skylane-fwd on `folder`/config and `folder`/control.sock; its log is `folder`/forwarder.log."""
-    command = [BINARY, "--config-dir", folder / "config", "--control", folder / "control.sock"]
+    options = ["--config-dir", folder / "config", "--control", folder / "control.sock"]
+    command = [*inside(namespace), BINARY, *options]
     with (folder / "forwarder.log").open("ab") as log:
         process = subprocess.Popen([*command, "--no-huge", "--allow-vdev"], stdout=log, stderr=log)
     try:

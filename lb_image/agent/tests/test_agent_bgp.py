@@ -11,7 +11,8 @@ from agent_cases import listener, settings
 from agent_forwarder import running_forwarder, write_base
 from agent_operator import Authority, Operator, running, serving, until, write_credentials
 
-from lib.bird import BARE
+from lib.bird import BARE, PodAndRouter
+from lib.net import ip
 from skylane_agent.agent import Agent
 from skylane_agent.stream import Timing
 
@@ -48,7 +49,7 @@ class World:
 async def operator(tmp_path):
     authority = Authority()
     write_credentials(tmp_path, authority)
-    write_base(tmp_path / "config", ipv6=True)
+    write_base(tmp_path / "config", ipv6=True, interface=PodAndRouter.NIC)
     operator = Operator()
     async with serving(operator, authority) as port:
         operator.port = port
@@ -66,7 +67,7 @@ async def agent_of(operator, folder, net, forwarder):
 @pytest.fixture
 async def world(operator, tmp_path):
     """A pod with one VIP and one peer, which has learnt of it."""
-    with network(tmp_path) as net, running_forwarder(tmp_path) as forwarder:
+    with network(tmp_path) as net, running_forwarder(tmp_path, net.pod.namespace) as forwarder:
         async with agent_of(operator, tmp_path, net, forwarder) as world:
             await world.send(upserts=[listener("web", "1" * 16)], routing=routing(peer()))
             await world.until_routes(VIP)
@@ -84,7 +85,7 @@ async def test_nothing_is_announced_before_the_listener_runs(operator, tmp_path)
             said = await waiting.told(lambda said: said.peers and said.peers[0].established)
             assert (said.announced, [one.vip for one in said.reasons]) == (0, [VIP])
             assert net.routes() == {}
-            with running_forwarder(tmp_path):
+            with running_forwarder(tmp_path, net.pod.namespace):
                 await waiting.until_routes(VIP)
 
 
@@ -163,8 +164,34 @@ async def test_everything_is_withdrawn_when_the_forwarder_dies_and_comes_back_wi
     world.forwarder.kill()
     await world.until_routes()
     world.forwarder.wait()
-    with running_forwarder(tmp_path):
+    with running_forwarder(tmp_path, world.net.pod.namespace):
         await world.until_routes(VIP)
+
+
+def set_link(world, state):
+    """The router's end of the NIC's link."""
+    ip(world.net.router.namespace, f"link set nics {state}")
+
+
+async def test_a_dead_link_withdraws_although_the_session_goes_over_another_network(world):
+    set_link(world, "down")
+    said = await world.told(lambda said: said.withheld)
+    assert (said.peers[0].established, said.announced) == (True, 0)
+    assert said.reasons[0].reason == "no answer from gateway 10.77.0.1 of network external"
+    await world.until_routes()
+    set_link(world, "up")
+    await world.until_routes(VIP)
+
+
+async def test_the_gateway_of_one_ip_version_withholds_the_vips_of_that_version(world):
+    six = listener("six", "6" * 16, vip="2001:db8::10", backends=0)
+    del six.allowed_source_ranges[:], six.denied_source_ranges[:]
+    six.backends.add(address="2001:db8:244::5", port=8080, weight=1)
+    await world.send(upserts=[six])
+    await until(lambda: "2001:db8::10" in world.net.routes())
+    ip(world.net.router.namespace, "address del 10.77.0.1/24 dev nics")
+    await until(lambda: VIP in world.agent.announcer.vips.withheld)
+    assert world.agent.announcer.vips.announced == {"2001:db8::10"}
 
 
 async def test_a_daemon_that_starts_again_is_told_everything(world):
@@ -177,7 +204,7 @@ async def test_a_daemon_that_starts_again_is_told_everything(world):
 
 
 async def test_an_agent_that_stops_withdraws_and_its_successor_needs_no_operator(operator, tmp_path):
-    with network(tmp_path) as net, running_forwarder(tmp_path) as forwarder:
+    with network(tmp_path) as net, running_forwarder(tmp_path, net.pod.namespace) as forwarder:
         async with agent_of(operator, tmp_path, net, forwarder) as world:
             await world.send(upserts=[listener("web", "1" * 16)], routing=routing(peer()))
             await world.until_routes(VIP)
@@ -224,7 +251,9 @@ async def test_changes_reach_the_router_within_200_ms(world, tmp_path):
     for _ in range(3):
         world.forwarder.kill()
         times["forwarder killed"].append(await ms_until_routes(world, {}))
-        world.forwarder = world.forwarders.enter_context(running_forwarder(tmp_path))
+        world.forwarder = world.forwarders.enter_context(
+            running_forwarder(tmp_path, world.net.pod.namespace)
+        )
         await world.until_routes(VIP)
     medians = {what: statistics.median(values) for what, values in times.items()}
     print({what: f"{value:.0f} ms" for what, value in medians.items()})  # noqa: T201 - shown by pytest -s

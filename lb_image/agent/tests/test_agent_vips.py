@@ -43,3 +43,15 @@ def test_only_another_verdict_is_told(vips, calls):
     vips.stop()
     assert len(calls) == 2
     assert (vips.announced, vips.withheld) == (set(), {A: NOT_RUN})
+
+
+def test_what_blocks_an_ip_version_withholds_its_vips_alone(vips, calls):
+    vips.update({"web": serving(), "six": serving("2001:db8::1"), "mail": serving(B, usable=False)})
+    vips.block({4: "why"})
+    vips.block({4: "why"})
+    assert (vips.announced, vips.withheld) == ({"2001:db8::1"}, {A: "why", B: NO_BACKEND})
+    assert len(calls) == 2
+    vips.update({"dns": serving(B)})
+    assert vips.withheld == {A: "why", B: "why"}
+    vips.block({})
+    assert (vips.announced, vips.withheld) == ({A, B, "2001:db8::1"}, {})

@@ -62,6 +62,12 @@ static json_t *command_stats(const struct control_operations *operations, json_t
 	return refusal != NULL ? refusal : operations->stats(operations->context);
 }
 
+static json_t *command_gateways(const struct control_operations *operations, json_t *request) {
+	json_t *refusal = unknown_member(request, (const char *const[]){NULL});
+
+	return refusal != NULL ? refusal : operations->gateways(operations->context);
+}
+
 static json_t *command_load(const struct control_operations *operations, json_t *request) {
 	json_t *listeners = json_object_get(request, "listeners");
 	json_t *refusal = unknown_member(request, (const char *const[]){"listeners", NULL});
@@ -149,6 +155,7 @@ static const struct {
 	{"flows", command_flows},
 	{"backends", command_backends},
 	{"trace", command_trace},
+	{"gateways", command_gateways},
 };
 
 static json_t *reply_to(const struct control_operations *operations, json_t *request) {

@@ -22,6 +22,8 @@ struct control_operations {
 	json_t *(*trace_start)(void *context, const struct flow_pattern *pattern, unsigned seconds);
 	// What was recorded since.
 	json_t *(*trace_read)(void *context);
+	// How long each gateway has been silent; the process goes on probing them while this is asked for.
+	json_t *(*gateways)(void *context);
 	void *context;
 };
 

@@ -84,6 +84,7 @@ static struct control_operations operations_of(struct fixture *f) {
 		.backends = test_backends,
 		.trace_start = test_trace_start,
 		.trace_read = test_trace_read,
+		.gateways = test_status,
 		.context = f,
 	};
 }
@@ -159,6 +160,7 @@ static void test_commands(void **state) {
 		{"{\"command\":\"load\"}\n", "{\"ok\":true}\n"},
 		{"{\"command\":\"stats\"}\n", "{\"ok\":true}\n"},
 		{"{\"command\":\"flows\",\"limit\":7}\n", "{\"ok\":true}\n"},
+		{"{\"command\":\"gateways\"}\n", "{\"ok\":true}\n"},
 		{"{\"command\":\"fly\"}\n", "unknown command \\\"fly\\\""},
 		{"{\"command\":\"status\",\"listner\":1}\n", "\"field\":\"listner\""},
 		{"{\"command\":\"load\",\"listeners\":\"web\"}\n", "must be a list"},

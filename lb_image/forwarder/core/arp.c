@@ -40,6 +40,17 @@ make_arp_reply(const struct fwd_worker *worker, struct fwd_packet *packet, struc
 	packet_send(packet, packet->port_in);
 }
 
+// A reply to ourselves: what we sent has arrived.
+static void
+hear_gateway(const struct fwd_worker *worker, uint8_t port, const struct arp_header *arp) {
+	struct ipv6_address sender = ipv6_mapped(ntohl(arp->sender_ip));
+
+	if (memcmp(arp->target_mac, worker->base->ports[port].mac, ETHER_ADDR_SIZE) == 0)
+		gateway_probe_hear(
+			&worker->group->gateways, worker->base, port, &sender, worker->now_ms
+		);
+}
+
 void arp_handle(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -64,6 +75,8 @@ void arp_handle(
 		packet_consume(packet);
 	else
 		packet_drop(packet, DROP_BAD_ARP);
+	if (arp->operation == htons(ARP_REPLY))
+		hear_gateway(worker, packet->port_in, arp);
 	if (arp->operation == htons(ARP_REQUEST)
 	    && answers_arp(worker, config, packet->port_in, arp->target_ip))
 		make_arp_reply(worker, packet, arp);

@@ -127,6 +127,14 @@ static bool learn_from_advertisement(
 		.override = flags & ND_FLAG_OVERRIDE,
 	};
 
+	if (news.solicited)
+		gateway_probe_hear(
+			&worker->group->gateways,
+			worker->base,
+			packet->port_in,
+			&message->nd->target,
+			worker->now_ms
+		);
 	return message->mac != NULL
 		&& neighbour_learn6(
 			worker->neighbours,

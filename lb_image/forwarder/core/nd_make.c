@@ -54,12 +54,14 @@ static void finish(struct nd_frame *frame) {
 }
 
 void nd_solicitation_make(
-	const struct fwd_port *port, const struct ipv6_address *target, struct fwd_emit *out
+	const struct fwd_port *port,
+	const struct ipv6_address *target,
+	const struct ipv6_address *to,
+	struct fwd_emit *out
 ) {
 	struct nd_frame *frame = (struct nd_frame *)out->data;
-	struct ipv6_address group = ipv6_solicited_node(target);
 
-	begin(frame, &port->address6, &group, port->mac, ND_SOLICITATION);
+	begin(frame, &port->address6, to, port->mac, ND_SOLICITATION);
 	frame->nd.target = *target;
 	frame->option.type = ND_OPTION_SOURCE_LINK_ADDRESS;
 	finish(frame);

@@ -6,9 +6,13 @@
 #include "headers.h"
 #include "packet.h"
 
-// A multicast neighbour solicitation over `port` (RFC 4861, section 7.2.2).
+// A neighbour solicitation over `port` (RFC 4861, section 7.2.2), to the target itself or to its multicast group; the destination's
+// MAC is that of a group.
 void nd_solicitation_make(
-	const struct fwd_port *port, const struct ipv6_address *target, struct fwd_emit *out
+	const struct fwd_port *port,
+	const struct ipv6_address *target,
+	const struct ipv6_address *to,
+	struct fwd_emit *out
 );
 
 // An unsolicited advertisement of an address of ours to all nodes (RFC 4861, section 7.2.6).

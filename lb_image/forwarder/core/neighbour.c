@@ -294,11 +294,12 @@ ask(const struct neighbour_table *table,
     unsigned index,
     uint64_t key,
     struct fwd_emit *out) {
-	struct ipv6_address address;
+	struct ipv6_address address, group;
 
 	if (key & IPV6) {
 		address = address6_of(table, index);
-		nd_solicitation_make(port, &address, out);
+		group = ipv6_solicited_node(&address);
+		nd_solicitation_make(port, &address, &group, out);
 	} else {
 		arp_request_make(port, port->address, (uint32_t)key, out);
 	}

@@ -220,6 +220,21 @@ resolve_backends(struct fwd_worker *worker, const struct fwd_config *config, uin
 	}
 }
 
+static unsigned
+probe_gateways(struct fwd_worker *worker, uint64_t now_ms, struct fwd_emit *out, unsigned max) {
+	const uint16_t *const gateways[] = {worker->gateways, worker->gateways6};
+
+	return gateway_probe_run(
+		&worker->group->gateways,
+		worker->base,
+		worker->neighbours,
+		gateways,
+		now_ms,
+		out,
+		max
+	);
+}
+
 unsigned worker_housekeeping(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -235,8 +250,15 @@ unsigned worker_housekeeping(
 		return 0;
 	keep_gateways(worker, now_s);
 	resolve_backends(worker, config, now_s);
-	made = announce_run(
-		&worker->announce, worker->base, config, now_s, ANNOUNCE_STEP, out, max
+	made = probe_gateways(worker, now_ms, out, max);
+	made += announce_run(
+		&worker->announce,
+		worker->base,
+		config,
+		now_s,
+		ANNOUNCE_STEP,
+		out + made,
+		max - made
 	);
 	return made
 		+ neighbour_refresh(

@@ -9,6 +9,7 @@
 
 #include "client_table.h"
 #include "fwd_config.h"
+#include "gateway_probe.h"
 
 #include <stddef.h>
 
@@ -21,6 +22,7 @@ struct worker_group {
 	uint64_t seed;                // of the clients' hash
 	struct client_table affinity; // value: slot of the backend, second of the last new flow
 	struct client_table rates;    // value: when the client's bucket of tokens will be full
+	struct gateway_probe gateways;
 };
 
 // Entries of a table of clients for so many flows: a power of two, of bounded size.

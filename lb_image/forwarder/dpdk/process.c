@@ -267,6 +267,14 @@ static json_t *on_trace_read(void *context) {
 	return control_refusal("client_address", "no trace was started");
 }
 
+static json_t *on_gateways(void *context) {
+	struct process *process = context;
+
+	if (process->dataplane == NULL)
+		return control_refusal("", "waiting for " BASE_FILE);
+	return json_pack("{s:b, s:o}", "ok", 1, "gateways", report_gateways(process->dataplane));
+}
+
 // A base.json that is there but bad is told once; the next try is a `load` or a restart.
 static void start_when_ready(struct process *process, bool *tried) {
 	struct config_errors errors = {0};
@@ -289,6 +297,7 @@ int process_run(const struct options *options) {
 		.backends = on_backends,
 		.trace_start = on_trace_start,
 		.trace_read = on_trace_read,
+		.gateways = on_gateways,
 		.context = &process,
 	};
 	struct control_server *server = control_server_open(options->control_path, &operations);

@@ -204,3 +204,45 @@ json_t *report_flows(
 	}
 	return array;
 }
+
+static void add_gateway(
+	json_t *array,
+	const struct dataplane *dataplane,
+	bool ipv6,
+	uint8_t port,
+	struct ipv6_address address,
+	uint64_t now_ms
+) {
+	uint64_t silence_ms =
+		gateway_probe_silence(&dataplane->group->gateways, ipv6, port, now_ms);
+
+	json_array_append_new(
+		array,
+		json_pack(
+			"{s:s, s:o, s:o}",
+			"port",
+			dataplane->base.ports[port].name,
+			"address",
+			address_json(address),
+			"silent_ms",
+			silence_ms == GATEWAY_NEVER ? json_null()
+						    : json_integer((json_int_t)silence_ms)
+		)
+	);
+}
+
+json_t *report_gateways(struct dataplane *dataplane) {
+	uint64_t now_ms = lcore_now_ms(&dataplane->shared, rte_rdtsc());
+	json_t *array = json_array();
+
+	gateway_probe_want(&dataplane->group->gateways, now_ms);
+	for (uint8_t i = 0; i < dataplane->base.n_ports; i++) {
+		const struct fwd_port *port = &dataplane->base.ports[i];
+
+		if (port->gateway != 0)
+			add_gateway(array, dataplane, false, i, ipv6_mapped(port->gateway), now_ms);
+		if (!ipv6_is_unspecified(&port->gateway6))
+			add_gateway(array, dataplane, true, i, port->gateway6, now_ms);
+	}
+	return array;
+}

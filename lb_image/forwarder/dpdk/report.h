@@ -28,3 +28,6 @@ json_t *report_flows(
 	size_t limit,
 	const struct flow_filter *filter
 );
+
+// The gateways of all ports and how long they have been silent, which is looked at from now on.
+json_t *report_gateways(struct dataplane *dataplane);

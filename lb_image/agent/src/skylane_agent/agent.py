@@ -12,6 +12,7 @@ from skylane_agent.http_server import HttpServer, Response
 from skylane_agent.local import LocalState
 from skylane_agent.metrics import CONTENT_TYPE, metrics_text
 from skylane_agent.routes.announcer import Announcer
+from skylane_agent.routes.gateways import GatewayWatch
 from skylane_agent.settings import AgentSettings
 from skylane_agent.stream import OperatorStream, Parts, Timing
 from skylane_agent.waiting import Marked, first_of
@@ -26,6 +27,7 @@ class Agent:
         config_dir = ConfigDir(settings.config_dir)
         self.announcer = Announcer(settings.bird_folder, config_dir)
         self.local = LocalState(config_dir, self.forwarder, marked.add, self.announcer.vips)
+        self.gateways = GatewayWatch(self.forwarder, self.announcer.vips, lambda: self.announcer.wanted)
         chance = random.Random()  # noqa: S311 - jitter must differ between pods, not be secret
         self.health = Monitor(self.local, marked, chance)
         parts = Parts(self.local, self.health, self.announcer, self.forwarder)
@@ -43,7 +45,8 @@ class Agent:
             stop.wait(),
             self.local.follow(),
             self.health.run(),
-            self.announcer.run(self.local.known),
+            self.gateways.run(),
+            self.announcer.run(self.local.known, self.gateways.known),
             self.stream.run(),
             self.http.serve(),
         )

@@ -83,6 +83,18 @@ class Neighbour(_Reply):
     state: str
 
 
+class Gateway(_Reply):
+    """A gateway of a port, and how long it has not answered; None: never yet."""
+
+    port: str
+    address: str
+    silent_ms: NonNegativeInt | None
+
+
+class _Gateways(_Reply):
+    gateways: list[Gateway]
+
+
 class HalfOpen(_Reply):
     """TCP connections that are being opened, and how many gave way to others."""
 
@@ -119,6 +131,10 @@ class ForwarderClient:
     async def read_stats(self) -> Stats:
         """Ask for all counters."""
         return await self._ask({"command": "stats"}, Stats, self._request_timeout_s)
+
+    async def read_gateways(self) -> list[Gateway]:
+        """Ask for every gateway; the forwarder asks them while it is asked."""
+        return (await self._ask({"command": "gateways"}, _Gateways, self._request_timeout_s)).gateways
 
     async def load(self, names: Sequence[str]) -> Loaded:
         """Have the named listeners, at least one, read anew; one whose file is gone is removed."""

@@ -75,6 +75,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 		.backends = reply_backends,
 		.trace_start = reply_trace_start,
 		.trace_read = reply_ok,
+		.gateways = reply_ok,
 	};
 
 	(void)argc;

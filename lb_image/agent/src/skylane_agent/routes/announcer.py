@@ -114,9 +114,10 @@ class Announcer:
                 f"BIRD refuses its configuration: {_without_passwords(result.stderr.strip(), routing)}"
             )
 
-    async def run(self, known: asyncio.Event) -> None:
+    async def run(self, *known: asyncio.Event) -> None:
         """Until cancelled; no failure of the daemon ends it."""
-        await known.wait()
+        for each in known:
+            await each.wait()
         told = ""
         while True:
             try:

@@ -1,11 +1,13 @@
 """For which VIPs the pod may attract packets. Pure.
 
-A VIP is announced while all its listeners run what was acknowledged of them and one of them has a backend to give. The cost of
+A VIP is announced while all its listeners run what was acknowledged of them, one of them has a backend to give, and nothing blocks its
+IP version. The cost of
 a change is that of the listeners of its VIP, however many others there are.
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 NOT_RUN = "the forwarder does not run its listeners"
 NO_BACKEND = "no backend that is healthy and has a weight above 0"
@@ -27,6 +29,7 @@ class Vips:
         self._changed = changed
         self._listeners: dict[str, Serving] = {}
         self._by_vip: dict[str, dict[str, Serving]] = {}
+        self._blocked: dict[int, str] = {}
         self.announced: set[str] = set()
         self.withheld: dict[str, str] = {}
 
@@ -43,6 +46,15 @@ class Vips:
                 self._by_vip.setdefault(now.vip, {})[name] = now
                 touched.add(now.vip)
         verdicts = [self._judge(vip) for vip in touched]
+        if any(verdicts):
+            self._changed()
+
+    def block(self, reasons: Mapping[int, str]) -> None:
+        """Withhold the VIPs of these IP versions, for these reasons, and no others for their version."""
+        if reasons == self._blocked:
+            return
+        self._blocked = dict(reasons)
+        verdicts = [self._judge(vip) for vip in list(self._by_vip)]
         if any(verdicts):
             self._changed()
 
@@ -68,6 +80,8 @@ class Vips:
             self.withheld[vip] = NOT_RUN
         elif not any(one.usable for one in listeners):
             self.withheld[vip] = NO_BACKEND
+        elif reason := self._blocked.get(ip_address(vip).version):
+            self.withheld[vip] = reason
         else:
             self.announced.add(vip)
         return before != (vip in self.announced, self.withheld.get(vip))
