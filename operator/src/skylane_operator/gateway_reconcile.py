@@ -4,7 +4,7 @@ A change of one Service's endpoints costs the Gateways that have a route to it, 
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from skylane_operator.agents.registry import Agents
@@ -12,12 +12,14 @@ from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.resource import GATEWAY, GATEWAY_CLASS
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.kube.subjects import subject_of_class, subject_of_gateway, subject_of_route
+from skylane_operator.memories import Memories
 from skylane_operator.model.gateway import Gateway, GatewayClass, Route
 from skylane_operator.model.key import Key, ObjectKey, gateway_owner
 from skylane_operator.plan.gateway_class import load_balancer_of
 from skylane_operator.plan.gateway_listeners import judge_listeners, plan_for_gateway
 from skylane_operator.plan.gateway_routes import backends_of, refusal
 from skylane_operator.plan.observed import OwnerState
+from skylane_operator.plan.owned import OwnedPlan
 from skylane_operator.plan.service_types import Assigned
 from skylane_operator.snapshot import owned_files
 from skylane_operator.status import (
@@ -46,16 +48,22 @@ class GatewayReconciler:
     route_status: Mapping[tuple[str, str], StatusWriter]
     settled: Callable[[], bool]
     now: Callable[[], datetime]
+    memories: Memories[Key] = field(default_factory=Memories)
 
-    def reconcile(self, one: ObjectKey) -> None:
-        """Bring what the forwarders run for one object, and its status, closer to what it asks for."""
+    def reconcile(self, one: ObjectKey) -> float | None:
+        """Bring what the forwarders run for one object, and its status, closer to what it asks for.
+
+        Seconds until it needs a look though nothing changes, if it does.
+        """
         match one.kind:
             case GATEWAY_CLASS.kind:
                 self._tell_class(one.key)
             case GATEWAY.kind:
-                self._serve(one.key)
+                plan = self._serve(one.key)
+                return self.memories.keep(one.key, plan.listeners if plan is not None else ())
             case _:
                 self._tell_route(one)
+        return None
 
     # classes
 
@@ -78,21 +86,23 @@ class GatewayReconciler:
 
     # Gateways
 
-    def _serve(self, key: Key) -> None:
+    def _serve(self, key: Key) -> OwnedPlan | None:
         gateway, owner = self.cluster.gateways.all.get(key), gateway_owner(key)
         if gateway is None or self.cluster.gateways.class_of(gateway) is None:
             self.agents.withdraw(owner, keep=None)
             self._release(key, gateway)
-            return
+            return None
         facts = self._facts(gateway)
         assigned = facts.assignment
         served = isinstance(assigned, Assigned) and acceptance(facts).status == "True"
         self.agents.withdraw(owner, keep=facts.load_balancer if served else None)
         if isinstance(assigned, Assigned) and served:
-            plan = plan_for_gateway(self.cluster.route_inputs(), gateway, facts.listeners, assigned)
+            earlier = self.memories.earlier(key)
+            plan = plan_for_gateway(self.cluster.route_inputs(), gateway, facts.listeners, assigned, earlier)
             self.agents.push_owned(plan.load_balancer, owner, owned_files(plan))
             facts = replace(facts, plan=plan, state=self.agents.owner_state(plan.load_balancer, owner))
         self._tell_gateway(facts)
+        return facts.plan
 
     def _facts(self, gateway: Gateway) -> GatewayFacts:
         gateway_class = self.cluster.gateways.class_of(gateway)

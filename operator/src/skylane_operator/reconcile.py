@@ -4,7 +4,7 @@ Level-based: whatever woke us, the whole is looked at, and nothing is written th
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from skylane_operator.agents.registry import Agents
@@ -15,6 +15,7 @@ from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.load_balancers import Stored
 from skylane_operator.kube.rollout import replace_stale_pod
 from skylane_operator.kube.status_writer import StatusWriter
+from skylane_operator.memories import Memories
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer
 from skylane_operator.plan import Plan, plan_for
@@ -38,24 +39,31 @@ class Reconciler:
     settings: Callable[[], RenderSettings]
     settled: Callable[[], bool]
     now: Callable[[], datetime]
+    memories: Memories[Key] = field(default_factory=Memories)
 
-    async def reconcile(self, key: Key) -> None:
-        """Bring one LoadBalancer closer to what it asks for. Raises SkylaneError when something has to be tried again."""
+    async def reconcile(self, key: Key) -> float | None:
+        """Bring one LoadBalancer closer to what it asks for; seconds until it needs a look though nothing changes, if it does.
+
+        Raises SkylaneError when something has to be tried again.
+        """
         stored = await self.cluster.load_balancers.read(key)
         if stored is None:
             self._forget(key)
         elif stored.ending:
-            return  # what we apply now the garbage collector would have to delete again, for ever
+            return None  # what we apply now the garbage collector would have to delete again, for ever
         elif isinstance(stored.parsed, LoadBalancer):
-            await self._serve(stored, stored.parsed)
+            return await self._serve(stored, stored.parsed)
         else:
             status = rejected_status_for(stored.parsed, stored.generation, stored.status, self.now())
             self.status.write(stored, status)
+        return None
 
-    async def _serve(self, stored: Stored, load_balancer: LoadBalancer) -> None:
+    async def _serve(self, stored: Stored, load_balancer: LoadBalancer) -> float | None:
         await self.cluster.read_passwords(load_balancer)
-        plan = plan_for(self.cluster.inputs_for(stored, load_balancer))
+        earlier = self.memories.earlier(stored.key)
+        plan = plan_for(replace(self.cluster.inputs_for(stored, load_balancer), earlier=earlier))
         self._push(plan)
+        look_again_s = self.memories.keep(plan.key, plan.listeners)
         obstacle = ""
         try:
             await self._apply(plan, stored.uid)
@@ -70,6 +78,7 @@ class Reconciler:
             if self.settled() or not agents_awaited(plan, observed):
                 self.status.write(stored, status_for(plan, observed, stored.status, self.now()))
         await replace_stale_pod(self.client, plan, observed)
+        return look_again_s
 
     def _push(self, plan: Plan) -> None:
         snapshots = snapshot_for(plan)
@@ -84,5 +93,6 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self.agents.forget(key)
+        self.memories.forget(key)
         self.applier.forget(key)
         self.status.forget(key)

@@ -4,13 +4,14 @@ A change of one Service's endpoints is handled at a cost that does not depend on
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from skylane_operator.agents.registry import Agents
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.kube.subjects import subject_of
+from skylane_operator.memories import Memories
 from skylane_operator.model.key import Key, service_owner
 from skylane_operator.model.kubernetes import Service
 from skylane_operator.plan.observed import OwnerState
@@ -29,18 +30,25 @@ class ServiceReconciler:
     service_status: StatusWriter
     settled: Callable[[], bool]
     now: Callable[[], datetime]
+    memories: Memories[Key] = field(default_factory=Memories)
 
-    def reconcile(self, key: Key) -> None:
-        """Bring what the forwarders run for one Service, and its status, closer to what it asks for."""
+    def reconcile(self, key: Key) -> float | None:
+        """Bring what the forwarders run for one Service, and its status, closer to what it asks for.
+
+        Seconds until it needs a look though nothing changes, if it does.
+        """
         service = self.cluster.services.get(key)
         owner = service_owner(key)
         assignment = self.cluster.assignments.get(owner)
         wanted = self.cluster.wanted(service) if service is not None else None
         self.agents.withdraw(owner, keep=wanted if isinstance(assignment, Assigned) else None)
+        plan = None
         if service is None or wanted is None:
             self._release(key, service)
         elif assignment is not None and assignment.load_balancer == wanted:
-            self._tell(service, assignment, self._serve(service, assignment))
+            plan = self._serve(service, assignment)
+            self._tell(service, assignment, plan)
+        return self.memories.keep(key, plan.listeners if plan is not None else ())
 
     def _release(self, key: Key, service: Service | None) -> None:
         if service is None or service.metadata.deletion_timestamp is not None:
@@ -52,7 +60,10 @@ class ServiceReconciler:
         if not isinstance(assignment, Assigned):
             return None
         plan = plan_for_service(
-            service, assignment, self.cluster.endpoint_slices.by("service", service.metadata.key)
+            service,
+            assignment,
+            self.cluster.endpoint_slices.by("service", service.metadata.key),
+            self.memories.earlier(service.key),
         )
         self.agents.push_owned(plan.load_balancer, plan.owner, owned_files(plan))
         return plan

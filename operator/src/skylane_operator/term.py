@@ -196,17 +196,16 @@ class Term:
         self._cluster.load_balancers.invalidate(key)
         self.queue.mark(key)
 
-    async def _reconcile(self, key: Key) -> None:
-        await self._reconciler.reconcile(key)
+    async def _reconcile(self, key: Key) -> float | None:
+        return await self._reconciler.reconcile(key)
 
-    async def _reconcile_object(self, one: ObjectKey) -> None:
-        self._look_at(one)
+    async def _reconcile_object(self, one: ObjectKey) -> float | None:
+        return self._look_at(one)
 
-    def _look_at(self, one: ObjectKey) -> None:
+    def _look_at(self, one: ObjectKey) -> float | None:
         if one.kind == SERVICE.kind:
-            self._service_reconciler.reconcile(one.key)
-        else:
-            self._gateway_reconciler.reconcile(one)
+            return self._service_reconciler.reconcile(one.key)
+        return self._gateway_reconciler.reconcile(one)
 
     async def _assign_addresses(self, _all: Key) -> None:
         self._address_reconciler.assign()

@@ -3,7 +3,7 @@
 The input is a series of Kubernetes objects; the first is the LoadBalancer in question. Kinds that a case does not mention come from
 common.yaml. A document of kind `Agents` maps pod names to what their agents say; a listener or base `planned` runs what the plan
 says; `health` is what they say of their checks, `advertisement` of their routing daemon. Of a Secret there is its password, or its
-fault. A document of kind `Previous` is the status before.
+fault. A document of kind `Previous` is the status before, one of kind `Earlier` what the guards of listeners remember.
 """
 
 from collections import defaultdict
@@ -33,6 +33,7 @@ from skylane_operator.plan.observed import (
     SickBackend,
 )
 from skylane_operator.plan.parse import bgp_peer_from
+from skylane_operator.plan.removal_guard import NOTHING, Earlier, Memory
 from skylane_operator.plan.types import Password
 from skylane_operator.render import RenderSettings, objects_for
 from skylane_operator.snapshot import snapshot_for
@@ -59,6 +60,23 @@ def _all(kinds, kind, model):
     return tuple(model.model_validate(document) for document in kinds[kind])
 
 
+def _earlier(kinds):
+    if not kinds["Earlier"]:
+        return NOTHING
+    (document,) = kinds["Earlier"]
+    memories = {}
+    for name, one in document["memories"].items():
+        sets = {
+            which: {
+                reference: frozenset((text.partition(":")[0], int(text.partition(":")[2])) for text in found)
+                for reference, found in one[which].items()
+            }
+            for which in ("base", "last")
+        }
+        memories[name] = Memory(**one | sets)
+    return Earlier(memories, document["now_s"])
+
+
 def inputs_of(kinds, load_balancer):
     slices = defaultdict(tuple)
     for piece in _all(kinds, "EndpointSlice", EndpointSlice):
@@ -78,6 +96,7 @@ def inputs_of(kinds, load_balancer):
             )
             for one in kinds["Secret"]
         },
+        earlier=_earlier(kinds),
         other_claims=tuple(claims_for(load_balancer_from(other)) for other in kinds["LoadBalancer"][1:]),
     )
 

@@ -118,3 +118,31 @@ def test_waiting_times_grow_to_their_limit():
     times = [next(waits) for _ in range(8)]
     assert 0.7 <= times[0] <= 1.3
     assert all(5.6 <= time <= 10.4 for time in times[3:])
+
+
+async def test_a_key_that_wants_it_is_looked_at_again_without_a_mark():
+    seen, waits = [], [0.001, None]
+
+    async def handle(key):
+        seen.append(key)
+        return waits.pop(0)
+
+    async with running(DirtyQueue(handle, interval_s=0.0)) as queue:
+        queue.mark(A)
+        await eventually(lambda: len(seen) == 2 and not len(queue), "the second look")
+    assert (seen, queue.failed) == ([A, A], 0)
+
+
+async def test_a_mark_does_not_wait_for_the_look_that_was_asked_for():
+    seen, waits = [], [3600.0, None]
+
+    async def handle(key):
+        seen.append(key)
+        return waits.pop(0)
+
+    async with running(DirtyQueue(handle, interval_s=0.0)) as queue:
+        queue.mark(A)
+        await eventually(lambda: len(queue) == 1 and seen, "the first look")
+        queue.mark(A)
+        await eventually(lambda: len(seen) == 2, "the look at once")
+        assert not len(queue), "the one that was asked for is over with it"

@@ -3,7 +3,8 @@ from operator_support import endpoint_slice
 
 from skylane_operator.model.kubernetes import EndpointSlice, ServicePort
 from skylane_operator.model.listener_policy import TerminatingEndpoints
-from skylane_operator.plan.backends import Endpoints, Resolved, endpoints_of, weighted_backends
+from skylane_operator.plan.backends import weighted_backends
+from skylane_operator.plan.endpoints import Endpoints, Resolved, endpoints_of
 
 PORT = ServicePort.model_validate({"name": "p80", "port": 80, "protocol": "TCP"})
 DRAIN, REMOVE = TerminatingEndpoints
@@ -58,7 +59,7 @@ def addresses(*numbers):
 
 
 def service(weight=1, ready=(), draining=(), limit=None):
-    return Resolved(weight, Endpoints(addresses(*ready), addresses(*draining)), limit)
+    return Resolved("web:80", weight, Endpoints(addresses(*ready), addresses(*draining)), limit)
 
 
 def weights(*services, policy=DRAIN):

@@ -8,6 +8,7 @@ import pytest
 from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import EndpointSlice, Service
 from skylane_operator.plan.observed import AgentHealth, OwnerState, SickBackend
+from skylane_operator.plan.removal_guard import Earlier
 from skylane_operator.plan.service_listeners import plan_for_service
 from skylane_operator.plan.service_types import Assigned
 from skylane_operator.status import current_service_status, health_awaited, service_status
@@ -21,14 +22,16 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class World:
-    def __init__(self, *, check="TCP", ports=(80,), endpoints=3, draining=0, assigned=ASSIGNED):
+    def __init__(self, *, check="TCP", ports=(80,), endpoints=3, draining=0, assigned=ASSIGNED, guard=None):
         annotations = {"skylane.dev/health-check": check} if check else {}
+        if guard:
+            annotations["skylane.dev/mass-removal-guard-max-share-percent"] = str(guard)
         named = [{"name": f"p{port}", "port": port} for port in ports]
         self.body = {
             "metadata": {"name": "web", "namespace": "shop", "generation": 4, "annotations": annotations},
             "spec": {"type": "LoadBalancer", "ports": named},
         }
-        slices = [
+        self.slices = [
             EndpointSlice.model_validate(
                 {
                     "metadata": {"name": f"web-{family}", "namespace": "shop"},
@@ -46,7 +49,11 @@ class World:
             for family, prefix in (("IPv4", "10.0.0."), ("IPv6", "2001:db8:1::"))
         ]
         self.assigned = assigned
-        self.plan = plan_for_service(self.service, assigned, tuple(slices))
+        self.plan = plan_for_service(self.service, assigned, tuple(self.slices))
+
+    def lose(self, count, earlier):
+        slices = [one.model_copy(update={"endpoints": one.endpoints[count:]}) for one in self.slices]
+        self.plan = plan_for_service(self.service, self.assigned, tuple(slices), earlier)
 
     @property
     def service(self):
@@ -152,6 +159,22 @@ def test_the_same_port_at_two_addresses_is_told_apart():
     message = World(assigned=DUAL).told(sick())["message"]
     assert message.startswith("port 80/TCP of 192.0.2.1: 3 of 3")
     assert "port 80/TCP of 2001:db8::1: 3 of 3" in message
+
+
+def test_a_guard_alone_tells_of_its_hold_only():
+    world = World(check=None, guard=50)
+    assert outcome(world.told()) == ("True", "EndpointsReady", "every port has ready endpoints")
+    memories = {one.listener.name: one.memory for one in world.plan.listeners}
+    world.lose(2, Earlier(memories, 10.0))
+    assert outcome(world.told()) == (
+        "False",
+        "MassRemovalHeld",
+        (
+            "port 80/TCP: 2 of 3 endpoints would be lost at once, more than 50 %; 2 that are not ready stay backends until "
+            "it has lasted 30 s, or enough are back"
+        ),
+    )
+    assert not health_awaited(world.plan, world.state)
 
 
 def test_what_is_written_is_known_as_ours_again():

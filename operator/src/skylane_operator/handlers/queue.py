@@ -19,9 +19,14 @@ _log = logging.getLogger(__name__)
 
 
 class DirtyQueue(Generic[K]):
-    """Calls `handle` for every key that was marked, after its last mark, at least once."""
+    """Calls `handle` for every key that was marked, after its last mark, at least once.
 
-    def __init__(self, handle: Callable[[K], Awaitable[None]], interval_s: float = INTERVAL_S) -> None:
+    `handle` may give seconds after which the key needs a look again, should nobody mark it before.
+    """
+
+    def __init__(
+        self, handle: Callable[[K], Awaitable[float | None]], interval_s: float = INTERVAL_S
+    ) -> None:
         self._handle, self._interval_s = handle, interval_s
         self._due: asyncio.Queue[K] = asyncio.Queue()
         self._queued: set[K] = set()  # in _due
@@ -70,26 +75,26 @@ class DirtyQueue(Generic[K]):
             self._running.add(key)
             self._next_start[key] = time.monotonic() + self._interval_s
             try:
-                retry_s = await self._attempt(key)
+                again_s = await self._attempt(key)
             finally:
                 self._running.discard(key)
             if key in self._again:
                 self._again.discard(key)
                 self._schedule(key, self._next_start[key] - time.monotonic())
-            elif retry_s is not None:
-                self._schedule(key, retry_s)
+            elif again_s is not None:
+                self._schedule(key, again_s)
 
     async def _attempt(self, key: K) -> float | None:
-        """Seconds until the next attempt; None after success."""
+        """Seconds until the next look, after a failure or because it was asked for; None: until it is marked."""
         self.handled += 1
         try:
-            await self._handle(key)
+            again_s = await self._handle(key)
         except SkylaneError as error:
             _log.warning("%s: %s", key, error)
         except Exception:  # noqa: BLE001 - an object that trips a fault of ours must not stop the others
             _log.exception("%s: unexpected", key)
         else:
             self._retries.pop(key, None)
-            return None
+            return again_s
         self.failed += 1
         return next(self._retries.setdefault(key, delays()))

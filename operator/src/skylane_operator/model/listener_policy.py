@@ -21,6 +21,13 @@ class TerminatingEndpoints(StrEnum):
     REMOVE = "Remove"
 
 
+class MassRemovalGuard(SpecModel):
+    """spec.listeners[].massRemovalGuard: what a listener may lose at once."""
+
+    max_share_percent: Annotated[int, Field(ge=1, le=99)] = 50
+    confirm_seconds: Annotated[int, Field(ge=1, le=3600)] = 30
+
+
 class AffinityType(StrEnum):
     """What keeps a client with its backend."""
 

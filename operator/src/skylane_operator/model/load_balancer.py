@@ -18,6 +18,7 @@ from skylane_operator.model.key import Key
 from skylane_operator.model.listener_policy import (
     ClientLimits,
     Limit,
+    MassRemovalGuard,
     SessionAffinity,
     SourceRanges,
     TerminatingEndpoints,
@@ -209,6 +210,7 @@ class Listener(SpecModel):
     hash_on: HashOn = HashOn.SOURCE
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
     terminating_endpoints: TerminatingEndpoints = TerminatingEndpoints.DRAIN
+    mass_removal_guard: MassRemovalGuard | None = None
     session_affinity: SessionAffinity = SessionAffinity()
     max_connections: Limit | None = None
     client_limits: ClientLimits = ClientLimits()
@@ -306,6 +308,7 @@ class ListenerStatus(SpecModel):
     programmed_pods: int
     backends: int
     draining_backends: int | None = None
+    held_backends: int | None = None
     healthy_backends: int | None = None
     unhealthy: tuple[UnhealthyBackend, ...] = ()
 

@@ -1,37 +1,18 @@
 """Which endpoints stand behind a listener's backend references."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
 
-from skylane_operator.model.address import IPV4
 from skylane_operator.model.forwarder import NO_LIMIT, ForwarderBackend
-from skylane_operator.model.kubernetes import EndpointSlice, Service, ServicePort
+from skylane_operator.model.kubernetes import Service, ServicePort
 from skylane_operator.model.listener_policy import TerminatingEndpoints
 from skylane_operator.model.load_balancer import BackendReference, Listener
-from skylane_operator.plan.types import Blocks, Inputs, Reason, Rejected
+from skylane_operator.plan.endpoints import Endpoints, Resolved, SocketAddress, endpoints_of
+from skylane_operator.plan.removal_guard import Earlier, guarded
+from skylane_operator.plan.types import Blocks, Inputs, ListenerPlan, Reason, Rejected
 from skylane_operator.plan.weights import MAX_WEIGHT, endpoint_weights
-
-# Text, as the slices give it: parsing every address anew would be half the cost of a plan.
-SocketAddress = tuple[str, int]
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoints:
-    """Those of a Service port: that are ready, and that terminate but still serve."""
-
-    ready: frozenset[SocketAddress] = frozenset()
-    draining: frozenset[SocketAddress] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Resolved:
-    """One Service's endpoints, and the weight that they share."""
-
-    weight: int
-    endpoints: Endpoints
-    limit: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +23,10 @@ class Weighted:
     last_resort: bool = False
 
 
-def backends_for(inputs: Inputs, listener: Listener, path: str) -> tuple[Weighted, tuple[Rejected, ...]]:
-    """Endpoints of a listener with their weights, and the references that lead nowhere.
+def listener_plan_for(
+    inputs: Inputs, listener: Listener, path: str
+) -> tuple[ListenerPlan, tuple[Rejected, ...]]:
+    """A listener with the endpoints that it leads to, and the references that lead nowhere.
 
     `path` is the listener's field path. An endpoint that several references reach is listed once, with the sum of
     its weights and the smallest of its limits. The order depends on the addresses alone, so that equal endpoints give an
@@ -57,10 +40,18 @@ def backends_for(inputs: Inputs, listener: Listener, path: str) -> tuple[Weighte
             rejected.append(found)
         else:
             resolved.append(found)
-    return weighted_backends(resolved, listener.terminating_endpoints), tuple(rejected)
+    return planned_listener(listener, resolved, inputs.earlier), tuple(rejected)
 
 
-def weighted_backends(resolved: list[Resolved], terminating: TerminatingEndpoints) -> Weighted:
+def planned_listener(listener: Listener, resolved: Iterable[Resolved], earlier: Earlier) -> ListenerPlan:
+    """A listener with the endpoints of these Services, once its guard has looked at them."""
+    memory = earlier.memories.get(listener.name)
+    found = guarded(resolved, listener.mass_removal_guard, memory, earlier.now_s)
+    weighted = weighted_backends(found.resolved, listener.terminating_endpoints)
+    return ListenerPlan(listener, weighted.backends, weighted.last_resort, found.memory, found.held)
+
+
+def weighted_backends(resolved: Sequence[Resolved], terminating: TerminatingEndpoints) -> Weighted:
     """Endpoints with their weights, by address; one that several Services reach is listed once, with the sum."""
     if terminating is TerminatingEndpoints.REMOVE:
         return Weighted(
@@ -76,7 +67,7 @@ def weighted_backends(resolved: list[Resolved], terminating: TerminatingEndpoint
     return Weighted(_weighted(everybody), any(one.weight and one.endpoints.draining for one in resolved))
 
 
-def _weighted(resolved: list[Resolved]) -> tuple[ForwarderBackend, ...]:
+def _weighted(resolved: Sequence[Resolved]) -> tuple[ForwarderBackend, ...]:
     weights = endpoint_weights([(service.weight, len(service.endpoints.ready)) for service in resolved])
     totals: dict[SocketAddress, int] = {}
     limits: dict[SocketAddress, int] = {}
@@ -122,7 +113,8 @@ def _resolve(
     if port is None:
         return _unknown_port(inputs, listener, service, reference, path)
     endpoints = endpoints_of(inputs.endpoint_slices.get(reference.service, ()), port, listener.vip.version)
-    return Resolved(reference.weight, endpoints, reference.max_connections_per_endpoint)
+    name = f"{reference.service}:{reference.port}"
+    return Resolved(name, reference.weight, endpoints, reference.max_connections_per_endpoint)
 
 
 def _service_port(service: Service, number: int, protocol: str) -> ServicePort | None:
@@ -130,46 +122,6 @@ def _service_port(service: Service, number: int, protocol: str) -> ServicePort |
         if port.port == number and port.protocol == protocol:
             return port
     return None
-
-
-def endpoints_of(slices: Iterable[EndpointSlice], port: ServicePort, version: int = IPV4) -> Endpoints:
-    """Endpoints of a Service port, of one IP version: the forwarder does not translate between the two.
-
-    Slices carry the target port already resolved, by the Service port's name: a named target port may differ from
-    slice to slice. An endpoint that moves between slices is in both for a moment (KEP-752) and counts once.
-    """
-    ready: set[SocketAddress] = set()
-    draining: set[SocketAddress] = set()
-    for piece in slices:
-        if piece.address_type != f"IPv{version}":
-            continue
-        for number in _target_ports(piece, port):
-            for endpoint in piece.endpoints:
-                if not (endpoint.is_ready or endpoint.is_draining):
-                    continue
-                if _version_of(endpoint.address) == version:
-                    (ready if endpoint.is_ready else draining).add((endpoint.address, number))
-    return Endpoints(frozenset(ready), frozenset(draining - ready))
-
-
-@lru_cache(maxsize=1 << 16)
-def _version_of(address: str) -> int:
-    """4 or 6; 0 for no address.
-
-    Not every writer of a slice is Kubernetes' own: an octet with leading zeros, say, passes its validation.
-    """
-    try:
-        return ip_address(address).version
-    except ValueError:
-        return 0
-
-
-def _target_ports(piece: EndpointSlice, port: ServicePort) -> list[int]:
-    return [
-        target.port
-        for target in piece.ports
-        if target.port is not None and (target.name or "") == port.name and target.protocol == port.protocol
-    ]
 
 
 def _unknown_service(inputs: Inputs, listener: Listener, reference: BackendReference, path: str) -> Rejected:

@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from skylane_operator.model.address import IPAddress
 from skylane_operator.model.gateway import ROUTE_KINDS, Gateway, GatewayListener, Route
 from skylane_operator.model.key import gateway_owner
-from skylane_operator.plan.backends import Resolved, endpoints_of
+from skylane_operator.plan.backends import planned_listener
+from skylane_operator.plan.endpoints import Resolved, endpoints_of
 from skylane_operator.plan.gateway_routes import RouteInputs, attached, backends_of, by_age
 from skylane_operator.plan.listener_settings import ListenerFault, Settings, listener_settings
-from skylane_operator.plan.owned import OwnedPlan, listener_name, owned_listener, owned_plan
+from skylane_operator.plan.owned import OwnedPlan, listener_name, owned_listener
+from skylane_operator.plan.removal_guard import NOTHING, Earlier
 from skylane_operator.plan.service_types import Assigned
 from skylane_operator.plan.types import ListenerPlan
 
@@ -56,7 +58,11 @@ def judge_listeners(
 
 
 def plan_for_gateway(
-    inputs: RouteInputs, gateway: Gateway, judged: Iterable[JudgedListener], assigned: Assigned
+    inputs: RouteInputs,
+    gateway: Gateway,
+    judged: Iterable[JudgedListener],
+    assigned: Assigned,
+    earlier: Earlier = NOTHING,
 ) -> OwnedPlan:
     """What the forwarders shall run for it. Equal inputs give equal plans, generations included.
 
@@ -67,7 +73,7 @@ def plan_for_gateway(
         owner=gateway_owner(gateway.key),
         load_balancer=assigned.load_balancer,
         listeners=tuple(
-            _planned(inputs, gateway, one, address, settings)
+            _planned(inputs, gateway, one, address, settings, earlier)
             for one in judged
             if one.accepted
             for address in assigned.addresses
@@ -76,19 +82,25 @@ def plan_for_gateway(
 
 
 def _planned(
-    inputs: RouteInputs, gateway: Gateway, judged: JudgedListener, address: IPAddress, settings: Settings
+    inputs: RouteInputs,
+    gateway: Gateway,
+    judged: JudgedListener,
+    address: IPAddress,
+    settings: Settings,
+    earlier: Earlier,
 ) -> ListenerPlan:
     port, protocol = judged.listener.port, judged.listener.protocol
     listener = owned_listener(gateway_owner(gateway.key), address, port, protocol, settings)
     found = backends_of(inputs, judged.routes[0]).found if judged.routes else ()
     resolved = [
         Resolved(
+            f"{backend.service}:{backend.port.port}",
             backend.weight,
             endpoints_of(inputs.endpoint_slices(backend.service), backend.port, address.version),
         )
         for backend in found
     ]
-    return owned_plan(listener, resolved)
+    return planned_listener(listener, resolved, earlier)
 
 
 def files_of(gateway: Gateway, listener: GatewayListener, addresses: Iterable[IPAddress]) -> set[str]:

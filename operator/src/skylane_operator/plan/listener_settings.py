@@ -18,6 +18,8 @@ LISTENER_ANNOTATIONS = {
     "skylane.dev/hash-on": ("hash_on",),
     "skylane.dev/on-backend-removal": ("on_backend_removal",),
     "skylane.dev/terminating-endpoints": ("terminating_endpoints",),
+    "skylane.dev/mass-removal-guard-max-share-percent": ("mass_removal_guard", "max_share_percent"),
+    "skylane.dev/mass-removal-guard-confirm-seconds": ("mass_removal_guard", "confirm_seconds"),
     "skylane.dev/max-connections": ("max_connections",),
     "skylane.dev/client-max-connections": ("client_limits", "max_connections"),
     "skylane.dev/client-new-connections-per-second": ("client_limits", "new_connections_per_second"),

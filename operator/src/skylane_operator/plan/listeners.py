@@ -10,7 +10,7 @@ from skylane_operator.model.forwarder import (
     ForwarderTimeouts,
 )
 from skylane_operator.model.load_balancer import Listener, VirtualEndpoint
-from skylane_operator.plan.backends import backends_for
+from skylane_operator.plan.backends import listener_plan_for
 from skylane_operator.plan.checks import senior_claims
 from skylane_operator.plan.claims import Claims
 from skylane_operator.plan.generation import with_generation
@@ -34,9 +34,9 @@ def listeners_for(inputs: Inputs) -> tuple[tuple[ListenerPlan, ...], tuple[Rejec
             rejected.append(conflict)
             continue
         taken[listener.endpoint] = listener.name
-        weighted, unresolved = backends_for(inputs, listener, path)
+        planned, unresolved = listener_plan_for(inputs, listener, path)
         rejected.extend(unresolved)
-        served.append(ListenerPlan(listener, weighted.backends, weighted.last_resort))
+        served.append(planned)
     return tuple(served), tuple(rejected)
 
 

@@ -9,7 +9,6 @@ from skylane_operator.model.address import IPV4, IPAddress
 from skylane_operator.model.forwarder import ForwarderListener
 from skylane_operator.model.key import SERVICE, Key, ObjectKey
 from skylane_operator.model.load_balancer import BackendReference, Listener
-from skylane_operator.plan.backends import Resolved, weighted_backends
 from skylane_operator.plan.listeners import forwarder_listener
 from skylane_operator.plan.types import ListenerPlan
 
@@ -34,12 +33,6 @@ class OwnedPlan:
     def silent(self) -> tuple[ForwarderListener, ...]:
         """The files of the other pods."""
         return tuple(forwarder_listener(plan, arp=False) for plan in self.listeners)
-
-
-def owned_plan(listener: Listener, resolved: list[Resolved]) -> ListenerPlan:
-    """A listener with the endpoints that it leads to."""
-    weighted = weighted_backends(resolved, listener.terminating_endpoints)
-    return ListenerPlan(listener, weighted.backends, weighted.last_resort)
 
 
 def owned_listener(

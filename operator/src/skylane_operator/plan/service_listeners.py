@@ -6,19 +6,24 @@ from ipaddress import ip_network
 
 from skylane_operator.model.key import service_owner
 from skylane_operator.model.kubernetes import EndpointSlice, Service
-from skylane_operator.plan.backends import Resolved, endpoints_of
+from skylane_operator.plan.backends import planned_listener
+from skylane_operator.plan.endpoints import Resolved, endpoints_of
 from skylane_operator.plan.listener_settings import (
     Given,
     ListenerFault,
     listener_settings,
     settings_of_version,
 )
-from skylane_operator.plan.owned import OwnedPlan, owned_listener, owned_plan
+from skylane_operator.plan.owned import OwnedPlan, owned_listener
+from skylane_operator.plan.removal_guard import NOTHING, Earlier
 from skylane_operator.plan.service_types import Assigned, ServiceReason
 from skylane_operator.plan.types import ListenerPlan
 
 # What Kubernetes calls it, and what it was before it became a field.
 SOURCE_RANGES_ANNOTATION = "service.beta.kubernetes.io/load-balancer-source-ranges"
+
+# What its listeners refer to. Not by the port's name: slices follow a new name a moment later, and have none of it meanwhile.
+SELF = "self"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,9 @@ class ServicePlan(OwnedPlan):
     faults: tuple[ListenerFault, ...]
 
 
-def plan_for_service(service: Service, assigned: Assigned, slices: tuple[EndpointSlice, ...]) -> ServicePlan:
+def plan_for_service(
+    service: Service, assigned: Assigned, slices: tuple[EndpointSlice, ...], earlier: Earlier = NOTHING
+) -> ServicePlan:
     """Decide. Equal inputs give equal plans, generations included."""
     faults: list[ListenerFault] = []
     settings, wrong = listener_settings(service.metadata.annotations, _given(service))
@@ -44,10 +51,10 @@ def plan_for_service(service: Service, assigned: Assigned, slices: tuple[Endpoin
             )
             continue
         for address in assigned.addresses:
-            resolved = [Resolved(1, endpoints_of(slices, port, address.version))]
+            resolved = Resolved(SELF, 1, endpoints_of(slices, port, address.version))
             own = settings_of_version(settings, address.version)
             listener = owned_listener(owner, address, port.port, port.protocol, own)
-            plans.append(owned_plan(listener, resolved))
+            plans.append(planned_listener(listener, [resolved], earlier))
     return ServicePlan(
         owner=owner,
         load_balancer=assigned.load_balancer,

@@ -22,6 +22,7 @@ from skylane_operator.model.kubernetes import (
 )
 from skylane_operator.model.load_balancer import Listener, LoadBalancer
 from skylane_operator.plan.claims import Claims
+from skylane_operator.plan.removal_guard import NOTHING, Earlier, Held, Memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Inputs:
     `pods` are those of all namespaces, for what they request of their nodes. `other_claims` are the claims of the
     other LoadBalancers; those that share no address with this one may be left out. `assigned_addresses` are those of its
     own addresses that Services of type LoadBalancer or Gateways have, with the owner. `bgp_peers` are by name, of its own
-    namespace, `passwords` by Secret.
+    namespace, `passwords` by Secret. `earlier` is what the guards of its listeners have to know.
     """
 
     load_balancer: LoadBalancer
@@ -60,6 +61,7 @@ class Inputs:
     assigned_addresses: Mapping[IPAddress, ObjectKey] = field(default_factory=dict)
     bgp_peers: Mapping[str, BGPPeer | InvalidPeer] = field(default_factory=dict)
     passwords: Mapping[Key, Password] = field(default_factory=dict)
+    earlier: Earlier = NOTHING
 
 
 class Reason(StrEnum):
@@ -163,12 +165,15 @@ class PodPlan:
 class ListenerPlan:
     """One listener that is served, with its endpoints in a stable order.
 
-    `last_resort`: none is ready, and those that terminate take new connections.
+    `last_resort`: none is ready, and those that terminate take new connections. `memory` and `held` are those of its guard
+    against mass removal.
     """
 
     listener: Listener
     backends: tuple[ForwarderBackend, ...]
     last_resort: bool = False
+    memory: Memory | None = None
+    held: Held | None = None
 
     @property
     def staying(self) -> tuple[ForwarderBackend, ...]:

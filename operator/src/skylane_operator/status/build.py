@@ -62,17 +62,20 @@ def _listener_statuses(plan: Plan, observed: Observed) -> tuple[ListenerStatus, 
             generation=generations.get(item.listener.name, ""),
             programmed_pods=pods_running(plan, observed, item.listener.name),
             backends=len(item.staying),
-            **_draining(item),
+            **_leaving(item),
             **_health(plan, observed, item),
         )
         for item in plan.listeners
     )
 
 
-def _draining(item: ListenerPlan) -> dict[str, Any]:
-    """The field that a listener has only while endpoints of it drain."""
+def _leaving(item: ListenerPlan) -> dict[str, Any]:
+    """The fields that a listener has only while endpoints of it drain, or are held by its guard."""
     draining = len(item.backends) - len(item.staying)
-    return {"draining_backends": draining} if draining else {}
+    return {
+        **({"draining_backends": draining} if draining else {}),
+        **({"held_backends": item.held.count} if item.held is not None else {}),
+    }
 
 
 def _health(plan: Plan, observed: Observed, item: ListenerPlan) -> dict[str, Any]:

@@ -148,6 +148,7 @@ _READY_ALL_THE_SAME = {
     "AllTerminating",
     "HealthChecksNotMade",
     "HealthChecksFailing",
+    "MassRemovalHeld",
     "PartiallyAdvertised",
     "Withheld",
 }

@@ -8,7 +8,7 @@ from skylane_operator.plan.observed import AgentHealth, Observed
 from skylane_operator.plan.types import ListenerPlan, Plan
 
 MAX_SHOWN = 10  # backends of a listener
-TROUBLE_ORDER = ("Panic", "AllTerminating", "HealthChecksNotMade", "HealthChecksFailing")
+TROUBLE_ORDER = ("Panic", "MassRemovalHeld", "AllTerminating", "HealthChecksNotMade", "HealthChecksFailing")
 _MAX_PODS = 3
 
 Reports = Mapping[str, AgentHealth]
@@ -64,6 +64,16 @@ def backend_troubles(plan: Plan, observed: Observed) -> Iterator[tuple[str, str]
 
 def troubles_of(name: str, item: ListenerPlan, reports: Reports, most: int) -> Iterator[tuple[str, str]]:
     """Reason and message of everything that is wrong with one listener's backends; of the sick at most so many are named."""
+    guard = item.listener.mass_removal_guard
+    if item.held is not None and guard is not None:
+        yield (
+            "MassRemovalHeld",
+            (
+                f"{name}: {item.held.lost} of {item.held.total} endpoints would be lost at once, more than "
+                f"{guard.max_share_percent} %; {item.held.count} that are not ready stay backends until it has lasted "
+                f"{guard.confirm_seconds} s, or enough are back"
+            ),
+        )
     if item.last_resort:
         count = sum(backend.weight > 0 for backend in item.backends)
         yield (
@@ -101,7 +111,6 @@ def passing(backends: Backends, reports: Reports) -> str:
 
 
 def worst_of(troubles: Iterable[tuple[str, str]]) -> tuple[str, list[str]]:
-    """The reason that comes first of those that are there, and all that is said with it."""
-    found = list(troubles)
-    reason = min((reason for reason, _ in found), key=TROUBLE_ORDER.index)
-    return reason, [text for why, text in found if why == reason]
+    """The reason that comes first of those that are there, and all that is said, in the order of the reasons."""
+    found = sorted(troubles, key=lambda trouble: TROUBLE_ORDER.index(trouble[0]))
+    return found[0][0], [text for _, text in found]

@@ -1,9 +1,10 @@
-"""The condition BackendsHealthy of a Service or Gateway that has a health check."""
+"""The condition BackendsHealthy of a Service or Gateway that has a health check or a guard against mass removal."""
 
 from skylane_operator.model.load_balancer import Listener
 from skylane_operator.plan.observed import OwnerState
 from skylane_operator.plan.owned import OwnedPlan
 from skylane_operator.plan.service_types import BACKENDS_HEALTHY
+from skylane_operator.plan.types import ListenerPlan
 from skylane_operator.status.conditions import Verdict
 from skylane_operator.status.health import passing, troubles_of, worst_of
 
@@ -12,31 +13,39 @@ _MAX_SICK = 5  # named of each
 
 
 def owned_backends_healthy(plan: OwnedPlan, state: OwnerState) -> Verdict | None:
-    """None without a check: a status write for each endpoint that comes and goes would tell nobody anything."""
-    checked = [one for one in plan.listeners if one.listener.health_check is not None]
-    if not checked:
+    """None without a check and a guard: a status write for each endpoint that comes and goes would tell nobody anything."""
+    watched = [one for one in plan.listeners if _is_watched(one)]
+    if not watched:
         return None
-    names = _names([one.listener for one in checked])
-    reports = {one.listener.name: state.health.get(one.listener.name, {}) for one in checked}
-    empty = [names[one.listener.name] for one in checked if not any(b.weight for b in one.backends)]
+    names = _names([one.listener for one in watched])
+    reports = {one.listener.name: state.health.get(one.listener.name, {}) for one in watched}
+    empty = [names[one.listener.name] for one in watched if not any(b.weight for b in one.backends)]
     if empty:
-        reason = "NoEndpoints" if len(empty) == len(checked) else "SomeListenersEmpty"
+        reason = "NoEndpoints" if len(empty) == len(watched) else "SomeListenersEmpty"
         return _false(reason, [f"{name} has no ready endpoint with a weight above 0" for name in empty])
     troubles = [
         trouble
-        for one in checked
+        for one in watched
         for trouble in troubles_of(names[one.listener.name], one, reports[one.listener.name], most=_MAX_SICK)
     ]
     if troubles:
         return _false(*worst_of(troubles))
-    untold = [names[name] for name, told in reports.items() if not told]
+    checked = [one for one in watched if one.listener.health_check is not None]
+    untold = [names[one.listener.name] for one in checked if not reports[one.listener.name]]
     if untold:
         message = f"{_joined(untold)}: no pod has told yet what its health check finds"
         return Verdict(BACKENDS_HEALTHY, "Unknown", "NotChecked", message)
+    if not checked:
+        return Verdict(BACKENDS_HEALTHY, "True", "EndpointsReady", "every port has ready endpoints")
     counts = [
         f"{names[one.listener.name]}: {passing(one.staying, reports[one.listener.name])}" for one in checked
     ]
     return Verdict(BACKENDS_HEALTHY, "True", "HealthChecksPass", _joined(counts))
+
+
+def _is_watched(one: ListenerPlan) -> bool:
+    """Whether its owner wants to hear of its backends."""
+    return one.listener.health_check is not None or one.listener.mass_removal_guard is not None
 
 
 def health_awaited(plan: OwnedPlan, state: OwnerState) -> bool:

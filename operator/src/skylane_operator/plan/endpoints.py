@@ -1,0 +1,70 @@
+"""Which endpoints stand behind a Service's port."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
+
+from skylane_operator.model.address import IPV4
+from skylane_operator.model.kubernetes import EndpointSlice, ServicePort
+
+# Text, as the slices give it: parsing every address anew would be half the cost of a plan.
+SocketAddress = tuple[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoints:
+    """Those of a Service port: that are ready, and that terminate but still serve."""
+
+    ready: frozenset[SocketAddress] = frozenset()
+    draining: frozenset[SocketAddress] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Resolved:
+    """One Service's endpoints, and the weight that they share. `reference` is what it has the same in the next plan."""
+
+    reference: str
+    weight: int
+    endpoints: Endpoints
+    limit: int | None = None
+
+
+def endpoints_of(slices: Iterable[EndpointSlice], port: ServicePort, version: int = IPV4) -> Endpoints:
+    """Endpoints of a Service port, of one IP version: the forwarder does not translate between the two.
+
+    Slices carry the target port already resolved, by the Service port's name: a named target port may differ from
+    slice to slice. An endpoint that moves between slices is in both for a moment (KEP-752) and counts once.
+    """
+    ready: set[SocketAddress] = set()
+    draining: set[SocketAddress] = set()
+    for piece in slices:
+        if piece.address_type != f"IPv{version}":
+            continue
+        for number in _target_ports(piece, port):
+            for endpoint in piece.endpoints:
+                if not (endpoint.is_ready or endpoint.is_draining):
+                    continue
+                if _version_of(endpoint.address) == version:
+                    (ready if endpoint.is_ready else draining).add((endpoint.address, number))
+    return Endpoints(frozenset(ready), frozenset(draining - ready))
+
+
+@lru_cache(maxsize=1 << 16)
+def _version_of(address: str) -> int:
+    """4 or 6; 0 for no address.
+
+    Not every writer of a slice is Kubernetes' own: an octet with leading zeros, say, passes its validation.
+    """
+    try:
+        return ip_address(address).version
+    except ValueError:
+        return 0
+
+
+def _target_ports(piece: EndpointSlice, port: ServicePort) -> list[int]:
+    return [
+        target.port
+        for target in piece.ports
+        if target.port is not None and (target.name or "") == port.name and target.protocol == port.protocol
+    ]
