@@ -43,6 +43,7 @@ def test_files_have_exactly_the_fields_of_the_messages():
         "on_backend_removal": "drain",
         "arp": True,
         "timeouts": {"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 180},
+        "client_address": "toa",
         "session_affinity_s": 10800,
         "max_connections": 1000,
         "client_limits": {"max_connections": 20, "new_connections_per_second": 5},

@@ -291,6 +291,11 @@ static const struct {
 	 "0 "
 	 "to 1000000"},
 	{WEB,
+	 "\"protocol\": \"tcp\"",
+	 "\"protocol\": \"udp\", \"client_address\": \"toa\"",
+	 "listeners/web.json:7: client_address: \"toa\" is an option of TCP: protocol must be "
+	 "\"tcp\""},
+	{WEB,
 	 "\"arp\": true,",
 	 "\"arp\": true, \"session_affinity_s\": 86401,",
 	 "listeners/web.json:9: session_affinity_s: must be an integer from 0 to 86400"},

@@ -44,6 +44,12 @@ static const char *const backend_removal_names[] = {
 	NULL,
 };
 
+static const char *const client_address_names[] = {
+	[FWD_CLIENT_ADDRESS_NONE] = "none",
+	[FWD_CLIENT_ADDRESS_TOA] = "toa",
+	NULL,
+};
+
 static const char *const protocol_names[] = {"tcp", "udp", NULL};
 static const uint8_t protocol_numbers[] = {IPPROTO_TCP, IPPROTO_UDP};
 
@@ -333,6 +339,20 @@ static bool read_affinity(const struct json_node *root, struct fwd_listener *lis
 	return false;
 }
 
+// How backends are told who the client is.
+static bool read_client_address(const struct json_node *root, struct fwd_listener *listener) {
+	struct json_node node = json_node_member(root, "client_address");
+	unsigned choice = FWD_CLIENT_ADDRESS_NONE;
+
+	if (!json_read_choice(root, "client_address", JSON_OPTIONAL, client_address_names, &choice))
+		return false;
+	listener->client_address = (uint8_t)choice;
+	if (choice != FWD_CLIENT_ADDRESS_TOA || listener->protocol == IPPROTO_TCP)
+		return true;
+	json_node_error(&node, "\"toa\" is an option of TCP: protocol must be \"tcp\"");
+	return false;
+}
+
 static bool read_fields(
 	const struct json_node *root,
 	const char *name,
@@ -352,6 +372,7 @@ static bool read_fields(
 		"on_backend_removal",
 		"arp",
 		"timeouts",
+		"client_address",
 		"session_affinity_s",
 		"max_connections",
 		"client_limits",
@@ -380,6 +401,7 @@ static bool read_fields(
 	listener->port = (uint16_t)port;
 	listener->protocol = protocol_numbers[protocol];
 	listener->arp = arp;
+	ok &= read_client_address(root, listener);
 	return ok;
 }
 

@@ -31,6 +31,14 @@ json_t *counters_answers(struct fwd_worker *const *workers, unsigned count) {
 	);
 }
 
+json_t *counters_client_address(struct fwd_worker *const *workers, unsigned count) {
+	uint64_t omitted = 0;
+
+	for (unsigned w = 0; w < count; w++)
+		omitted += read_counter(&workers[w]->counters.client_address_omitted);
+	return json_pack("{s:I}", "omitted", (json_int_t)omitted);
+}
+
 json_t *counters_half_open(struct fwd_worker *const *workers, unsigned count) {
 	uint64_t live = 0, evicted = 0;
 

@@ -17,6 +17,9 @@ json_t *counters_answers(struct fwd_worker *const *workers, unsigned count);
 // {"live": n, "evicted": n}: TCP connections that are being opened, and those that gave way to others.
 json_t *counters_half_open(struct fwd_worker *const *workers, unsigned count);
 
+// {"omitted": n}: segments that had no room for the client's address, where the listener adds it.
+json_t *counters_client_address(struct fwd_worker *const *workers, unsigned count);
+
 // [{"address": "10.244.0.5", "port": 8080, "weight": 1, "connections": n, "active_flows": n}, ...]
 json_t *counters_backends(
 	struct fwd_worker *const *workers, unsigned count, const struct fwd_listener *listener

@@ -231,6 +231,7 @@ FOR_FAMILY void fill_state(
 	flow->last_seen_s = now_s;
 	flow->created_s = now_s;
 	flow->is_counted = false;
+	flow->untold = listener->client_address;
 	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, flow->state);
 }
 

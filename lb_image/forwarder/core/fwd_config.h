@@ -73,6 +73,12 @@ enum fwd_scheduler {
 	FWD_SCHEDULER_MH,
 };
 
+// How a backend is told the address of its client.
+enum fwd_client_address {
+	FWD_CLIENT_ADDRESS_NONE,
+	FWD_CLIENT_ADDRESS_TOA, // option of the client's first TCP segments
+};
+
 struct fwd_backend {
 	union { // by the family of the listener
 		uint32_t address;
@@ -123,7 +129,8 @@ struct fwd_listener {
 	bool ipv6;        // the family of the VIP and of all backends
 	bool arp;         // answer ARP, or neighbour solicitations, for the VIP
 	enum fwd_scheduler scheduler;
-	bool hash_connection; // sh, mh: by addresses and ports, else by the client's address
+	bool hash_connection;   // sh, mh: by addresses and ports, else by the client's address
+	uint8_t client_address; // enum fwd_client_address; TOA: of TCP only
 	bool reset_removed; // flows of a backend that is removed end at once, else when they are idle
 	struct fwd_timeouts timeouts;
 	struct fwd_policy policy;

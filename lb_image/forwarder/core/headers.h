@@ -58,6 +58,18 @@ struct ipv4_header {
 } __attribute__((packed));
 _Static_assert(sizeof(struct ipv4_header) == 20, "RFC 791");
 
+#define IPV6_MTU_MIN 1280
+
+#define TCP_OPTION_END 0
+#define TCP_OPTION_NOP 1
+#define TCP_OPTION_MSS 2
+#define TCP_OPTION_MSS_SIZE 4
+// Not of RFC 9293: "TCP option address", as LVS's FULLNAT began it. The client's port, then its address.
+#define TCP_OPTION_ADDRESS 254
+#define TCP_OPTION_ADDRESS_SIZE 8
+#define TCP_OPTION_ADDRESS6_SIZE 20
+#define TCP_HEADER_MAX 60
+
 #define TCP_FIN 0x01
 #define TCP_SYN 0x02
 #define TCP_RST 0x04

@@ -5,6 +5,8 @@
 
 #include "worker_internal.h"
 
+#include "client_address.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <stddef.h>
@@ -29,6 +31,7 @@ struct translation {
 	uint16_t address_delta, l4_delta;
 	uint16_t neighbour;
 	uint8_t port;
+	struct flow *of_client; // the flow, where the error is for its client
 };
 
 // The answer goes back the way the request came: same port, to the MAC that sent it.
@@ -88,7 +91,7 @@ static bool translate_to_client(
 	uint32_t index = flow_table_reply_index(
 		&worker->flows, local_index, quoted->ports->src, quoted->ip->dst, quoted->ports->dst
 	);
-	const struct flow *flow = &worker->flows.flows[index];
+	struct flow *flow = &worker->flows.flows[index];
 
 	if (index == FLOW_NONE
 	    || !flow_is_replied(flow, quoted->ip->protocol, quoted->ip->dst, quoted->ports->dst))
@@ -104,6 +107,7 @@ static bool translate_to_client(
 		.l4_delta = (uint16_t)~flow->l4_delta,
 		.neighbour = flow->client_neighbour,
 		.port = flow->client_port_index,
+		.of_client = flow,
 	};
 	return true;
 }
@@ -154,6 +158,18 @@ static void rewrite_quoted(struct quoted *quoted, const struct translation *to) 
 		tcp->checksum = checksum_adjust(tcp->checksum, to->l4_delta);
 }
 
+// RFC 1191: the MTU of the next hop is in the last 16 bits of the header.
+static void
+correct_mtu(struct fwd_worker *worker, struct icmp_header *icmp, const struct translation *to) {
+	uint32_t rest = ntohl(icmp->rest);
+
+	if (to->of_client == NULL || icmp->type != ICMP_UNREACHABLE
+	    || icmp->code != ICMP_CODE_FRAGMENTATION)
+		return;
+	rest = (rest & ~0xffffu) | client_address_path_mtu(worker, to->of_client, rest & 0xffffu);
+	icmp->rest = htonl(rest);
+}
+
 static void translate(
 	struct fwd_worker *worker,
 	struct fwd_packet *packet,
@@ -197,6 +213,7 @@ static void translate(
 	);
 	rewrite_ipv4(view->ip, to.src, to.dst, delta);
 	rewrite_quoted(&quoted, &to);
+	correct_mtu(worker, icmp, &to);
 	icmp->checksum = 0;
 	icmp->checksum = (uint16_t)~checksum_bytes(icmp, length);
 }

@@ -5,6 +5,8 @@
 
 #include "worker_internal.h"
 
+#include "client_address.h"
+
 #include <stddef.h>
 #include <string.h>
 
@@ -20,6 +22,7 @@ struct translation {
 	uint16_t l4_delta;
 	uint16_t neighbour;
 	uint8_t port;
+	struct flow *of_client; // the flow, where the error is for its client
 };
 
 // The answer goes back the way the request came: same port, to the MAC that sent it.
@@ -78,7 +81,7 @@ static bool translate_to_client(
 		flow_bank_number(table, &quoted->ip6->dst),
 		ports->dst
 	);
-	const struct flow6 *flow = &table->flows6[index];
+	struct flow6 *flow = &table->flows6[index];
 
 	if (index == FLOW_NONE
 	    || !flow6_is_replied(flow, quoted->protocol, &quoted->ip6->dst, ports->dst))
@@ -93,6 +96,7 @@ static bool translate_to_client(
 		.l4_delta = (uint16_t)~flow->flow.l4_delta,
 		.neighbour = flow->flow.client_neighbour,
 		.port = flow->flow.client_port_index,
+		.of_client = &flow->flow,
 	};
 	return true;
 }
@@ -190,6 +194,9 @@ static void translate(
 		return;
 	rewrite_ipv6(view->ip6, &to.src, &to.dst);
 	rewrite_quoted(&quoted, &to);
+	if (to.of_client != NULL && icmp->type == ICMPV6_TOO_BIG)
+		icmp->rest =
+			htonl(client_address_path_mtu(worker, to.of_client, ntohl(icmp->rest)));
 	icmp->checksum = 0;
 	icmp->checksum = (uint16_t)~checksum_fold(
 		checksum_pseudo6(view->ip6, IPPROTO_ICMPV6, length) + checksum_bytes(icmp, length)

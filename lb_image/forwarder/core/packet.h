@@ -8,8 +8,9 @@
 
 // Largest burst that worker_process() takes.
 #define FWD_BURST_MAX 32
-// Bytes that the buffer of every frame holds from `data` on, whatever `len` is: an answer may be longer than the packet.
-#define FWD_FRAME_ROOM 1344
+// Bytes that the buffer of every frame holds from `data` on, whatever `len` is: an answer may be longer than the packet,
+// and so may a segment that something is added to.
+#define FWD_FRAME_ROOM 1536
 // Frames that the core makes itself (ARP requests, neighbour solicitations) fit in this many bytes.
 #define FWD_EMIT_SIZE 86
 

@@ -5,6 +5,7 @@
 #include "worker_internal.h"
 
 #include "checksum.h"
+#include "client_address.h"
 #include "tcp_state.h"
 
 #include <arpa/inet.h>
@@ -109,9 +110,11 @@ static void change_state(
 		flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, next);
 }
 
+// The packet is rewritten already.
 FAST_PATH void
 touch(struct fwd_worker *worker,
       const struct fwd_config *config,
+      struct fwd_packet *packet,
       struct flow *flow,
       const struct packet_view *view,
       bool from_backend,
@@ -121,8 +124,11 @@ touch(struct fwd_worker *worker,
 	if (flow->last_seen_s != now_s)
 		flow->last_seen_s = now_s;
 	if (flow->protocol == IPPROTO_TCP
-	    && (flow->state != FLOW_TCP_ESTABLISHED || (flags & (TCP_FIN | TCP_RST))))
+	    && (!flow_is_plain(flow) || (flags & (TCP_FIN | TCP_RST)))) {
+		if (flow->untold != FWD_CLIENT_ADDRESS_NONE)
+			client_address_handle(worker, packet, view, flow, from_backend);
 		change_state(worker, config, flow, flags, from_backend);
+	}
 }
 
 // The candidate if it is the packet's flow, else whatever a search finds.
@@ -243,7 +249,7 @@ FAST_PATH uint32_t process_client(
 	to = to_backend(flow, ipv6);
 	if (!send_rewritten(worker, packet, view, &to, ipv6))
 		return FLOW_NONE;
-	touch(worker, config, flow, view, false, now_s);
+	touch(worker, config, packet, flow, view, false, now_s);
 	count_in(worker, flow, view->total_length);
 	return index;
 }
@@ -303,7 +309,7 @@ FAST_PATH uint32_t process_reply(
 	to = to_client(flow, ipv6);
 	if (!send_rewritten(worker, packet, view, &to, ipv6))
 		return FLOW_NONE;
-	touch(worker, config, flow, view, true, now_s);
+	touch(worker, config, packet, flow, view, true, now_s);
 	count_out(worker, flow, view->total_length);
 	return view->flow;
 }

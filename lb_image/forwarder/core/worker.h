@@ -38,6 +38,7 @@ struct worker_counters {
 	uint64_t resets_sent;
 	uint64_t icmp_errors_sent;
 	uint64_t half_open_evicted;
+	uint64_t client_address_omitted;                         // segments that had no room for it
 	struct listener_counters listeners[FWD_MAX_LISTENERS];   // by slot
 	struct backend_counters backends[FWD_MAX_BACKEND_SLOTS]; // by slot
 };

@@ -128,6 +128,7 @@ void report_stats(
 	json_object_set_new(reply, "drops", counters_drops(cores, count));
 	json_object_set_new(reply, "answers", counters_answers(cores, count));
 	json_object_set_new(reply, "half_open", counters_half_open(cores, count));
+	json_object_set_new(reply, "client_address", counters_client_address(cores, count));
 	json_object_set_new(reply, "listeners", counters_listeners(cores, count, config));
 	json_object_set_new(reply, "ports", ports_json(dataplane));
 	json_object_set_new(reply, "neighbours", neighbours_json(dataplane));

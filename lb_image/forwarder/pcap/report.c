@@ -6,7 +6,7 @@
 
 bool report_print(struct fwd_worker *worker, const struct fwd_config *config, FILE *out) {
 	json_t *report = json_pack(
-		"{s:I,s:I,s:o,s:o,s:o,s:o}",
+		"{s:I,s:I,s:o,s:o,s:o,s:o,s:o}",
 		"rx_packets",
 		(json_int_t)worker->counters.rx_packets,
 		"tx_packets",
@@ -17,6 +17,8 @@ bool report_print(struct fwd_worker *worker, const struct fwd_config *config, FI
 		counters_answers(&worker, 1),
 		"half_open",
 		counters_half_open(&worker, 1),
+		"client_address",
+		counters_client_address(&worker, 1),
 		"listeners",
 		counters_listeners(&worker, 1, config)
 	);

@@ -58,6 +58,7 @@ def listener(name, generation="1" * 16, *addresses):
         "on_backend_removal": "drain",
         "arp": True,
         "timeouts": {"established_s": 900, "syn_s": 60, "fin_s": 60, "udp_s": 180},
+        "client_address": "none",
         "session_affinity_s": 0,
         "max_connections": 0,
         "client_limits": {"max_connections": 0, "new_connections_per_second": 0},

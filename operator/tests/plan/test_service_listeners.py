@@ -167,6 +167,22 @@ def test_limits_and_denied_ranges_by_annotation():
     assert [str(network) for network in listener.denied_source_ranges] == ["10.0.0.0/8", "192.0.2.0/24"]
 
 
+def test_the_client_address_is_told_at_ports_of_tcp():
+    one = service(ports=[(53, "TCP"), (53, "UDP")], client_address="TOA")
+    plan = plan_for_service(one, ASSIGNED, ())
+    assert [(file.protocol, file.client_address) for file in plan.answering] == [
+        ("tcp", "toa"),
+        ("udp", "none"),
+    ]
+    assert not plan.faults
+
+
+def test_a_client_address_that_nobody_knows_is_named():
+    plan = plan_for_service(service(client_address="Proxy"), ASSIGNED, ())
+    assert "skylane.dev/client-address: 'Proxy'" in plan.faults[0].message
+    assert plan.answering[0].client_address == "none"
+
+
 def test_what_contradicts_itself_is_named_and_the_rest_is_served():
     one = with_spec(service(hash_on="connection", scheduler="mh"), sessionAffinity="ClientIP")
     plan = plan_for_service(one, ASSIGNED, ())

@@ -61,6 +61,7 @@ def listener_file(listener: pb.Listener) -> Json:
             "fin_s": timeouts.fin_s,
             "udp_s": timeouts.udp_s,
         },
+        "client_address": listener.client_address or "none",
         "session_affinity_s": listener.session_affinity_s,
         "max_connections": listener.max_connections,
         "client_limits": {

@@ -102,6 +102,12 @@ class HalfOpen(_Reply):
     evicted: NonNegativeInt = 0
 
 
+class ClientAddress(_Reply):
+    """Segments that had no room for the client's address, where the listener adds it."""
+
+    omitted: NonNegativeInt = 0
+
+
 class Stats(_Reply):
     """All counters of the forwarder."""
 
@@ -109,6 +115,7 @@ class Stats(_Reply):
     drops: dict[str, NonNegativeInt]
     answers: dict[str, NonNegativeInt] = {}
     half_open: HalfOpen = HalfOpen()
+    client_address: ClientAddress = ClientAddress()
     listeners: dict[str, ListenerStats]
     neighbours: list[Neighbour] = []
 

@@ -120,6 +120,12 @@ def _forwarder(stats: Stats) -> Iterator[str]:
         [({}, stats.half_open.evicted)],
     )
     yield _family(
+        "skylane_forwarder_client_address_omitted_total",
+        "counter",
+        "Segments sent to a backend without the client's address, since it had no room.",
+        [({}, stats.client_address.omitted)],
+    )
+    yield _family(
         "skylane_worker_packets_total",
         "counter",
         "Packets of a worker.",

@@ -7,8 +7,8 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
-from model import wire, wire6
-from model.state import Port
+from model import toa, wire, wire6
+from model.state import Flow, Port
 from model.wire import ICMP, Address, Datagram, MalformedError
 from model.wire6 import ICMP6
 
@@ -82,19 +82,22 @@ def pass_error(model: Model, datagram: Datagram, without_flow: str) -> tuple[int
     quoted = decode(datagram.payload[8:])
     if quoted.source != datagram.destination:
         raise MalformedError("bad_l4_header")
+    told: Flow | None = None
     ours, theirs = (quoted.source, quoted.ports[0]), (quoted.destination, quoted.ports[1])
     if quoted.source in model.locals:
         flow = model.replies.get(ours)
         if not flow or (flow.protocol, flow.backend) != (quoted.protocol, theirs):
             raise MalformedError(without_flow)
         out, sides = model.ports[0], (flow.client, flow.vip)
+        told = flow
     else:
         found = model.flows.get((*theirs, *ours, quoted.protocol))
         if not found:
             raise MalformedError(without_flow)
         out, sides = model.local_port(found.local[0]), (found.backend, found.local)
     mac = model.way_out(out, datagram, sides[0][0])
-    body = datagram.payload[:8] + wire.requoted(quoted, sides[0], sides[1])
+    head = toa.path_mtu(model, told, datagram) if told else datagram.payload[:8]
+    body = head + wire.requoted(quoted, sides[0], sides[1])
     source, destination = sides[1][0], sides[0][0]
     changed = replace(datagram, source=source, destination=destination, payload=body)
     covered = changed.icmp_pseudo_header() + body[:2] + b"\0\0" + body[4:]

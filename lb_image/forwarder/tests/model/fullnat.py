@@ -14,7 +14,7 @@ import struct
 from collections import Counter, deque
 from ipaddress import IPv6Address
 
-from model import answers, nd, policy, wire, wire6
+from model import answers, nd, policy, toa, wire, wire6
 from model.links import Links
 from model.scheduling import Backend, Key, Scheduler
 from model.state import Endpoint, Flow, Json, Port
@@ -45,6 +45,7 @@ class Model(Links):
         self.sessions: dict[tuple[Scheduler, Address], tuple[Backend, int]] = {}
         self.full_at: dict[tuple[Scheduler, Address], int] = {}
         self.drops: Counter[str] = Counter()
+        self.omitted = 0  # segments that had no room for the client's address
         self.fragments: dict[tuple[object, ...], tuple[Flow, int, int]] = {}
         self.fragment_id = FIRST_FRAGMENT_ID
         self.now_ms = 0
@@ -203,6 +204,7 @@ class Model(Links):
         if not flow or flow.protocol != datagram.protocol or flow.backend != source:
             raise MalformedError("no_flow")
         sent = self.send(self.ports[0], datagram, flow.vip, flow.client)
+        sent = toa.from_backend(flow, datagram, sent, self.local_port(flow.local[0]))
         self.touch(flow, datagram.flags, "backend")
         return self.first_fragment(datagram, flow, sent)
 
@@ -214,7 +216,9 @@ class Model(Links):
             flow = None
         if not flow:
             flow = self.begin(key, port, frame, datagram)
-        sent = self.send(self.local_port(flow.local[0]), datagram, flow.local, flow.backend)
+        out = self.local_port(flow.local[0])
+        sent = self.send(out, datagram, flow.local, flow.backend)
+        sent = toa.from_client(self, flow, datagram, sent, out)
         self.touch(flow, datagram.flags, "client")
         return self.first_fragment(datagram, flow, sent)
 
@@ -281,6 +285,7 @@ class Model(Links):
             entry.hear(frame[6:12], self.now_s)
         self.flows[key] = self.replies[flow.local] = flow
         backend.active += 1
+        flow.untold = listener.get("client_address") == "toa"
         flow.counted = bool(listener.get("client_limits", {}).get("max_connections"))
         self.set_timeout(flow)
         return flow

@@ -80,6 +80,7 @@ class Flow:
     phase: str
     ends: set[str] = field(default_factory=set)
     timeout_s: int = 0
+    untold: bool = False  # the backend does not have the client's address yet
     counted: bool = False  # among the connections of its client
     hops: set[tuple[int, Address]] = field(default_factory=set)
 

@@ -7,7 +7,7 @@ import shutil
 from pathlib import Path
 
 from packets.cases import named
-from packets.harness import Case, port_names, run_model, write_pcap
+from packets.harness import Case, Json, port_names, run_model, write_pcap
 
 FOLDER = Path(__file__).parent
 
@@ -15,13 +15,15 @@ FOLDER = Path(__file__).parent
 def write(folder: Path, case: Case) -> None:
     expected = run_model(case)
     folder.mkdir()
-    config = {
+    config: Json = {
         "about": case.about,
         "base": case.base,
         "listeners": case.listeners,
         "switches": [{"at_s": at_s, "listeners": listeners} for at_s, listeners in case.switches],
         "drops": dict(sorted(expected.drops.items())),
     }
+    if expected.omitted:
+        config["omitted"] = expected.omitted
     (folder / "config.json").write_text(json.dumps(config, indent=1) + "\n")
     for port in port_names(case):
         write_pcap(folder / f"send.{port}.pcap", [f for f in case.sent if f.port == port])

@@ -116,7 +116,10 @@ class Script:
     ) -> Self:
         """Segment of a backend."""
         port, local = fields.pop("on", EXTERNAL), fields.pop("local", LOCAL)
-        segment = TCP(sport=8080, dport=dport, flags=flags, seq=7000, ack=1001)
+        options, offset = fields.pop("options", []), fields.pop("dataofs", None)
+        segment = TCP(
+            sport=8080, dport=dport, flags=flags, seq=7000, ack=1001, options=options, dataofs=offset
+        )
         return self.send(
             IP(**{"src": backend, "dst": local, "ttl": 60, **fields}) / segment / Raw(data), port
         )

@@ -85,7 +85,10 @@ class Script6(Script):
         self, flags: str, dport: int = 1024, backend: str = BACKENDS6[0], data: bytes = b"", **fields: Any
     ) -> Self:
         between, port = fields.pop("between", None), fields.pop("on", EXTERNAL)
-        segment = TCP(sport=8080, dport=dport, flags=flags, seq=7000, ack=1001)
+        options, offset = fields.pop("options", []), fields.pop("dataofs", None)
+        segment = TCP(
+            sport=8080, dport=dport, flags=flags, seq=7000, ack=1001, options=options, dataofs=offset
+        )
         return self.ip6({"src": backend, "dst": LOCAL6, **fields}, between, segment / Raw(data), port)
 
     def udp6(self, sport: int = 5000, data: bytes = b"query", **fields: Any) -> Self:

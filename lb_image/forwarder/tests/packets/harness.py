@@ -1,7 +1,7 @@
 """Runs frames through ``skylane-fwd-pcap`` and through the reference model, and compares.
 
 A case is a folder ``NNN_name/`` of three files: ``config.json`` ({"about", "base", "listeners", "switches": [{"at_s",
-"listeners"}], "drops"}), ``send.<port>.pcap`` and ``expect.<port>.pcap``. What is sent is written by ``make packets`` from
+"listeners"}], "drops", "omitted"}), ``send.<port>.pcap`` and ``expect.<port>.pcap``. What is sent is written by ``make packets`` from
 ``cases.py``; what is expected is what the model makes of it.
 """
 
@@ -50,6 +50,7 @@ class Outcome:
 
     frames: list[Frame]
     drops: dict[str, int]
+    omitted: int = 0  # segments that had no room for the client's address
 
     def requests(self) -> list[Frame]:
         return sorted(f for f in self.frames if is_request(f.data))
@@ -116,8 +117,9 @@ def run_shell(binary: Path, case: Case, scratch: Path) -> Outcome:
     if result.returncode != 0:
         raise AssertionError(f"{' '.join(command)}: exit {result.returncode}\n{result.stderr}")
     frames = [f for name in port_names(case) for f in read_pcap(scratch / f"out.{name}.pcap", name)]
-    drops = json.loads(result.stdout)["drops"]
-    return Outcome(sorted_by_time(frames), {reason: n for reason, n in drops.items() if n})
+    stats = json.loads(result.stdout)
+    drops = {reason: n for reason, n in stats["drops"].items() if n}
+    return Outcome(sorted_by_time(frames), drops, stats["client_address"]["omitted"])
 
 
 def sorted_by_time(frames: list[Frame]) -> list[Frame]:
@@ -140,7 +142,7 @@ def run_model(case: Case) -> Outcome:
         result = model.process(names.index(sent.port), sent.data)
         if result:
             out.append(Frame(sent.time_us, names[result[0]], result[1]))
-    return Outcome(sorted_by_time(out), dict(model.drops))
+    return Outcome(sorted_by_time(out), dict(model.drops), model.omitted)
 
 
 def in_order(frames: list[Frame], names: list[str]) -> Iterator[Frame]:
@@ -151,6 +153,7 @@ def in_order(frames: list[Frame], names: list[str]) -> Iterator[Frame]:
 def assert_equal(got: Outcome, want: Outcome) -> None:
     """Same frames, same drops; the first difference is shown in hex."""
     assert got.drops == want.drops
+    assert got.omitted == want.omitted
     for ours, theirs in zip(got.others(), want.others(), strict=False):
         assert (ours.time_us, ours.port, ours.data.hex()) == (theirs.time_us, theirs.port, theirs.data.hex())
     assert len(got.others()) == len(want.others())

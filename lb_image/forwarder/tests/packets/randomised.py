@@ -39,6 +39,7 @@ def random_policies(rng: random.Random) -> dict[str, Any]:
         "on_backend_removal": rng.choice(["drain", "reset"]),
         "arp": rng.random() < 0.5,
     }
+    chosen["client_address"] = rng.choice(["none", "toa"])
     chosen["max_connections"] = rng.choice([0, 0, 5, 20])
     if chosen["hash_on"] == "source":
         chosen["session_affinity_s"] = rng.choice([0, 0, 3, 30])

@@ -139,6 +139,7 @@ class ForwarderListener(FileModel):
     on_backend_removal: BackendRemoval
     arp: bool
     timeouts: ForwarderTimeouts
+    client_address: Literal["none", "toa"] = "none"
     session_affinity_s: int = NO_AFFINITY
     max_connections: int = NO_LIMIT
     client_limits: ForwarderClientLimits = ForwarderClientLimits()

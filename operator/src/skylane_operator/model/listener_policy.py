@@ -35,6 +35,13 @@ class AffinityType(StrEnum):
     CLIENT_IP = "ClientIP"
 
 
+class ClientAddress(StrEnum):
+    """spec.listeners[].clientAddress: how backends are told the address of a client."""
+
+    NONE = "None"
+    TOA = "TOA"
+
+
 class SessionAffinity(SpecModel):
     """spec.listeners[].sessionAffinity: whether connections of one client go to one backend."""
 

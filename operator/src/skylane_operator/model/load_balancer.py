@@ -16,6 +16,7 @@ from skylane_operator.model.condition import Condition
 from skylane_operator.model.health_check import HealthCheck
 from skylane_operator.model.key import Key
 from skylane_operator.model.listener_policy import (
+    ClientAddress,
     ClientLimits,
     Limit,
     MassRemovalGuard,
@@ -211,6 +212,7 @@ class Listener(SpecModel):
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN
     terminating_endpoints: TerminatingEndpoints = TerminatingEndpoints.DRAIN
     mass_removal_guard: MassRemovalGuard | None = None
+    client_address: ClientAddress = ClientAddress.NONE
     session_affinity: SessionAffinity = SessionAffinity()
     max_connections: Limit | None = None
     client_limits: ClientLimits = ClientLimits()
@@ -227,6 +229,8 @@ class Listener(SpecModel):
         ranges = self.allowed_source_ranges + self.denied_source_ranges
         if any(network.version != self.vip.version for network in ranges):
             raise ValueError(f"source ranges must be of the IP version of the vip: IPv{self.vip.version}")
+        if self.client_address is ClientAddress.TOA and self.protocol is not Protocol.TCP:
+            raise ValueError("clientAddress TOA is an option of TCP: leave it out with another protocol")
         return self
 
     @property

@@ -20,6 +20,7 @@ LISTENER_ANNOTATIONS = {
     "skylane.dev/terminating-endpoints": ("terminating_endpoints",),
     "skylane.dev/mass-removal-guard-max-share-percent": ("mass_removal_guard", "max_share_percent"),
     "skylane.dev/mass-removal-guard-confirm-seconds": ("mass_removal_guard", "confirm_seconds"),
+    "skylane.dev/client-address": ("client_address",),
     "skylane.dev/max-connections": ("max_connections",),
     "skylane.dev/client-max-connections": ("client_limits", "max_connections"),
     "skylane.dev/client-new-connections-per-second": ("client_limits", "new_connections_per_second"),

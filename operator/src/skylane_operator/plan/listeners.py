@@ -9,6 +9,7 @@ from skylane_operator.model.forwarder import (
     ForwarderListener,
     ForwarderTimeouts,
 )
+from skylane_operator.model.listener_policy import ClientAddress
 from skylane_operator.model.load_balancer import Listener, VirtualEndpoint
 from skylane_operator.plan.backends import listener_plan_for
 from skylane_operator.plan.checks import senior_claims
@@ -59,6 +60,7 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
                 fin_s=listener.timeouts.fin_seconds,
                 udp_s=listener.timeouts.udp_seconds,
             ),
+            client_address="toa" if listener.client_address is ClientAddress.TOA else "none",
             session_affinity_s=listener.session_affinity.effective_seconds,
             max_connections=listener.max_connections or NO_LIMIT,
             client_limits=ForwarderClientLimits(

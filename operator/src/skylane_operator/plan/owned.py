@@ -8,7 +8,7 @@ from typing import Any
 from skylane_operator.model.address import IPV4, IPAddress
 from skylane_operator.model.forwarder import ForwarderListener
 from skylane_operator.model.key import SERVICE, Key, ObjectKey
-from skylane_operator.model.load_balancer import BackendReference, Listener
+from skylane_operator.model.load_balancer import BackendReference, Listener, Protocol
 from skylane_operator.plan.listeners import forwarder_listener
 from skylane_operator.plan.types import ListenerPlan
 
@@ -40,6 +40,9 @@ def owned_listener(
 ) -> Listener:
     """A listener as if a LoadBalancer's spec had it. What it refers to as its backends is never looked up."""
     reference = BackendReference(service="a", port=port)
+    if protocol != Protocol.TCP:
+        # Said once for all ports of the owner, of which it can only mean those of TCP.
+        settings = {field: value for field, value in settings.items() if field != "client_address"}
     return Listener.model_validate(
         {
             "name": listener_name(owner, port, protocol, address.version),

@@ -267,7 +267,7 @@ class Port(_message.Message):
     def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ..., address6: _Optional[str] = ..., gateway6: _Optional[str] = ...) -> None: ...
 
 class Listener(_message.Message):
-    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections", "allowed_source_ranges", "denied_source_ranges", "session_affinity_s", "client_limits", "health_check")
+    __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections", "allowed_source_ranges", "denied_source_ranges", "session_affinity_s", "client_limits", "client_address", "health_check")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     VIP_FIELD_NUMBER: _ClassVar[int]
@@ -284,6 +284,7 @@ class Listener(_message.Message):
     DENIED_SOURCE_RANGES_FIELD_NUMBER: _ClassVar[int]
     SESSION_AFFINITY_S_FIELD_NUMBER: _ClassVar[int]
     CLIENT_LIMITS_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     HEALTH_CHECK_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: str
@@ -301,8 +302,9 @@ class Listener(_message.Message):
     denied_source_ranges: _containers.RepeatedScalarFieldContainer[str]
     session_affinity_s: int
     client_limits: ClientLimits
+    client_address: str
     health_check: HealthCheck
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., max_connections: _Optional[int] = ..., allowed_source_ranges: _Optional[_Iterable[str]] = ..., denied_source_ranges: _Optional[_Iterable[str]] = ..., session_affinity_s: _Optional[int] = ..., client_limits: _Optional[_Union[ClientLimits, _Mapping]] = ..., health_check: _Optional[_Union[HealthCheck, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., vip: _Optional[str] = ..., port: _Optional[int] = ..., protocol: _Optional[str] = ..., scheduler: _Optional[str] = ..., arp: _Optional[bool] = ..., timeouts: _Optional[_Union[Timeouts, _Mapping]] = ..., backends: _Optional[_Iterable[_Union[Backend, _Mapping]]] = ..., hash_on: _Optional[str] = ..., on_backend_removal: _Optional[str] = ..., max_connections: _Optional[int] = ..., allowed_source_ranges: _Optional[_Iterable[str]] = ..., denied_source_ranges: _Optional[_Iterable[str]] = ..., session_affinity_s: _Optional[int] = ..., client_limits: _Optional[_Union[ClientLimits, _Mapping]] = ..., client_address: _Optional[str] = ..., health_check: _Optional[_Union[HealthCheck, _Mapping]] = ...) -> None: ...
 
 class ClientLimits(_message.Message):
     __slots__ = ("max_connections", "new_connections_per_second")
