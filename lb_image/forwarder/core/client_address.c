@@ -155,8 +155,7 @@ void client_address_handle(
 		flow->untold = FWD_CLIENT_ADDRESS_NONE;
 }
 
-uint32_t
-client_address_path_mtu(struct fwd_worker *worker, struct flow *flow, uint32_t mtu_bytes) {
+uint32_t client_address_path_mtu(struct fwd_worker *worker, struct flow *flow, uint32_t mtu_bytes) {
 	unsigned least = flow->ipv6 ? IPV6_MTU_MIN : IPV4_MTU_MIN;
 
 	// 0: of a router that does not say (RFC 1191, section 5).

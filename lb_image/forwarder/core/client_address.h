@@ -20,5 +20,4 @@ void client_address_handle(
 
 // The MTU to tell the client of a flow where a router said `mtu_bytes` about what we sent: less what we add. Where that is too
 // little for any path, nothing is added any more, since no segment with it would arrive.
-uint32_t
-client_address_path_mtu(struct fwd_worker *worker, struct flow *flow, uint32_t mtu_bytes);
+uint32_t client_address_path_mtu(struct fwd_worker *worker, struct flow *flow, uint32_t mtu_bytes);

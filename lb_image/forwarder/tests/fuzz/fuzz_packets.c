@@ -76,6 +76,8 @@ static void add_listener(
 	listener->scheduler = (enum fwd_scheduler)((slot + 2u * config) % 6);
 	listener->hash_connection = config == 2;
 	listener->reset_removed = config != 0;
+	if (protocol == IPPROTO_TCP && config != 1)
+		listener->client_address = FWD_CLIENT_ADDRESS_TOA;
 	listener->timeouts = (struct fwd_timeouts){20, 6, 3, 9};
 	listener->n_backends = weights == NULL ? 0 : 3;
 	for (unsigned i = 0; i < listener->n_backends; i++) {

@@ -8,7 +8,9 @@
 
 #include <packet.h>
 
+#include <stdbool.h>
 #include <stdint.h>
+#include <string.h>
 
 // A frame as it was before the core had it.
 struct frame_copy {
@@ -36,6 +38,23 @@ void oracle_check(
 	uint16_t mtu,
 	const uint8_t mac[6]
 );
+
+// Makes of a TCP segment as it was sent what it would be had its listener not to tell the client's address; `l4` is the offset of
+// both TCP headers. Aborts where it was told wrong.
+void oracle_take_back(
+	const struct frame_copy *before,
+	struct frame_copy *after,
+	unsigned l4,
+	bool ipv6,
+	uint16_t mtu
+);
+
+// Whether an ICMP error may tell `is` where it came with `was`: the same, or, of a packet that was too big, less the client's address.
+static inline bool oracle_mtu_allowed(const uint8_t *was, const uint8_t *is, unsigned size) {
+	return memcmp(was, is, 4) == 0
+		|| (memcmp(was, is, 2) == 0
+		    && oracle_read16(was + 2) == oracle_read16(is + 2) + size);
+}
 
 // The parts of the above for IPv6 frames.
 void oracle_fix_l4_ipv6(uint8_t *frame, unsigned len);

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from live.forwarder import BINARY, Forwarder, base, listener, running_forwarder
 from live.network import SERVERS, Network, made_network
+from live.network6 import added_ipv6
 from live.servers import UDP_PORT, running_servers
 
 
@@ -16,6 +17,12 @@ def network() -> Iterator[Network]:
     assert BINARY.exists(), f"{BINARY} is not built"
     with made_network() as network, running_servers(network.servers, SERVERS):
         yield network
+
+
+@pytest.fixture(scope="module")
+def network6(network: Network) -> Iterator[Network]:
+    with added_ipv6(network) as network6:
+        yield network6
 
 
 @pytest.fixture

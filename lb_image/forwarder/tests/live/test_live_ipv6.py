@@ -6,49 +6,25 @@ from pathlib import Path
 
 import pytest
 from live.client import ask, request, requests
-from live.forwarder import Forwarder, base, listener, running_forwarder
+from live.forwarder import Forwarder, listener, running_forwarder
 from live.network import SERVERS, Network
-from live.servers import UDP_PORT, running_servers
+from live.network6 import CLIENT6, GATEWAY6, LOCAL6, PORT6, SERVERS6, VIP6, base_of_both
+from live.servers import UDP_PORT
 
 from lib.net import ip, run_in
 from lib.proc import wait_until
 
-CLIENT6, VIP6, PORT6, LOCAL6 = "2001:db8:f::2", "2001:db8:1::10", "2001:db8:77::b", "2001:db8:77::65"
-GATEWAY6 = "2001:db8:77::1"
-SERVERS6 = ("fd44::5", "fd44::6", "fd44::7")
 NARROW_MTU = 1300
 NEW_MAC = "02:aa:bb:cc:dd:ee"
-
-
-@pytest.fixture(scope="module")
-def network6(network: Network) -> Iterator[Network]:
-    """The network with IPv6 beside IPv4. Addresses are taken at once, without duplicate address detection."""
-    run_in(network.router, "sysctl", "-q", "-w", "net.ipv6.conf.all.forwarding=1")
-    for namespace, link, address in (
-        (network.client, "uplink", f"{CLIENT6}/64"),
-        (network.router, "client", "2001:db8:f::1/64"),
-        (network.router, "servers", "fd44::1/64"),
-        (network.router, "forwarder", f"{GATEWAY6}/64"),
-        *((network.servers, "uplink", f"{server}/64") for server in SERVERS6),
-    ):
-        ip(namespace, f"address add {address} dev {link} nodad")
-    ip(network.client, "-6 route add default via 2001:db8:f::1")
-    ip(network.servers, "-6 route add default via fd44::1")
-    ip(network.router, f"-6 route add {VIP6}/128 via {PORT6}")
-    with running_servers(network.servers, SERVERS6):
-        yield network
 
 
 @pytest.fixture
 def forwarder6(network6: Network, tmp_path: Path) -> Iterator[Forwarder]:
     """Listeners of both families on one port."""
-    both = base()
-    port = {**both["ports"][0], "address6": f"{PORT6}/64", "gateway6": GATEWAY6}
-    configuration = base(ports=[port], local_addresses=[*both["local_addresses"], LOCAL6])
     web6 = listener("web6", SERVERS6, vip=VIP6)
     dns6 = listener("dns6", SERVERS6, port=53, backend_port=UDP_PORT, protocol="udp", vip=VIP6)
     listeners = (listener("web", SERVERS), web6, dns6)
-    with running_forwarder(tmp_path, network6.forwarder, configuration, *listeners) as forwarder:
+    with running_forwarder(tmp_path, network6.forwarder, base_of_both(), *listeners) as forwarder:
         yield forwarder
 
 
