@@ -92,7 +92,7 @@ def learnt_routes(namespace: str) -> dict[str, set[str]]:
 
 
 class PodAndRouter:
-    """A pod's daemon, as its container has it, and the router it talks to, which has a leg in the network of the pod's NIC, `nics`."""
+    """A pod's daemon, as its container has it, and the router it talks to; its link `nics` leads to the pod's NIC."""
 
     NIC = "net1"
     POD_ADDRESS, ROUTER_ADDRESS = "10.99.0.2", "10.99.0.1"

@@ -1,8 +1,7 @@
 """For which VIPs the pod may attract packets. Pure.
 
-A VIP is announced while all its listeners run what was acknowledged of them, one of them has a backend to give, and nothing blocks its
-IP version. The cost of
-a change is that of the listeners of its VIP, however many others there are.
+A VIP is announced while all its listeners run what was acknowledged of them, one of them has a backend to give, and nothing blocks
+its IP version. The cost of a change is that of the listeners of its VIP, however many others there are.
 """
 
 from collections.abc import Callable, Mapping
