@@ -251,9 +251,7 @@ async def test_changes_reach_the_router_within_200_ms(world, tmp_path):
     for _ in range(3):
         world.forwarder.kill()
         times["forwarder killed"].append(await ms_until_routes(world, {}))
-        world.forwarder = world.forwarders.enter_context(
-            running_forwarder(tmp_path, world.net.pod.namespace)
-        )
+        world.forwarder = world.forwarders.enter_context(running_forwarder(tmp_path, world.net.pod.namespace))
         await world.until_routes(VIP)
     medians = {what: statistics.median(values) for what, values in times.items()}
     print({what: f"{value:.0f} ms" for what, value in medians.items()})  # noqa: T201 - shown by pytest -s

@@ -32,13 +32,11 @@ void gateway_probe_hear(
 	uint64_t now_ms
 ) {
 	bool ipv6 = !ipv6_is_mapped(address);
-	struct ipv6_address gateway = ipv6 ? base->ports[port].gateway6
-					   : ipv6_mapped(base->ports[port].gateway);
+	struct ipv6_address gateway =
+		ipv6 ? base->ports[port].gateway6 : ipv6_mapped(base->ports[port].gateway);
 
 	if (ipv6_equal(address, &gateway))
-		atomic_store_explicit(
-			&probe->heard_ms[ipv6][port], now_ms, memory_order_relaxed
-		);
+		atomic_store_explicit(&probe->heard_ms[ipv6][port], now_ms, memory_order_relaxed);
 }
 
 static void

@@ -26,7 +26,8 @@ class GatewayWatch:
 
     def __init__(self, forwarder: ForwarderClient, vips: Vips, wanted: Callable[[], bool]) -> None:
         self._forwarder, self._vips, self._wanted = forwarder, vips, wanted
-        self._answered_s: dict[int, float] = {}  # by IP version: when the gateway that is silent the longest last answered
+        # By IP version: when the gateway that is silent the longest last answered.
+        self._answered_s: dict[int, float] = {}
         self.known = asyncio.Event()
 
     async def run(self) -> None:
