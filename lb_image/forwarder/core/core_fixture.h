@@ -83,6 +83,27 @@ fixture_listener(uint8_t protocol, unsigned n, const uint16_t *weights) {
 	return listener;
 }
 
+// Zeroed, whole cache lines.
+static inline void *fixture_memory(size_t size) {
+	size_t whole = (size + 63) & ~(size_t)63;
+	void *memory = aligned_alloc(64, whole);
+
+	assert_non_null(memory);
+	memset(memory, 0, whole);
+	return memory;
+}
+
+// A table alone; returns its memory.
+static inline void *
+fixture_table(struct flow_table *table, const struct fwd_base *base, bool ipv6, unsigned worker) {
+	size_t flows = flow_table_flows_size(base, ipv6);
+	uint8_t *memory = fixture_memory(flows + flow_table_size(base, ipv6));
+
+	memset(table, 0, sizeof(*table));
+	flow_table_init(table, memory + flows, memory, base, ipv6, worker, 42);
+	return memory;
+}
+
 // `group`: NULL makes one.
 static inline struct fwd_worker *fixture_worker_of(
 	const struct fwd_base *base,
@@ -91,14 +112,12 @@ static inline struct fwd_worker *fixture_worker_of(
 	unsigned index
 ) {
 	size_t own = (worker_memory_size(base) + 63) & ~(size_t)63;
-	size_t size = own + ((worker_group_size(base) + 63) & ~(size_t)63);
-	uint8_t *memory = aligned_alloc(64, size);
+	size_t flows = own + ((worker_group_size(base) + 63) & ~(size_t)63);
+	uint8_t *memory = fixture_memory(flows + worker_flows_size(base));
 
-	assert_non_null(memory);
-	memset(memory, 0, size);
 	if (group == NULL)
 		group = worker_group_init(memory + own, base, 42);
-	return worker_init(memory, base, neighbours, group, index, 42);
+	return worker_init(memory, memory + flows, base, neighbours, group, index, 42);
 }
 
 // A worker that is alone.
@@ -183,14 +202,10 @@ fixture_client(struct fixture *f, uint16_t src_port, uint8_t flags, uint32_t now
 
 // Two workers of one group in place of the fixture's one.
 static inline void fixture_pair(struct fixture *f, struct fwd_worker *workers[2]) {
-	size_t size;
 	void *group;
 
 	f->base.n_workers = 2;
-	size = (worker_group_size(&f->base) + 63) & ~(size_t)63;
-	group = aligned_alloc(64, size);
-	assert_non_null(group);
-	memset(group, 0, size);
+	group = fixture_memory(worker_group_size(&f->base));
 	worker_group_init(group, &f->base, 42);
 	free(f->worker);
 	for (unsigned i = 0; i < 2; i++)

@@ -102,10 +102,6 @@ static void fill_addresses(
 	flow->protocol = key->protocol;
 	flow->local_address = htonl(worker->base->local_addresses[local]);
 	flow->backend_address = htonl(backend->address);
-	flow->address_delta = checksum_add(
-		checksum_delta32(flow->client_address, flow->local_address),
-		checksum_delta32(flow->vip, flow->backend_address)
-	);
 }
 
 static void fill_addresses6(
@@ -123,10 +119,30 @@ static void fill_addresses6(
 	flow->flow.protocol = key->protocol;
 	flow->local_address = worker->base->local_addresses6[local];
 	flow->backend_address = backend->address6;
-	flow->flow.address_delta = checksum_add(
-		checksum_delta6(&flow->client_address, &flow->local_address),
-		checksum_delta6(&flow->vip, &flow->backend_address)
+}
+
+FOR_FAMILY void fill_deltas(struct flow *flow, bool ipv6) {
+	const struct flow6 *flow6 = (const struct flow6 *)flow;
+	uint16_t ports = checksum_add(
+		checksum_delta16(flow->client_port, flow->local_port),
+		checksum_delta16(flow->vip_port, flow->backend_port)
 	);
+
+	if (ipv6)
+		flow->address_delta = checksum_add(
+			checksum_delta6(&flow6->client_address, &flow6->local_address),
+			checksum_delta6(&flow6->vip, &flow6->backend_address)
+		);
+	else
+		flow->address_delta = checksum_add(
+			checksum_delta32(flow->client_address, flow->local_address),
+			checksum_delta32(flow->vip, flow->backend_address)
+		);
+	flow->l4_delta = checksum_add(flow->address_delta, ports);
+}
+
+void flow_fill_deltas(struct flow *flow) {
+	fill_deltas(flow, flow->ipv6);
 }
 
 // What the packets of the flow turn into.
@@ -139,7 +155,7 @@ FOR_FAMILY void fill_rewrite(
 	bool ipv6
 ) {
 	uint32_t local;
-	uint16_t port, ports;
+	uint16_t port;
 
 	flow_table_place(ipv6 ? &worker->flows6 : &worker->flows, index, &local, &port);
 	if (ipv6)
@@ -149,11 +165,42 @@ FOR_FAMILY void fill_rewrite(
 	flow->local_port = htons(port);
 	flow->backend_port = htons(backend->port);
 	flow->backend_slot = backend->slot;
-	ports = checksum_add(
-		checksum_delta16(flow->client_port, flow->local_port),
-		checksum_delta16(flow->vip_port, flow->backend_port)
+	fill_deltas(flow, ipv6);
+}
+
+FOR_FAMILY bool
+find_next_hops(struct fwd_worker *worker, struct flow *flow, enum drop_reason *reason) {
+	flow->client_port_index = 0; // the network of the VIPs
+	flow->backend_port_index = fwd_base_port_of(worker->base, ntohl(flow->local_address));
+	flow->client_neighbour = worker_next_hop(
+		worker, flow->client_port_index, ntohl(flow->client_address), reason
 	);
-	flow->l4_delta = checksum_add(flow->address_delta, ports);
+	if (flow->client_neighbour == NEIGHBOUR_NONE)
+		return false;
+	flow->backend_neighbour = worker_next_hop(
+		worker, flow->backend_port_index, ntohl(flow->backend_address), reason
+	);
+	return flow->backend_neighbour != NEIGHBOUR_NONE;
+}
+
+FOR_FAMILY bool
+find_next_hops6(struct fwd_worker *worker, struct flow6 *flow, enum drop_reason *reason) {
+	struct flow *f = &flow->flow;
+
+	f->client_port_index = 0; // the network of the VIPs
+	f->backend_port_index = fwd_base_port_of6(worker->base, &flow->local_address);
+	f->client_neighbour =
+		worker_next_hop6(worker, f->client_port_index, &flow->client_address, reason);
+	if (f->client_neighbour == NEIGHBOUR_NONE)
+		return false;
+	f->backend_neighbour =
+		worker_next_hop6(worker, f->backend_port_index, &flow->backend_address, reason);
+	return f->backend_neighbour != NEIGHBOUR_NONE;
+}
+
+bool flow_find_next_hops(struct fwd_worker *worker, struct flow *flow, enum drop_reason *reason) {
+	return flow->ipv6 ? find_next_hops6(worker, (struct flow6 *)flow, reason)
+			  : find_next_hops(worker, flow, reason);
 }
 
 static bool fill_next_hops(
@@ -166,15 +213,7 @@ static bool fill_next_hops(
 	const struct ether_header *ether = (const struct ether_header *)packet->data;
 	uint32_t client = ntohl(flow->client_address);
 
-	flow->client_port_index = 0; // the network of the VIPs
-	flow->backend_port_index = fwd_base_port_of(worker->base, ntohl(flow->local_address));
-	flow->client_neighbour = worker_next_hop(worker, flow->client_port_index, client, reason);
-	if (flow->client_neighbour == NEIGHBOUR_NONE)
-		return false;
-	flow->backend_neighbour = worker_next_hop(
-		worker, flow->backend_port_index, ntohl(flow->backend_address), reason
-	);
-	if (flow->backend_neighbour == NEIGHBOUR_NONE)
+	if (!find_next_hops(worker, flow, reason))
 		return false;
 	// A client on the link has just shown its MAC: no need to lose its first answer to an ARP request.
 	if (packet->port_in == flow->client_port_index
@@ -195,14 +234,7 @@ static bool fill_next_hops6(
 	const struct ipv6_address *client = &flow->client_address;
 	struct flow *f = &flow->flow;
 
-	f->client_port_index = 0; // the network of the VIPs
-	f->backend_port_index = fwd_base_port_of6(worker->base, &flow->local_address);
-	f->client_neighbour = worker_next_hop6(worker, f->client_port_index, client, reason);
-	if (f->client_neighbour == NEIGHBOUR_NONE)
-		return false;
-	f->backend_neighbour =
-		worker_next_hop6(worker, f->backend_port_index, &flow->backend_address, reason);
-	if (f->backend_neighbour == NEIGHBOUR_NONE)
+	if (!find_next_hops6(worker, flow, reason))
 		return false;
 	// As for IPv4.
 	if (packet->port_in == f->client_port_index
@@ -225,14 +257,18 @@ FOR_FAMILY void fill_state(
 	const struct packet_view *view,
 	uint32_t now_s
 ) {
-	flow->state = flow->protocol == IPPROTO_TCP ? FLOW_TCP_SYN : FLOW_UDP;
+	enum flow_state state = flow->protocol == IPPROTO_TCP ? FLOW_TCP_SYN : FLOW_UDP;
+
 	flow->listener = listener->index;
 	flow->hash = view->hash;
 	flow->last_seen_s = now_s;
 	flow->created_s = now_s;
 	flow->is_counted = false;
 	flow->untold = listener->client_address;
-	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, flow->state);
+	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, state);
+	// Last of what adopt.c relies on: the process may be killed at any instruction. For the compiler alone, it costs nothing.
+	atomic_signal_fence(memory_order_release);
+	flow->state = (uint8_t)state;
 }
 
 FOR_FAMILY bool has_room(const struct fwd_worker *worker, bool half_open, bool ipv6) {

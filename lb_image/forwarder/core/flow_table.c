@@ -58,7 +58,7 @@ static size_t lists_size(const struct fwd_base *base, bool ipv6) {
 	return round_line((size_t)banks_of(base, ipv6) * classes_of(base, ipv6) * sizeof(uint32_t));
 }
 
-static size_t flows_size(const struct fwd_base *base, bool ipv6) {
+size_t flow_table_flows_size(const struct fwd_base *base, bool ipv6) {
 	size_t size = ipv6 ? sizeof(struct flow6) : sizeof(struct flow);
 
 	return (size_t)places_per_bank(base, ipv6) * banks_of(base, ipv6) * size;
@@ -67,8 +67,7 @@ static size_t flows_size(const struct fwd_base *base, bool ipv6) {
 _Static_assert(sizeof(struct flow) == 1 << 6 && sizeof(struct flow6) == 1 << 7, "flow_shift");
 
 size_t flow_table_size(const struct fwd_base *base, bool ipv6) {
-	return flows_size(base, ipv6) + buckets_of(base, ipv6) * sizeof(struct flow_bucket)
-		+ 2 * lists_size(base, ipv6);
+	return buckets_of(base, ipv6) * sizeof(struct flow_bucket) + 2 * lists_size(base, ipv6);
 }
 
 static uint32_t class_of(const struct flow_table *table, uint32_t index) {
@@ -114,6 +113,7 @@ take_first(struct flow_table *table, uint32_t list, bool ipv6) {
 void flow_table_init(
 	struct flow_table *table,
 	void *memory,
+	void *flows,
 	const struct fwd_base *base,
 	bool ipv6,
 	unsigned worker_index,
@@ -136,8 +136,7 @@ void flow_table_init(
 	table->n_flows = places_per_bank(base, ipv6) * table->n_banks;
 	table->max_flows = base->max_flows_per_worker;
 	table->bucket_mask = buckets_of(base, ipv6) - 1;
-	table->flows = (struct flow *)at;
-	at += flows_size(base, ipv6);
+	table->flows = flows;
 	table->buckets = (struct flow_bucket *)at;
 	at += ((size_t)table->bucket_mask + 1) * sizeof(struct flow_bucket);
 	table->free_head = (uint32_t *)at;
@@ -145,8 +144,22 @@ void flow_table_init(
 	table->free_tail = (uint32_t *)at;
 	for (uint32_t list = 0; list < table->n_banks * table->n_classes; list++)
 		table->free_head[list] = table->free_tail[list] = FLOW_NONE;
-	for (uint32_t i = 0; i < table->n_flows; i++)
-		append(table, list_of(table, i), i);
+	for (uint32_t i = 0; i < table->n_flows; i++) {
+		if (flow_table_at(table, i)->state == FLOW_FREE)
+			append(table, list_of(table, i), i);
+	}
+}
+
+void flow_table_adopt(
+	struct flow_table *table, bool (*takes)(void *context, uint32_t index), void *context
+) {
+	for (uint32_t i = 0; i < table->n_flows; i++) {
+		if (flow_table_at(table, i)->state == FLOW_FREE)
+			continue;
+		if (table->active >= table->max_flows || !takes(context, i)
+		    || !flow_table_insert(table, i))
+			flow_table_release(table, i);
+	}
 }
 
 void flow_table_rotate(struct flow_table *table, uint64_t seed) {

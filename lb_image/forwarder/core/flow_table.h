@@ -31,6 +31,9 @@ enum flow_state {
 
 #define FLOW_NONE UINT32_MAX
 
+// What lies in memory that outlives the process: to be raised whenever a flow, a neighbour, or what places mean, changes.
+#define FLOW_LAYOUT 1
+
 // Addresses and ports in network byte order.
 struct flow_key {
 	uint32_t client_address;
@@ -94,6 +97,18 @@ struct flow6 {
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow6) == 128, "two cache lines");
 
+// Who changes one of these raises FLOW_LAYOUT.
+_Static_assert(
+	FLOW_LAYOUT == 1 && FLOW_STATE_COUNT == 8 && offsetof(struct flow, local_address) == 12
+		&& offsetof(struct flow, local_port) == 20 && offsetof(struct flow, state) == 24
+		&& offsetof(struct flow, untold) == 25 && offsetof(struct flow, last_seen_s) == 28
+		&& offsetof(struct flow, idle_timeout_s) == 32
+		&& offsetof(struct flow, protocol) == 46 && offsetof(struct flow, hash) == 48
+		&& offsetof(struct flow, created_s) == 56
+		&& offsetof(struct flow6, backend_address) == 112,
+	"layout 1"
+);
+
 // The key of an IPv6 flow; the addresses are where the packet has them.
 struct flow_key6 {
 	const struct ipv6_address *client_address;
@@ -140,13 +155,16 @@ struct flow_table {
 	uint32_t sweep_cursor;
 };
 
-// Bytes that flow_table_init() needs for a worker of `base`.
+// Bytes that flow_table_init() needs for a worker of `base`: what finds the flows, and the flows themselves.
 size_t flow_table_size(const struct fwd_base *base, bool ipv6);
+size_t flow_table_flows_size(const struct fwd_base *base, bool ipv6);
 
-// `memory` is zeroed and 64-byte aligned.
+// `memory` is zeroed, `flows` is zeroed or what a table of an equal base left; both are 64-byte aligned. Flows that are there already
+// are in nobody's hand until flow_table_adopt().
 void flow_table_init(
 	struct flow_table *table,
 	void *memory,
+	void *flows,
 	const struct fwd_base *base,
 	bool ipv6,
 	unsigned worker_index,
@@ -306,6 +324,12 @@ void flow_table_release(struct flow_table *table, uint32_t index);
 
 // Ends a flow.
 void flow_table_delete(struct flow_table *table, uint32_t index);
+
+// Makes those flows findable that flow_table_init() found and `takes` says true of, after it has filled what it must; all others end. Once,
+// before anything else is done with the table.
+void flow_table_adopt(
+	struct flow_table *table, bool (*takes)(void *context, uint32_t index), void *context
+);
 
 // Looks at `count` places from where the last call stopped, but not beyond the last one, and deletes each flow that `ends` says
 // true of. True at the end of the table: the next call begins anew.

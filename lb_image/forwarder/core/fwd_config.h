@@ -24,6 +24,10 @@
 
 #define FWD_NO_SLOT UINT16_MAX
 
+// Slots of what was gone before its flows were adopted: nothing is ever there, but they may be looked up and counted.
+#define FWD_GONE_LISTENER FWD_MAX_LISTENERS
+#define FWD_GONE_BACKEND FWD_MAX_BACKEND_SLOTS
+
 // Places that sh and mh give to backends.
 #define FWD_HASH_PLACES 65536
 
@@ -149,14 +153,15 @@ struct fwd_listener {
 _Static_assert(FWD_LOOKUP_SIZE >= 2 * FWD_MAX_LISTENERS, "the lookup stays at most half full");
 
 struct fwd_config {
-	const struct fwd_listener *listeners[FWD_MAX_LISTENERS]; // by slot, NULL: free
+	// By slot, NULL: free.
+	const struct fwd_listener *listeners[FWD_MAX_LISTENERS + 1];
 	uint32_t slots_end; // one more than the highest slot in use; by fwd_config_index()
 	// By fwd_config_index(), from address, port and protocol to the slot + 1; 0: empty.
 	uint16_t lookup[FWD_LOOKUP_SIZE];
 	// By fwd_config_index(), from a VIP to the slot + 1 of one of its listeners, one that answers ARP where there is one.
 	uint16_t vips[FWD_LOOKUP_SIZE];
 	// A bit by backend slot: some listener has this backend.
-	uint64_t backends[FWD_MAX_BACKEND_SLOTS / 64];
+	uint64_t backends[FWD_MAX_BACKEND_SLOTS / 64 + 1];
 };
 
 static inline bool fwd_config_has_backend(const struct fwd_config *config, uint32_t slot) {

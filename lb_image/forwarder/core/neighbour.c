@@ -328,6 +328,51 @@ unsigned neighbour_refresh(
 	return made;
 }
 
+static uint16_t
+adopt(struct neighbour_table *table,
+      const struct neighbour_table *before,
+      unsigned index,
+      uint64_t key,
+      uint32_t now_s) {
+	struct ipv6_address address;
+
+	if (!(key & IPV6))
+		return get(table, key, NULL, now_s);
+	address = address6_of(before, index);
+	if (key_of6(port_of(key), &address) != key)
+		return NEIGHBOUR_NONE;
+	return get(table, key, &address, now_s);
+}
+
+void neighbour_adopt(
+	struct neighbour_table *table,
+	const struct neighbour_table *before,
+	unsigned n_ports,
+	uint32_t now_s
+) {
+	for (unsigned i = 0; i < NEIGHBOUR_MAX; i++) {
+		const struct neighbour *entry = &before->entries[i];
+		uint64_t key = atomic_load_explicit(&entry->key, memory_order_relaxed) & ~LEAVING;
+		uint64_t mac = atomic_load_explicit(&entry->mac, memory_order_relaxed);
+		uint32_t confirmed_s =
+			atomic_load_explicit(&entry->confirmed_s, memory_order_relaxed);
+		uint16_t to;
+
+		if (!(key & USABLE) || !(mac & USABLE) || port_of(key) >= n_ports
+		    || now_s - confirmed_s >= NEIGHBOUR_FORGET_S)
+			continue;
+		to = adopt(table, before, i, key, now_s);
+		if (to == NEIGHBOUR_NONE)
+			continue;
+		atomic_store_explicit(
+			&table->entries[to].confirmed_s,
+			now_s - NEIGHBOUR_CONFIRM_S,
+			memory_order_relaxed
+		);
+		atomic_store_explicit(&table->entries[to].mac, mac, memory_order_relaxed);
+	}
+}
+
 bool neighbour_read(
 	const struct neighbour_table *table, uint16_t index, struct neighbour_view *out
 ) {

@@ -65,6 +65,14 @@ uint16_t neighbour_get6(
 	uint32_t now_s
 );
 
+// Takes MACs that were known a moment ago into a table without entries; they are used, but asked for again at once.
+void neighbour_adopt(
+	struct neighbour_table *table,
+	const struct neighbour_table *before,
+	unsigned n_ports,
+	uint32_t now_s
+);
+
 // Says which entries a worker's flows need; `began_s` is when it began to look, before the first flow.
 void neighbour_hold(
 	struct neighbour_table *table,

@@ -115,13 +115,9 @@ static void no_reply_of_ipv6_strays(void **state) {
 	base.n_local_addresses6 = 1;
 	base.local_addresses6[0] = ipv6_make(0x20010db800770000u, 0x65);
 	for (uint16_t worker = 0; worker < 4; worker++) {
-		size_t size = (flow_table_size(&base, true) + 63) & ~(size_t)63;
-		void *memory = aligned_alloc(64, size);
-		struct flow_table table = {0};
+		struct flow_table table;
+		void *memory = fixture_table(&table, &base, true, worker);
 
-		assert_non_null(memory);
-		memset(memory, 0, size);
-		flow_table_init(&table, memory, &base, true, worker, 42);
 		for (unsigned n = 0; n < FLOWS_EACH; n++) {
 			struct ipv6_address backend = ipv6_make(0xfd44000000000000u, n % 37);
 			uint32_t local, index = flow_table_take6(&table, &backend, htons(8080));
@@ -143,14 +139,10 @@ static void no_reply_of_ipv6_strays(void **state) {
 // One worker makes flows to many backends; returns those whose reply would come to another queue.
 static unsigned
 strays(const struct fwd_base *base, const uint8_t *key, const uint16_t *reta, unsigned worker) {
-	size_t size = (flow_table_size(base, false) + 63) & ~(size_t)63;
-	void *memory = aligned_alloc(64, size);
-	struct flow_table table = {0};
+	struct flow_table table;
+	void *memory = fixture_table(&table, base, false, worker);
 	unsigned wrong = 0;
 
-	assert_non_null(memory);
-	memset(memory, 0, size);
-	flow_table_init(&table, memory, base, false, worker, 42);
 	for (unsigned n = 0; n < FLOWS_EACH; n++) {
 		uint32_t backend = htonl(0x0af40005 + n % 37), local;
 		uint16_t backend_port = htons((uint16_t)(8080 + n % 3)), port;

@@ -20,8 +20,16 @@
 #define PREFETCH_STEP 2
 #define PREFETCH_BACKENDS 16
 
+static size_t round_line(size_t size) {
+	return (size + 63) & ~(size_t)63;
+}
+
 static size_t worker_struct_size(void) {
-	return (sizeof(struct fwd_worker) + 63) & ~(size_t)63;
+	return round_line(sizeof(struct fwd_worker));
+}
+
+size_t worker_flows_size(const struct fwd_base *base) {
+	return round_line(flow_table_flows_size(base, false)) + flow_table_flows_size(base, true);
 }
 
 size_t worker_memory_size(const struct fwd_base *base) {
@@ -89,6 +97,7 @@ static void keep_gateways(struct fwd_worker *worker, uint32_t now_s) {
 
 struct fwd_worker *worker_init(
 	void *memory,
+	void *flows,
 	const struct fwd_base *base,
 	struct neighbour_table *neighbours,
 	struct worker_group *group,
@@ -103,9 +112,10 @@ struct fwd_worker *worker_init(
 	worker->group = group;
 	group->workers[index] = worker;
 	worker->index = (uint16_t)index;
-	flow_table_init(&worker->flows, at, base, false, index, seed);
+	flow_table_init(&worker->flows, at, flows, base, false, index, seed);
 	at += flow_table_size(base, false);
-	flow_table_init(&worker->flows6, at, base, true, index, seed);
+	flows = (uint8_t *)flows + round_line(flow_table_flows_size(base, false));
+	flow_table_init(&worker->flows6, at, flows, base, true, index, seed);
 	at += flow_table_size(base, true);
 	client_table_init(&worker->clients, at, worker_group_clients(base->max_flows_per_worker));
 	at += client_table_size(worker_group_clients(base->max_flows_per_worker));

@@ -38,9 +38,10 @@ struct worker_counters {
 	uint64_t resets_sent;
 	uint64_t icmp_errors_sent;
 	uint64_t half_open_evicted;
-	uint64_t client_address_omitted;                         // segments that had no room for it
-	struct listener_counters listeners[FWD_MAX_LISTENERS];   // by slot
-	struct backend_counters backends[FWD_MAX_BACKEND_SLOTS]; // by slot
+	uint64_t client_address_omitted; // segments that had no room for it
+	// By slot, the last one is of those that were gone before their flows were adopted.
+	struct listener_counters listeners[FWD_MAX_LISTENERS + 1];
+	struct backend_counters backends[FWD_MAX_BACKEND_SLOTS + 1];
 };
 
 // Our own addresses by value, for the first look at a packet. Open-addressed, at most half full.
@@ -101,13 +102,16 @@ struct fwd_worker {
 	struct worker_counters counters;
 };
 
-// Bytes for a worker, aligned to 64.
+// Bytes for a worker, aligned to 64, and for its flows, which may outlive it.
 size_t worker_memory_size(const struct fwd_base *base);
+size_t worker_flows_size(const struct fwd_base *base);
 
-// Makes a worker in zeroed, 64-byte aligned memory of worker_memory_size(). Never fails. `seed` keys the hash of the flow
+// Makes a worker in zeroed, 64-byte aligned memory of worker_memory_size(); its `flows`, of worker_flows_size(), are zeroed or what a worker
+// of an equal base left, which worker_adopt() must then take. Never fails. `seed` keys the hash of the flow
 // table; the choice of local ports does not depend on it. The worker joins `group`.
 struct fwd_worker *worker_init(
 	void *memory,
+	void *flows,
 	const struct fwd_base *base,
 	struct neighbour_table *neighbours,
 	struct worker_group *group,

@@ -354,3 +354,8 @@ uint16_t worker_next_hop6(
 	const struct ipv6_address *address,
 	enum drop_reason *reason
 );
+
+// What is derived from a flow's addresses and ports: its checksum deltas; its ports and next hops, false with a drop reason where there
+// is none.
+void flow_fill_deltas(struct flow *flow);
+bool flow_find_next_hops(struct fwd_worker *worker, struct flow *flow, enum drop_reason *reason);

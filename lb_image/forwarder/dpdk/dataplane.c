@@ -210,10 +210,8 @@ static bool make_shared(
 
 	shared->qsbr =
 		rte_zmalloc("qsbr", rte_rcu_qsbr_get_memsize(n_workers), RTE_CACHE_LINE_SIZE);
-	dataplane->neighbours =
-		rte_zmalloc("neighbours", sizeof(*dataplane->neighbours), RTE_CACHE_LINE_SIZE);
 	group = rte_zmalloc("group", worker_group_size(&dataplane->base), RTE_CACHE_LINE_SIZE);
-	if (shared->qsbr == NULL || dataplane->neighbours == NULL || group == NULL) {
+	if (shared->qsbr == NULL || group == NULL) {
 		snprintf(failure->text, failure->size, "no memory for what the workers share");
 		return false;
 	}
@@ -223,71 +221,47 @@ static bool make_shared(
 		rte_rcu_qsbr_thread_register(shared->qsbr, i);
 	atomic_store(&shared->config, first);
 	shared->base = &dataplane->base;
-	shared->start_tsc = rte_rdtsc();
-	shared->tsc_per_ms = rte_get_tsc_hz() / 1000;
 	return make_inboxes(dataplane, failure);
 }
 
-static struct lcore_worker *make_worker(
-	struct dataplane *dataplane,
-	unsigned index,
-	unsigned lcore,
-	bool adaptive,
-	uint64_t seed,
+static bool no_memory(
+	const struct dataplane *dataplane,
+	unsigned worker,
+	size_t size,
 	const struct failure *failure
 ) {
-	size_t size = worker_memory_size(&dataplane->base);
-	int socket = (int)rte_lcore_to_socket_id(lcore);
-	struct lcore_worker *worker =
-		rte_zmalloc_socket("lcore", sizeof(*worker), RTE_CACHE_LINE_SIZE, socket);
-	void *memory = rte_zmalloc_socket("worker", size, RTE_CACHE_LINE_SIZE, socket);
-
-	if (worker == NULL || memory == NULL) {
-		snprintf(
-			failure->text,
-			failure->size,
-			"no memory for worker %u: %zu MiB for %u flows (are there enough "
-			"hugepages?)",
-			index,
-			size >> 20,
-			dataplane->base.max_flows_per_worker
-		);
-		rte_free(memory);
-		rte_free(worker);
-		return NULL;
-	}
-	worker->shared = &dataplane->shared;
-	worker->pool = dataplane->pool;
-	worker->core = worker_init(
-		memory, &dataplane->base, dataplane->neighbours, dataplane->group, index, seed
+	snprintf(
+		failure->text,
+		failure->size,
+		"no memory for worker %u: %zu MiB for %u flows (are there enough hugepages?)",
+		worker,
+		size >> 20,
+		dataplane->base.max_flows_per_worker
 	);
-	flow_table_rotate(&worker->core->flows, seed);
-	if (dataplane->base.n_local_addresses6 > 0)
-		flow_table_rotate(&worker->core->flows6, seed);
-	worker->index = index;
-	worker->n_ports = dataplane->base.n_ports;
-	worker->adaptive = adaptive;
-	for (uint16_t port = 0; port < worker->n_ports; port++)
-		worker->tx[port].port_id = dataplane->port_ids[port];
-	return worker;
+	return false;
 }
 
-static bool make_workers(
-	struct dataplane *dataplane,
-	const struct options *options,
-	bool adaptive,
-	const struct failure *failure
+// Memory of each worker but for its flows; `sockets` is filled.
+static bool allocate_workers(
+	struct dataplane *dataplane, void **cores, int *sockets, const struct failure *failure
 ) {
-	unsigned made = 0;
-	unsigned lcore;
+	size_t size = worker_memory_size(&dataplane->base);
+	unsigned made = 0, lcore;
 
 	RTE_LCORE_FOREACH_WORKER(lcore) {
+		struct lcore_worker *worker;
+
 		if (made == dataplane->base.n_workers)
 			break;
-		dataplane->workers[made] =
-			make_worker(dataplane, made, lcore, adaptive, seed_of(options), failure);
-		if (dataplane->workers[made] == NULL)
-			return false;
+		sockets[made] = (int)rte_lcore_to_socket_id(lcore);
+		worker = rte_zmalloc_socket(
+			"lcore", sizeof(*worker), RTE_CACHE_LINE_SIZE, sockets[made]
+		);
+		cores[made] =
+			rte_zmalloc_socket("worker", size, RTE_CACHE_LINE_SIZE, sockets[made]);
+		dataplane->workers[made] = worker;
+		if (worker == NULL || cores[made] == NULL)
+			return no_memory(dataplane, made, size, failure);
 		made++;
 	}
 	if (made == dataplane->base.n_workers)
@@ -302,12 +276,82 @@ static bool make_workers(
 	return false;
 }
 
+static void
+init_worker(struct dataplane *dataplane, unsigned index, void *core, bool adaptive, uint64_t seed) {
+	struct lcore_worker *worker = dataplane->workers[index];
+
+	worker->shared = &dataplane->shared;
+	worker->pool = dataplane->pool;
+	worker->core = worker_init(
+		core,
+		dataplane->memory.flows[index],
+		&dataplane->base,
+		dataplane->memory.neighbours,
+		dataplane->group,
+		index,
+		seed
+	);
+	flow_table_rotate(&worker->core->flows, seed);
+	if (dataplane->base.n_local_addresses6 > 0)
+		flow_table_rotate(&worker->core->flows6, seed);
+	worker->index = index;
+	worker->n_ports = dataplane->base.n_ports;
+	worker->adaptive = adaptive;
+	for (uint16_t port = 0; port < worker->n_ports; port++)
+		worker->tx[port].port_id = dataplane->port_ids[port];
+}
+
+// The clock of the flows: with those of a process before it goes on.
+static bool
+open_flows(struct dataplane *dataplane, const char *path, const int *sockets, uint32_t *now_s) {
+	struct lcore_shared *shared = &dataplane->shared;
+	struct flow_memory *memory = &dataplane->memory;
+	struct flow_clock clock = {rte_rdtsc(), rte_get_tsc_hz() / 1000};
+
+	if (!flow_memory_open(memory, path, &dataplane->base, &clock, sockets))
+		return false;
+	shared->start_tsc = clock.start_tsc;
+	shared->tsc_per_ms = clock.tsc_per_ms;
+	*now_s = (uint32_t)(lcore_now_ms(shared, rte_rdtsc()) / 1000);
+	if (memory->file.before != NULL)
+		neighbour_adopt(
+			memory->neighbours, memory->file.before, dataplane->base.n_ports, *now_s
+		);
+	return true;
+}
+
+static bool make_workers(
+	struct dataplane *dataplane,
+	const struct options *options,
+	const struct fwd_config *first,
+	bool adaptive,
+	const struct failure *failure
+) {
+	size_t size = worker_flows_size(&dataplane->base);
+	void *cores[FWD_MAX_WORKERS] = {NULL};
+	int sockets[FWD_MAX_WORKERS];
+	uint32_t now_s;
+
+	if (!allocate_workers(dataplane, cores, sockets, failure)
+	    || !(open_flows(dataplane, options->flow_file, sockets, &now_s)
+		 || no_memory(dataplane, 0, size, failure))) {
+		for (unsigned i = 0; i < FWD_MAX_WORKERS; i++)
+			rte_free(cores[i]);
+		return false;
+	}
+	for (unsigned i = 0; i < dataplane->base.n_workers; i++)
+		init_worker(dataplane, i, cores[i], adaptive, seed_of(options));
+	return flow_memory_adopt(&dataplane->memory, dataplane->workers, first, now_s)
+		|| no_memory(dataplane, 0, size, failure);
+}
+
 static void free_workers(struct dataplane *dataplane) {
 	for (unsigned i = 0; i < FWD_MAX_WORKERS && dataplane->workers[i] != NULL; i++) {
 		rte_free(dataplane->workers[i]->core);
 		rte_free(dataplane->workers[i]);
 		dataplane->workers[i] = NULL;
 	}
+	flow_memory_close(&dataplane->memory);
 }
 
 // With RSS each worker has a place for every local port, with the ring for its share: where nobody insists on RSS, memory for
@@ -316,11 +360,12 @@ static bool make_steered_workers(
 	struct dataplane *dataplane,
 	const struct options *options,
 	const struct base_config *config,
+	const struct fwd_config *first,
 	const struct failure *failure
 ) {
 	bool adaptive = config->poll_mode == BASE_POLL_ADAPTIVE;
 
-	if (make_workers(dataplane, options, adaptive, failure))
+	if (make_workers(dataplane, options, first, adaptive, failure))
 		return true;
 	if ((dataplane->base.steering == NULL && dataplane->base.steering6 == NULL)
 	    || config->steering == BASE_STEERING_RSS)
@@ -334,12 +379,14 @@ static bool make_steered_workers(
 				choice->reason,
 				sizeof(choice->reason),
 				"no memory for %zu MiB a worker, which rss needs",
-				worker_memory_size(&dataplane->base) >> 20
+				(worker_memory_size(&dataplane->base)
+				 + worker_flows_size(&dataplane->base))
+					>> 20
 			);
 	}
 	dataplane->base.steering = dataplane->base.steering6 = NULL;
 	failure->text[0] = '\0';
-	return make_workers(dataplane, options, adaptive, failure);
+	return make_workers(dataplane, options, first, adaptive, failure);
 }
 
 static void launch(struct dataplane *dataplane) {
@@ -368,6 +415,7 @@ struct dataplane *dataplane_open(
 		return NULL;
 	}
 	dataplane->base = config->base;
+	dataplane->memory.file.fd = -1;
 	for (unsigned i = 0; i < config->base.n_ports; i++) {
 		if (!devargs_build(config, i, &devargs[i], error, error_size)) {
 			free(dataplane);
@@ -379,7 +427,7 @@ struct dataplane *dataplane_open(
 	    && open_ports(dataplane, devargs, &failure)
 	    && choose_steering(dataplane, config->steering, &failure)
 	    && make_shared(dataplane, options, first, &failure)
-	    && make_steered_workers(dataplane, options, config, &failure)) {
+	    && make_steered_workers(dataplane, options, config, first, &failure)) {
 		launch(dataplane);
 		return dataplane;
 	}
@@ -399,6 +447,7 @@ void dataplane_close(struct dataplane *dataplane) {
 		rte_eal_mp_wait_lcore();
 	for (uint16_t i = 0; i < dataplane->n_open_ports; i++)
 		port_close(dataplane->port_ids[i]);
+	flow_file_close(&dataplane->memory.file);
 	rte_eal_cleanup();
 	free(dataplane);
 }

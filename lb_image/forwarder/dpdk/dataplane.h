@@ -2,6 +2,7 @@
 
 #pragma once
 
+#include "flow_memory.h"
 #include "lcore.h"
 #include "options.h"
 
@@ -16,7 +17,7 @@ struct steering_choice {
 struct dataplane {
 	struct fwd_base base; // with the MAC addresses of the ports
 	struct lcore_shared shared;
-	struct neighbour_table *neighbours;
+	struct flow_memory memory; // next hops and flows
 	struct worker_group *group;
 	struct steering_choice steering[2]; // of IPv4, of IPv6
 	struct rte_mempool *pool;

@@ -87,7 +87,8 @@ static void add_lcores(struct arguments *arguments, const struct base_config *co
 // beside --no-huge, which has only one fixed area.
 static void
 add_memory(struct arguments *arguments, const struct base_config *config, bool no_huge) {
-	size_t flows = config->base.n_workers * worker_memory_size(&config->base)
+	size_t flows = config->base.n_workers
+			* (worker_memory_size(&config->base) + worker_flows_size(&config->base))
 		+ worker_group_size(&config->base);
 	char mib[32];
 

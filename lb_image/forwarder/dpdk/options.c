@@ -11,6 +11,7 @@
 enum {
 	OPTION_CONFIG_DIR = 256,
 	OPTION_CONTROL,
+	OPTION_FLOW_FILE,
 	OPTION_NO_HUGE,
 	OPTION_ALLOW_VDEV,
 	OPTION_LCORES,
@@ -25,6 +26,7 @@ enum {
 static const struct option long_options[] = {
 	{"config-dir", required_argument, NULL, OPTION_CONFIG_DIR},
 	{"control", required_argument, NULL, OPTION_CONTROL},
+	{"flow-file", required_argument, NULL, OPTION_FLOW_FILE},
 	{"no-huge", no_argument, NULL, OPTION_NO_HUGE},
 	{"allow-vdev", no_argument, NULL, OPTION_ALLOW_VDEV},
 	{"lcores", required_argument, NULL, OPTION_LCORES},
@@ -38,8 +40,9 @@ static const struct option long_options[] = {
 };
 
 void options_usage(void) {
-	puts("usage: skylane-fwd [--config-dir DIR] [--control SOCKET] [--no-huge] [--allow-vdev]\n"
-	     "                   [--lcores LIST] [--mbufs N] [--seed N]\n"
+	puts("usage: skylane-fwd [--config-dir DIR] [--control SOCKET] [--flow-file FILE]\n"
+	     "                   [--no-huge] [--allow-vdev] [--lcores LIST] [--mbufs N] [--seed "
+	     "N]\n"
 	     "                   [-- EAL ARGUMENTS]\n"
 	     "       skylane-fwd --check DIR [--allow-vdev]\n"
 	     "       skylane-fwd --query SOCKET JSON\n"
@@ -53,6 +56,9 @@ static void take(struct options *options, int option) {
 		break;
 	case OPTION_CONTROL:
 		options->control_path = optarg;
+		break;
+	case OPTION_FLOW_FILE:
+		options->flow_file = optarg;
 		break;
 	case OPTION_NO_HUGE:
 		options->no_huge = true;

@@ -19,9 +19,10 @@ struct options {
 	enum option_mode mode;
 	const char *config_directory;
 	const char *control_path;
-	const char *request; // --query
-	const char *lcores;  // NULL: from the affinity mask
-	unsigned mbufs;      // packet buffers; 0: as many as the queues need
+	const char *request;   // --query
+	const char *flow_file; // in which flows outlive the process; NULL: they do not
+	const char *lcores;    // NULL: from the affinity mask
+	unsigned mbufs;        // packet buffers; 0: as many as the queues need
 	// Of the flow hash and of the first local port, for runs that must repeat; without one: random.
 	uint64_t seed;
 	bool has_seed;

@@ -84,7 +84,7 @@ static json_t *neighbours_json(const struct dataplane *dataplane) {
 	for (uint16_t i = 0; i < NEIGHBOUR_MAX; i++) {
 		char mac[18] = "";
 
-		if (!neighbour_read(dataplane->neighbours, i, &view))
+		if (!neighbour_read(dataplane->memory.neighbours, i, &view))
 			continue;
 		if (view.resolved)
 			snprintf(
@@ -116,6 +116,25 @@ static json_t *neighbours_json(const struct dataplane *dataplane) {
 	return array;
 }
 
+// What this process took over from the one before it.
+static json_t *adoption_json(const struct dataplane *dataplane) {
+	const struct flow_memory *memory = &dataplane->memory;
+	json_t *object = json_object();
+	struct adoption all = {0};
+
+	for (unsigned i = 0; i < dataplane->base.n_workers; i++) {
+		all.adopted += memory->adoptions[i].adopted;
+		all.ended += memory->adoptions[i].ended;
+		all.damaged += memory->adoptions[i].damaged;
+	}
+	json_object_set_new(object, "verdict", json_string(memory->verdict));
+	set(object, "adopted_flows", all.adopted);
+	set(object, "ended_flows", all.ended);
+	set(object, "damaged_flows", all.damaged);
+	set(object, "us", memory->adoption_us);
+	return object;
+}
+
 void report_stats(
 	const struct dataplane *dataplane, const struct fwd_config *config, json_t *reply
 ) {
@@ -132,6 +151,7 @@ void report_stats(
 	json_object_set_new(reply, "listeners", counters_listeners(cores, count, config));
 	json_object_set_new(reply, "ports", ports_json(dataplane));
 	json_object_set_new(reply, "neighbours", neighbours_json(dataplane));
+	json_object_set_new(reply, "adoption", adoption_json(dataplane));
 	json_object_set_new(reply, "steering", steering_json(dataplane, false));
 	if (dataplane->base.n_local_addresses6 > 0)
 		json_object_set_new(reply, "steering6", steering_json(dataplane, true));

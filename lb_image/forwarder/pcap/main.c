@@ -80,7 +80,7 @@ static bool load(struct shell *shell, const char *directory) {
 static bool start(struct shell *shell, const char *directory) {
 	struct config_errors errors = {0};
 	bool ok = base_read(directory, true, &shell->base, &errors);
-	size_t size, group_size;
+	size_t own, size, group_size;
 	void *memory, *group;
 
 	config_errors_print(&errors, directory, stderr);
@@ -92,7 +92,8 @@ static bool start(struct shell *shell, const char *directory) {
 		       (uint8_t[]){2, 0, 0, 0, 0, (uint8_t)(i + 1)},
 		       6);
 	shell->base.base.n_workers = 1;
-	size = worker_memory_size(&shell->base.base);
+	own = (worker_memory_size(&shell->base.base) + 63) & ~(size_t)63;
+	size = own + ((worker_flows_size(&shell->base.base) + 63) & ~(size_t)63);
 	group_size = (worker_group_size(&shell->base.base) + 63) & ~(size_t)63;
 	shell->neighbours = calloc(1, sizeof(*shell->neighbours));
 	memory = aligned_alloc(64, size);
@@ -102,8 +103,15 @@ static bool start(struct shell *shell, const char *directory) {
 	memset(memory, 0, size);
 	memset(group, 0, group_size);
 	shell->group = worker_group_init(group, &shell->base.base, SEED);
-	shell->worker =
-		worker_init(memory, &shell->base.base, shell->neighbours, shell->group, 0, SEED);
+	shell->worker = worker_init(
+		memory,
+		(uint8_t *)memory + own,
+		&shell->base.base,
+		shell->neighbours,
+		shell->group,
+		0,
+		SEED
+	);
 	return true;
 }
 

@@ -122,7 +122,7 @@ static void check_base(const struct fwd_base *base) {
 	MUST(base->n_ports >= 1 && base->n_ports <= FWD_MAX_PORTS);
 	MUST(n_local >= 1 && n_local <= FWD_MAX_LOCAL_ADDRESSES);
 	MUST(base->max_flows_per_worker >= 1);
-	MUST(worker_memory_size(base) > base->max_flows_per_worker);
+	MUST(worker_flows_size(base) > base->max_flows_per_worker);
 	for (unsigned i = 0; i < base->n_ports; i++) {
 		const struct fwd_port *port = &base->ports[i];
 

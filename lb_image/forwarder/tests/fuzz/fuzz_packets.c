@@ -120,6 +120,8 @@ static uint8_t take_byte(struct input *input) {
 
 // Bits of `choice`: 0 a small table, 1 a small MTU, 2 a second port, 3 no resets, 4 no share for half-open flows. One worker of many owns few ports: quick to set up.
 static void start(struct run *run, uint8_t choice) {
+	size_t flows;
+
 	run->base = (struct fwd_base){
 		.max_flows_per_worker = choice & 1 ? 5 : 2100,
 		.half_open_percent = choice & 16 ? 100 : 1,
@@ -149,13 +151,15 @@ static void start(struct run *run, uint8_t choice) {
 	run->base.ports[1].gateway6 = ipv6_make(0x20010db800880000u, 1);
 	run->base.ports[0].prefix_length6 = run->base.ports[1].prefix_length6 = 64;
 	run->base.ports[0].mtu = run->base.ports[1].mtu = choice & 2 ? 600 : 1500;
-	MUST(worker_memory_size(&run->base) <= sizeof(memory));
-	memset(memory, 0, worker_memory_size(&run->base));
+	flows = (worker_memory_size(&run->base) + 63) & ~(size_t)63;
+	MUST(flows + worker_flows_size(&run->base) <= sizeof(memory));
+	memset(memory, 0, flows + worker_flows_size(&run->base));
 	MUST(worker_group_size(&run->base) <= sizeof(group));
 	memset(group, 0, worker_group_size(&run->base));
 	memset(&neighbours, 0, sizeof(neighbours));
 	run->worker = worker_init(
 		memory,
+		memory + flows,
 		&run->base,
 		&neighbours,
 		worker_group_init(group, &run->base, choice),

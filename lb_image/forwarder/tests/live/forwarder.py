@@ -49,7 +49,7 @@ class ForwarderError(Exception):
 
 @dataclass
 class Forwarder:
-    """Files in ``directory``: config/, control.sock, log."""
+    """Files in ``directory``: config/, control.sock, flows, log."""
 
     directory: Path
     namespace: str
@@ -58,6 +58,10 @@ class Forwarder:
     @property
     def config(self) -> Path:
         return self.directory / "config"
+
+    @property
+    def flow_file(self) -> Path:
+        return self.directory / "flows"
 
     @property
     def log(self) -> Path:
@@ -70,6 +74,8 @@ class Forwarder:
             self.config,
             "--control",
             self.directory / "control.sock",
+            "--flow-file",
+            self.flow_file,
             "--no-huge",
             "--allow-vdev",
         ]

@@ -101,6 +101,7 @@ def test_a_restarted_forwarder_begins_with_another_local_port(
 
     before = first_local_port()
     forwarder6.kill()
+    forwarder6.flow_file.unlink()
     forwarder6.start()
     forwarder6.wait_for("running")
     assert first_local_port() != before

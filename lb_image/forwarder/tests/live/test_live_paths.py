@@ -57,6 +57,7 @@ def test_connection_that_a_restart_lost_is_reset_at_once(network: Network, forwa
     with connected(network.client, (VIP, 80), 5) as connection:
         greeting(connection)
         forwarder.kill()
+        forwarder.flow_file.unlink()
         forwarder.start()
         forwarder.wait_for("running")
         forwarder.wait_for_gateway()

@@ -2,20 +2,14 @@
 
 import contextlib
 import json
-import socket
-import threading
-import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from live.client import request, requests
 from live.forwarder import Forwarder, base, listener, running_forwarder
-from live.namespaces import connected
-from live.network import SERVERS, VIP, Network
+from live.network import SERVERS, Network
+from live.stream import long_stream
 
 from lib.proc import CommandError, run, wait_until
 
@@ -24,50 +18,6 @@ RELOADS = 100
 STALL_MAX_S = 1.5
 # IPv6 of the router's kernel, which looks for neighbours, routers and groups.
 NEIGHBOURS_CHATTER = {"unknown_ethertype", "not_ours", "bad_nd"}
-
-
-@dataclass
-class Stream:
-    """One long connection on which lines go to and fro without pause."""
-
-    connection: socket.socket
-    lines: int = 0
-    longest_s: float = 0.0
-    fault: str = ""
-    ended: threading.Event = field(default_factory=threading.Event)
-
-    def run(self) -> None:
-        try:
-            with self.connection.makefile("rwb", buffering=0) as file:
-                while not self.ended.is_set():
-                    self._exchange(file)
-        except OSError as error:
-            self.fault = f"after {self.lines} lines: {error}"
-
-    def _exchange(self, file: socket.SocketIO) -> None:
-        began = time.monotonic()
-        line = f"{self.lines}\n".encode()
-        file.write(line)
-        if file.readline() != line:
-            raise ConnectionError("another line came back")
-        self.lines += 1
-        self.longest_s = max(self.longest_s, time.monotonic() - began)
-
-
-@contextmanager
-def long_stream(network: Network) -> Iterator[Stream]:
-    """A stream that runs during the block."""
-    with connected(network.client, (VIP, 80)) as connection:
-        connection.recv(64)  # the greeting
-        stream = Stream(connection)
-        thread = threading.Thread(target=stream.run)
-        thread.start()
-        try:
-            wait_until(lambda: stream.lines > 0 or stream.fault, "the first line", timeout_s=5)
-            yield stream
-        finally:
-            stream.ended.set()
-            thread.join(timeout=10)
 
 
 def test_a_stream_outlives_a_hundred_reloads(network: Network, forwarder: Forwarder) -> None:
@@ -151,6 +101,7 @@ def test_a_restarted_forwarder_begins_with_another_local_port(network: Network, 
 
     before = first_local_port()
     forwarder.kill()
+    forwarder.flow_file.unlink()
     forwarder.start()
     forwarder.wait_for("running")
     forwarder.wait_for_gateway()
