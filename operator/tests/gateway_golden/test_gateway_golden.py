@@ -10,7 +10,7 @@ from gateway_golden_world import Objects, outcome
 
 from skylane_operator.model.key import Key
 from skylane_operator.plan.gateway_listeners import judge_listeners, plan_for_gateway
-from skylane_operator.plan.removal_guard import Earlier
+from skylane_operator.plan.memory import Earlier
 from skylane_operator.plan.service_types import Assigned
 
 FOLDER = Path(__file__).parent

@@ -3,7 +3,7 @@
 The input is a series of Kubernetes objects; the first is the LoadBalancer in question. Kinds that a case does not mention come from
 common.yaml. A document of kind `Agents` maps pod names to what their agents say; a listener or base `planned` runs what the plan
 says; `health` is what they say of their checks, `advertisement` of their routing daemon. Of a Secret there is its password, or its
-fault. A document of kind `Previous` is the status before, one of kind `Earlier` what the guards of listeners remember.
+fault. A document of kind `Previous` is the status before, one of kind `Earlier` what listeners remember.
 """
 
 from collections import defaultdict
@@ -22,6 +22,7 @@ from skylane_operator.model.kubernetes import (
     StatefulSet,
 )
 from skylane_operator.plan import Inputs, claims_for, load_balancer_from, plan_for
+from skylane_operator.plan.memory import NOTHING, Earlier, Memory
 from skylane_operator.plan.names import LOAD_BALANCER_LABEL
 from skylane_operator.plan.observed import (
     AgentAdvertisement,
@@ -33,7 +34,8 @@ from skylane_operator.plan.observed import (
     SickBackend,
 )
 from skylane_operator.plan.parse import bgp_peer_from
-from skylane_operator.plan.removal_guard import NOTHING, Earlier, Memory
+from skylane_operator.plan.removal_guard import GuardMemory
+from skylane_operator.plan.slow_start import StartMemory
 from skylane_operator.plan.types import Password
 from skylane_operator.render import RenderSettings, objects_for
 from skylane_operator.snapshot import snapshot_for
@@ -64,17 +66,25 @@ def _earlier(kinds):
     if not kinds["Earlier"]:
         return NOTHING
     (document,) = kinds["Earlier"]
-    memories = {}
-    for name, one in document["memories"].items():
+    return Earlier({name: _memory(**one) for name, one in document["memories"].items()}, document["now_s"])
+
+
+def _memory(guard=None, start=None):
+    if guard:
         sets = {
-            which: {
-                reference: frozenset((text.partition(":")[0], int(text.partition(":")[2])) for text in found)
-                for reference, found in one[which].items()
-            }
+            which: {reference: frozenset(map(_endpoint, found)) for reference, found in guard[which].items()}
             for which in ("base", "last")
         }
-        memories[name] = Memory(**one | sets)
-    return Earlier(memories, document["now_s"])
+        guard = GuardMemory(**guard | sets)
+    if start:
+        came = {_endpoint(text): step for text, step in start["came"].items()}
+        start = StartMemory(frozenset(map(_endpoint, start["known"])), start["anchor_s"], came)
+    return Memory(guard, start)
+
+
+def _endpoint(text):
+    address, _, port = text.rpartition(":")
+    return address, int(port)
 
 
 def inputs_of(kinds, load_balancer):

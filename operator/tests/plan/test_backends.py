@@ -62,9 +62,9 @@ def service(weight=1, ready=(), draining=(), limit=None):
     return Resolved("web:80", weight, Endpoints(addresses(*ready), addresses(*draining)), limit)
 
 
-def weights(*services, policy=DRAIN):
+def weights(*services, policy=DRAIN, steps=None):
     """By the last part of the address: weight, and d for one that drains; and whether the last resort is taken."""
-    found = weighted_backends(list(services), policy)
+    found = weighted_backends(list(services), policy, steps or {})
     return {
         int(one.address.rpartition(".")[2]): f"{one.weight}{'d' if one.draining else ''}"
         for one in found.backends
@@ -112,5 +112,28 @@ def test_remove_takes_them_away_also_the_last_one():
 
 
 def test_a_limit_holds_while_an_endpoint_drains():
-    found = weighted_backends([service(ready=[1], draining=[2], limit=7)], DRAIN)
+    found = weighted_backends([service(ready=[1], draining=[2], limit=7)], DRAIN, {})
     assert [one.max_connections for one in found.backends] == [7, 7]
+
+
+def steps(**by_number):
+    return {
+        address: step for name, step in by_number.items() for address in addresses(name.removeprefix("n"))
+    }
+
+
+@pytest.mark.parametrize(
+    ("services", "starting", "expected"),
+    [
+        ([service(ready=[1, 2])], steps(n2=1), {1: "10", 2: "1"}),
+        ([service(ready=[1, 2])], steps(n2=5), {1: "2", 2: "1"}),
+        # all alike are as if none was new
+        ([service(ready=[1, 2])], steps(n1=3, n2=3), {1: "1", 2: "1"}),
+        ([service(3, [1]), service(1, [2])], steps(n1=5), {1: "3", 2: "2"}),
+        ([service(ready=[1, 2], draining=[3])], steps(n2=1), {1: "10", 2: "1", 3: "0d"}),
+        ([service(65535, [1]), service(1, [2])], steps(n2=1), {1: "65535", 2: "1"}),
+        ([service(0, [1]), service(1, [2])], steps(n1=1), {1: "0", 2: "1"}),
+    ],
+)
+def test_who_is_starting_has_its_share_of_its_weight(services, starting, expected):
+    assert weights(*services, steps=starting) == (expected, False)

@@ -55,6 +55,12 @@ def test_terminating_endpoints_by_annotation(policy, weights):
     assert [backend.weight for backend in listener.backends] == weights
 
 
+def test_a_slow_start_wants_a_scheduler_that_weighs():
+    plan = plan_for_service(service(scheduler="rr", slow_start_seconds="60"), ASSIGNED, ())
+    assert "skylane.dev/slow-start-seconds: '60' is not valid" in plan.faults[0].message
+    assert plan.listeners[0].listener.slow_start_seconds is None
+
+
 def test_a_wrong_annotation_is_named_and_the_rest_is_served():
     plan = plan_for_service(service(scheduler="fastest", hash_on="connection"), ASSIGNED, ())
     assert [str(fault.reason) for fault in plan.faults] == ["InvalidAnnotation"]

@@ -7,8 +7,8 @@ import pytest
 
 from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import EndpointSlice, Service
+from skylane_operator.plan.memory import Earlier
 from skylane_operator.plan.observed import AgentHealth, OwnerState, SickBackend
-from skylane_operator.plan.removal_guard import Earlier
 from skylane_operator.plan.service_listeners import plan_for_service
 from skylane_operator.plan.service_types import Assigned
 from skylane_operator.status import current_service_status, health_awaited, service_status

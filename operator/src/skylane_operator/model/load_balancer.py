@@ -95,6 +95,9 @@ class Scheduler(StrEnum):
     MAGLEV_HASH = "mh"
 
 
+_WEIGHTLESS = {Scheduler.ROUND_ROBIN, Scheduler.LEAST_CONNECTIONS}
+
+
 class HashOn(StrEnum):
     """What the schedulers sh and mh hash."""
 
@@ -213,6 +216,7 @@ class Listener(SpecModel):
     terminating_endpoints: TerminatingEndpoints = TerminatingEndpoints.DRAIN
     mass_removal_guard: MassRemovalGuard | None = None
     client_address: ClientAddress = ClientAddress.NONE
+    slow_start_seconds: Annotated[int, Field(ge=10, le=3600)] | None = None
     session_affinity: SessionAffinity = SessionAffinity()
     max_connections: Limit | None = None
     client_limits: ClientLimits = ClientLimits()
@@ -226,6 +230,10 @@ class Listener(SpecModel):
     def _parts_go_together(self) -> Self:
         if self.session_affinity.effective_seconds and self.hash_on is HashOn.CONNECTION:
             raise ValueError("hashOn must be source with sessionAffinity.type ClientIP")
+        if self.slow_start_seconds is not None and self.scheduler in _WEIGHTLESS:
+            raise ValueError(
+                "scheduler must be wrr, wlc, sh or mh with slowStartSeconds: others do not weigh"
+            )
         ranges = self.allowed_source_ranges + self.denied_source_ranges
         if any(network.version != self.vip.version for network in ranges):
             raise ValueError(f"source ranges must be of the IP version of the vip: IPv{self.vip.version}")
@@ -313,6 +321,7 @@ class ListenerStatus(SpecModel):
     backends: int
     draining_backends: int | None = None
     held_backends: int | None = None
+    starting_backends: int | None = None
     healthy_backends: int | None = None
     unhealthy: tuple[UnhealthyBackend, ...] = ()
 

@@ -1,6 +1,6 @@
 """Which endpoints stand behind a listener's backend references."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from ipaddress import ip_address
@@ -10,9 +10,11 @@ from skylane_operator.model.kubernetes import Service, ServicePort
 from skylane_operator.model.listener_policy import TerminatingEndpoints
 from skylane_operator.model.load_balancer import BackendReference, Listener
 from skylane_operator.plan.endpoints import Endpoints, Resolved, SocketAddress, endpoints_of
-from skylane_operator.plan.removal_guard import Earlier, guarded
+from skylane_operator.plan.memory import NO_MEMORY, Earlier, Memory
+from skylane_operator.plan.removal_guard import guarded
+from skylane_operator.plan.slow_start import STEPS, started
 from skylane_operator.plan.types import Blocks, Inputs, ListenerPlan, Reason, Rejected
-from skylane_operator.plan.weights import MAX_WEIGHT, endpoint_weights
+from skylane_operator.plan.weights import MAX_WEIGHT, endpoint_weights, scaled
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,30 +46,48 @@ def listener_plan_for(
 
 
 def planned_listener(listener: Listener, resolved: Iterable[Resolved], earlier: Earlier) -> ListenerPlan:
-    """A listener with the endpoints of these Services, once its guard has looked at them."""
-    memory = earlier.memories.get(listener.name)
-    found = guarded(resolved, listener.mass_removal_guard, memory, earlier.now_s)
-    weighted = weighted_backends(found.resolved, listener.terminating_endpoints)
-    return ListenerPlan(listener, weighted.backends, weighted.last_resort, found.memory, found.held)
+    """A listener with the endpoints of these Services, once its guard has looked at them, the new ones with their share."""
+    memory, now_s = earlier.memories.get(listener.name, NO_MEMORY), earlier.now_s
+    found = guarded(resolved, listener.mass_removal_guard, memory.guard, now_s)
+    start = started(found.resolved, listener.slow_start_seconds, memory.start, now_s)
+    steps = start.starting.steps if start.starting is not None else {}
+    weighted = weighted_backends(found.resolved, listener.terminating_endpoints, steps)
+    return ListenerPlan(
+        listener,
+        weighted.backends,
+        weighted.last_resort,
+        Memory(found.memory, start.memory),
+        found.held,
+        start.starting,
+    )
 
 
-def weighted_backends(resolved: Sequence[Resolved], terminating: TerminatingEndpoints) -> Weighted:
-    """Endpoints with their weights, by address; one that several Services reach is listed once, with the sum."""
+def weighted_backends(
+    resolved: Sequence[Resolved], terminating: TerminatingEndpoints, steps: Mapping[SocketAddress, int]
+) -> Weighted:
+    """Endpoints with their weights, by address; one that several Services reach is listed once, with the sum.
+
+    `steps` of STEPS are the share of those that are starting.
+    """
     if terminating is TerminatingEndpoints.REMOVE:
         return Weighted(
-            _weighted([replace(one, endpoints=Endpoints(one.endpoints.ready)) for one in resolved])
+            _weighted([replace(one, endpoints=Endpoints(one.endpoints.ready)) for one in resolved], steps)
         )
     if any(one.weight and one.endpoints.ready for one in resolved):
-        return Weighted(_weighted(resolved))
+        return Weighted(_weighted(resolved, steps))
     # As kube-proxy (KEP-1669): rather those that are about to go than nobody.
     everybody = [
         replace(one, endpoints=Endpoints(one.endpoints.ready | one.endpoints.draining)) if one.weight else one
         for one in resolved
     ]
-    return Weighted(_weighted(everybody), any(one.weight and one.endpoints.draining for one in resolved))
+    return Weighted(
+        _weighted(everybody, steps), any(one.weight and one.endpoints.draining for one in resolved)
+    )
 
 
-def _weighted(resolved: Sequence[Resolved]) -> tuple[ForwarderBackend, ...]:
+def _weighted(
+    resolved: Sequence[Resolved], steps: Mapping[SocketAddress, int]
+) -> tuple[ForwarderBackend, ...]:
     weights = endpoint_weights([(service.weight, len(service.endpoints.ready)) for service in resolved])
     totals: dict[SocketAddress, int] = {}
     limits: dict[SocketAddress, int] = {}
@@ -79,6 +99,7 @@ def _weighted(resolved: Sequence[Resolved]) -> tuple[ForwarderBackend, ...]:
         if service.limit is not None:
             for endpoint in service.endpoints.ready | service.endpoints.draining:
                 limits[endpoint] = min(service.limit, limits.get(endpoint, service.limit))
+    totals = _in_steps(totals, steps)
     draining -= totals.keys()
     totals |= dict.fromkeys(draining, 0)
     return tuple(
@@ -91,6 +112,15 @@ def _weighted(resolved: Sequence[Resolved]) -> tuple[ForwarderBackend, ...]:
         )
         for endpoint, weight in sorted(totals.items(), key=_by_number)
     )
+
+
+def _in_steps(
+    weights: dict[SocketAddress, int], steps: Mapping[SocketAddress, int]
+) -> dict[SocketAddress, int]:
+    """The weights with the shares of those that are starting."""
+    if not steps:
+        return weights
+    return scaled({one: weight * steps.get(one, STEPS) for one, weight in weights.items()})
 
 
 def _by_number(item: tuple[SocketAddress, int]) -> tuple[int, int]:

@@ -10,8 +10,8 @@ from skylane_operator.plan.backends import planned_listener
 from skylane_operator.plan.endpoints import Resolved, endpoints_of
 from skylane_operator.plan.gateway_routes import RouteInputs, attached, backends_of, by_age
 from skylane_operator.plan.listener_settings import ListenerFault, Settings, listener_settings
+from skylane_operator.plan.memory import NOTHING, Earlier
 from skylane_operator.plan.owned import OwnedPlan, listener_name, owned_listener
-from skylane_operator.plan.removal_guard import NOTHING, Earlier
 from skylane_operator.plan.service_types import Assigned
 from skylane_operator.plan.types import ListenerPlan
 

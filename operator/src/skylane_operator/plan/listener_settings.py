@@ -18,6 +18,7 @@ LISTENER_ANNOTATIONS = {
     "skylane.dev/hash-on": ("hash_on",),
     "skylane.dev/on-backend-removal": ("on_backend_removal",),
     "skylane.dev/terminating-endpoints": ("terminating_endpoints",),
+    "skylane.dev/slow-start-seconds": ("slow_start_seconds",),
     "skylane.dev/mass-removal-guard-max-share-percent": ("mass_removal_guard", "max_share_percent"),
     "skylane.dev/mass-removal-guard-confirm-seconds": ("mass_removal_guard", "confirm_seconds"),
     "skylane.dev/client-address": ("client_address",),

@@ -5,7 +5,7 @@ endpoints, so that the loss of a thousand comes in many small steps: it is measu
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from skylane_operator.model.listener_policy import MassRemovalGuard
 from skylane_operator.plan.endpoints import Endpoints, Resolved, SocketAddress
@@ -15,7 +15,7 @@ Sets = Mapping[str, frozenset[SocketAddress]]  # ready endpoints by what the lis
 
 
 @dataclass(frozen=True, slots=True)
-class Memory:
+class GuardMemory:
     """What the next look at the listener has to know of this one.
 
     `base` is what a loss is measured by, `last` what got new connections, the held ones included. `lost_since_s` is when the first
@@ -26,17 +26,6 @@ class Memory:
     last: Sets
     lost_since_s: float | None = None
     held_since_s: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Earlier:
-    """What there was before, by name of a listener that has a guard, and the clock, whose zero means nothing."""
-
-    memories: Mapping[str, Memory] = field(default_factory=dict)
-    now_s: float = 0.0
-
-
-NOTHING = Earlier()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +43,12 @@ class Guarded:
     """What a listener leads to, once its guard has looked."""
 
     resolved: tuple[Resolved, ...]
-    memory: Memory | None = None
+    memory: GuardMemory | None = None
     held: Held | None = None
 
 
 def guarded(
-    resolved: Iterable[Resolved], guard: MassRemovalGuard | None, before: Memory | None, now_s: float
+    resolved: Iterable[Resolved], guard: MassRemovalGuard | None, before: GuardMemory | None, now_s: float
 ) -> Guarded:
     """Hold what would be too large a loss, or let it happen. Without a memory, all is as it should be."""
     found = tuple(resolved)
@@ -72,17 +61,17 @@ def guarded(
     total = sum(len(base[reference]) for reference in counted)
     lost = total - sum(len(ready[reference]) for reference in counted)
     if lost <= 0:
-        return Guarded(found, Memory(ready, ready))
+        return Guarded(found, GuardMemory(ready, ready))
     since_s = now_s if lost_since_s is None else lost_since_s
     measured = {
         reference: base[reference] if reference in counted else ready[reference] for reference in ready
     }
     if lost * 100 <= guard.max_share_percent * total:
-        return Guarded(found, Memory(measured, ready, since_s))
+        return Guarded(found, GuardMemory(measured, ready, since_s))
     held_since_s = now_s if before is None or before.held_since_s is None else before.held_since_s
     remaining_s = held_since_s + guard.confirm_seconds - now_s
     if remaining_s <= 0:
-        return Guarded(found, Memory(ready, ready))
+        return Guarded(found, GuardMemory(ready, ready))
     last = before.last if before is not None else ready
     held = {
         reference: (base[reference] & last.get(reference, _NONE)) - ready[reference] for reference in counted
@@ -91,12 +80,12 @@ def guarded(
     running = {one.reference: one.endpoints.ready for one in kept}
     return Guarded(
         kept,
-        Memory(measured, running, since_s, held_since_s),
+        GuardMemory(measured, running, since_s, held_since_s),
         Held(sum(map(len, held.values())), lost, total, remaining_s),
     )
 
 
-def _base(guard: MassRemovalGuard, before: Memory | None, now_s: float) -> tuple[Sets, float | None]:
+def _base(guard: MassRemovalGuard, before: GuardMemory | None, now_s: float) -> tuple[Sets, float | None]:
     """What a loss is measured by, and since when some of it is lost. Small losses are forgotten after a while."""
     if before is None:
         return {}, None

@@ -14,8 +14,8 @@ from skylane_operator.plan.listener_settings import (
     listener_settings,
     settings_of_version,
 )
+from skylane_operator.plan.memory import NOTHING, Earlier
 from skylane_operator.plan.owned import OwnedPlan, owned_listener
-from skylane_operator.plan.removal_guard import NOTHING, Earlier
 from skylane_operator.plan.service_types import Assigned, ServiceReason
 from skylane_operator.plan.types import ListenerPlan
 

@@ -22,7 +22,9 @@ from skylane_operator.model.kubernetes import (
 )
 from skylane_operator.model.load_balancer import Listener, LoadBalancer
 from skylane_operator.plan.claims import Claims
-from skylane_operator.plan.removal_guard import NOTHING, Earlier, Held, Memory
+from skylane_operator.plan.memory import NO_MEMORY, NOTHING, Earlier, Memory
+from skylane_operator.plan.removal_guard import Held
+from skylane_operator.plan.slow_start import Starting
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,7 @@ class Inputs:
     `pods` are those of all namespaces, for what they request of their nodes. `other_claims` are the claims of the
     other LoadBalancers; those that share no address with this one may be left out. `assigned_addresses` are those of its
     own addresses that Services of type LoadBalancer or Gateways have, with the owner. `bgp_peers` are by name, of its own
-    namespace, `passwords` by Secret. `earlier` is what the guards of its listeners have to know.
+    namespace, `passwords` by Secret. `earlier` is what its listeners have to know.
     """
 
     load_balancer: LoadBalancer
@@ -165,20 +167,28 @@ class PodPlan:
 class ListenerPlan:
     """One listener that is served, with its endpoints in a stable order.
 
-    `last_resort`: none is ready, and those that terminate take new connections. `memory` and `held` are those of its guard
-    against mass removal.
+    `last_resort`: none is ready, and those that terminate take new connections. `held` is what its guard against mass removal
+    keeps, `starting` who has not its whole share yet.
     """
 
     listener: Listener
     backends: tuple[ForwarderBackend, ...]
     last_resort: bool = False
-    memory: Memory | None = None
+    memory: Memory = NO_MEMORY
     held: Held | None = None
+    starting: Starting | None = None
 
     @property
     def staying(self) -> tuple[ForwarderBackend, ...]:
         """Those that do not drain."""
         return tuple(backend for backend in self.backends if not backend.draining)
+
+    @property
+    def look_again_s(self) -> float | None:
+        """Seconds until it becomes another though nothing changes, if it does."""
+        held = [self.held.remaining_s] if self.held is not None else []
+        starting = [self.starting.next_s] if self.starting is not None else []
+        return min(held + starting, default=None)
 
 
 @dataclass(frozen=True, slots=True)

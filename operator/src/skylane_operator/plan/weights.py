@@ -1,7 +1,10 @@
 """Weights of endpoints from the weights of their Services."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from math import gcd, lcm
+from typing import TypeVar
+
+K = TypeVar("K", bound=Hashable)
 
 MAX_WEIGHT = 65535
 
@@ -16,9 +19,16 @@ def endpoint_weights(shares: Sequence[tuple[int, int]]) -> list[int]:
     """
     common = lcm(*(count for _, count in shares if count > 0))
     exact = [weight * common // count if count > 0 else 0 for weight, count in shares]
-    divisor = gcd(*exact) or 1
-    reduced = [weight // divisor for weight in exact]
-    largest = max(reduced, default=0)
+    return list(scaled(dict(enumerate(exact))).values())
+
+
+def scaled(weights: Mapping[K, int]) -> dict[K, int]:
+    """The same shares in the smallest integers; what exceeds MAX_WEIGHT is scaled down, and above zero stays above zero."""
+    divisor = gcd(*weights.values()) or 1
+    reduced = {one: weight // divisor for one, weight in weights.items()}
+    largest = max(reduced.values(), default=0)
     if largest <= MAX_WEIGHT:
         return reduced
-    return [max(1, round(weight * MAX_WEIGHT / largest)) if weight else 0 for weight in reduced]
+    return {
+        one: max(1, round(weight * MAX_WEIGHT / largest)) if weight else 0 for one, weight in reduced.items()
+    }

@@ -62,19 +62,20 @@ def _listener_statuses(plan: Plan, observed: Observed) -> tuple[ListenerStatus, 
             generation=generations.get(item.listener.name, ""),
             programmed_pods=pods_running(plan, observed, item.listener.name),
             backends=len(item.staying),
-            **_leaving(item),
+            **_passing(item),
             **_health(plan, observed, item),
         )
         for item in plan.listeners
     )
 
 
-def _leaving(item: ListenerPlan) -> dict[str, Any]:
-    """The fields that a listener has only while endpoints of it drain, or are held by its guard."""
+def _passing(item: ListenerPlan) -> dict[str, Any]:
+    """The fields that a listener has only while endpoints of it drain, are held by its guard, or are starting."""
     draining = len(item.backends) - len(item.staying)
     return {
         **({"draining_backends": draining} if draining else {}),
         **({"held_backends": item.held.count} if item.held is not None else {}),
+        **({"starting_backends": len(item.starting.steps)} if item.starting is not None else {}),
     }
 
 
