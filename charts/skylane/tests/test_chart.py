@@ -59,6 +59,7 @@ def test_package_holds_the_crds_themselves(tmp_path: Path) -> None:
         ("operator.image.pullPolicy=Sometimes", "at '/operator/image/pullPolicy'"),
         ("operator.image.repository=", "at '/operator/image/repository'"),
         ("operator.watchNamespaces={Not_A_Name}", "at '/operator/watchNamespaces/0'"),
+        ("networkPolicy.enabled=maybe", "at '/networkPolicy/enabled'"),
         ("operator.replicas=0", "at '/operator/replicas'"),
         ("operator.replica=2", "at '/operator': additional properties 'replica'"),
     ],
@@ -78,3 +79,16 @@ def test_operator_pod_meets_the_restricted_level() -> None:
         assert context["allowPrivilegeEscalation"] is False
         assert context["readOnlyRootFilesystem"] is True
         assert context["capabilities"] == {"drop": ["ALL"]}
+
+
+def test_network_policy_lets_in_agents_and_the_ports_that_the_pod_has() -> None:
+    documents = [each for each in yaml.safe_load_all(rendered()) if each]
+    pod = next(each for each in documents if each["kind"] == "Deployment")["spec"]["template"]
+    policy = next(each for each in documents if each["kind"] == "NetworkPolicy")["spec"]
+    assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    opened = {port["port"]: rule.get("from") for rule in policy["ingress"] for port in rule["ports"]}
+    assert opened.keys() == {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+    assert opened["agents"] == [
+        {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "skylane-lb"}}}
+    ]
+    assert "NetworkPolicy" not in rendered("--set", "networkPolicy.enabled=false")

@@ -106,6 +106,14 @@ async def test_a_disruption_budget_goes_with_its_second_replica(world):
     await eventually(lambda: world.get(*SETS)["spec"]["replicas"] == 1, "the scale-in")
 
 
+async def test_a_network_policy_that_somebody_opens_is_closed_again(world):
+    await serving(world)
+    policy = ("networking.k8s.io/v1", "networkpolicies", "edge-skylane")
+    ingress = world.get(*policy)["spec"]["ingress"]
+    world.change(*policy, lambda body: body["spec"].update(ingress=[{}]))
+    await eventually(lambda: world.get(*policy)["spec"]["ingress"] == ingress, "the policy to come back")
+
+
 async def test_pods_are_replaced_one_at_a_time(world):
     await serving(world, replicas=2)
     for ordinal in range(2):

@@ -85,3 +85,12 @@ def test_every_object_is_owned():
     for item in rendered(replicas=2):
         (owner,) = item["metadata"]["ownerReferences"]
         assert (owner["kind"], owner["name"], owner["controller"]) == ("LoadBalancer", "demo", True)
+
+
+def test_of_the_pod_network_only_the_agents_port_can_be_called():
+    policy = next(o for o in rendered() if o["kind"] == "NetworkPolicy")["spec"]
+    pod = template()
+    assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+    named = [port["name"] for container in pod["spec"]["containers"] for port in container.get("ports", [])]
+    assert policy["ingress"] == [{"ports": [{"port": name, "protocol": "TCP"} for name in named]}]
+    assert policy["policyTypes"] == ["Ingress"]

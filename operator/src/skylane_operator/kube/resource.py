@@ -47,6 +47,7 @@ ENDPOINT_SLICE = Resource("discovery.k8s.io/v1", "EndpointSlice", "endpointslice
 LEASE = Resource("coordination.k8s.io/v1", "Lease", "leases")
 STATEFUL_SET = Resource("apps/v1", "StatefulSet", "statefulsets")
 POD_DISRUPTION_BUDGET = Resource("policy/v1", "PodDisruptionBudget", "poddisruptionbudgets")
+NETWORK_POLICY = Resource("networking.k8s.io/v1", "NetworkPolicy", "networkpolicies")
 EVENT = Resource("events.k8s.io/v1", "Event", "events")
 LOAD_BALANCER = Resource("skylane.dev/v1alpha1", "LoadBalancer", "loadbalancers")
 VIRTUAL_IP_POOL = Resource("skylane.dev/v1alpha1", "VirtualIPPool", "virtualippools", namespaced=False)
@@ -68,4 +69,4 @@ REFERENCE_GRANT = Resource(f"{GATEWAY_GROUP}/v1beta1", "ReferenceGrant", "refere
 TOKEN_REVIEW = Resource("authentication.k8s.io/v1", "TokenReview", "tokenreviews", namespaced=False)
 
 # What we make for a LoadBalancer, in the order in which it is removed.
-OWNED = (POD_DISRUPTION_BUDGET, STATEFUL_SET, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT)
+OWNED = (POD_DISRUPTION_BUDGET, STATEFUL_SET, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY)

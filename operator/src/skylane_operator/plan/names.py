@@ -7,7 +7,7 @@ TEMPLATE_GENERATION_ANNOTATION = "skylane.dev/base-generation"
 
 
 def workload_name(load_balancer: str) -> str:
-    """StatefulSet, ServiceAccount, headless Service, ConfigMap and PodDisruptionBudget share this name."""
+    """StatefulSet, ServiceAccount, headless Service, ConfigMap, NetworkPolicy and PodDisruptionBudget share this name."""
     return f"{load_balancer}-skylane"
 
 

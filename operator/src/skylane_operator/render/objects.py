@@ -37,6 +37,7 @@ def objects_for(plan: Plan, settings: RenderSettings) -> list[Object]:
     if not plan.deployable:
         return []
     objects = [
+        _network_policy(plan),
         _service_account(plan),
         _config_map(plan, settings),
         _service(plan),
@@ -63,6 +64,10 @@ def _metadata(plan: Plan) -> Object:
             }
         ],
     }
+
+
+def _network_policy(plan: Plan) -> Object:
+    return filled("network_policy", metadata=_metadata(plan), selector=selector_labels(plan.key))
 
 
 def _service_account(plan: Plan) -> Object:
