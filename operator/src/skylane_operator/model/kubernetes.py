@@ -130,16 +130,6 @@ class Endpoint(NamedTuple):
     address: str
     conditions: int
 
-    @property
-    def is_ready(self) -> bool:
-        """Takes new connections. One that terminates does all the same where its Service publishes addresses that are not ready."""
-        return bool(self.conditions & READY)
-
-    @property
-    def is_draining(self) -> bool:
-        """On its way out, but it still serves (KEP-1672)."""
-        return self.conditions == SERVING | TERMINATING
-
 
 def _endpoints(value: object) -> tuple[Endpoint, ...]:
     """Endpoints as JSON has them. Raises ValueError."""

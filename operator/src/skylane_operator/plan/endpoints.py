@@ -6,7 +6,7 @@ from functools import lru_cache
 from ipaddress import ip_address
 
 from skylane_operator.model.address import IPV4
-from skylane_operator.model.kubernetes import EndpointSlice, ServicePort
+from skylane_operator.model.kubernetes import READY, SERVING, TERMINATING, EndpointSlice, ServicePort
 
 # Text, as the slices give it: parsing every address anew would be half the cost of a plan.
 SocketAddress = tuple[str, int]
@@ -42,11 +42,16 @@ def endpoints_of(slices: Iterable[EndpointSlice], port: ServicePort, version: in
         if piece.address_type != f"IPv{version}":
             continue
         for number in _target_ports(piece, port):
-            for endpoint in piece.endpoints:
-                if not (endpoint.is_ready or endpoint.is_draining):
+            for address, conditions in piece.endpoints:
+                # Ready goes first: publishNotReadyAddresses makes that true of those that terminate, too.
+                if conditions & READY:
+                    found = ready
+                elif conditions == SERVING | TERMINATING:
+                    found = draining
+                else:
                     continue
-                if _version_of(endpoint.address) == version:
-                    (ready if endpoint.is_ready else draining).add((endpoint.address, number))
+                if _version_of(address) == version:
+                    found.add((address, number))
     return Endpoints(frozenset(ready), frozenset(draining - ready))
 
 
