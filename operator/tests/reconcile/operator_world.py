@@ -349,6 +349,10 @@ class Forwarder:
         with (self._folder / "forwarder.log").open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log)
 
+    def add_gateway(self, address):
+        """Have somebody on the other end of its link who answers ARP for the address (with its prefix length)."""
+        run("ip", "-n", self.network, "address", "add", address, "dev", "peer1")
+
     def kill(self):
         self.process.kill()
         self.process.wait()

@@ -54,7 +54,8 @@ async def announcing(world):
     net = PodAndRouter(folder, folder / "bird", password=PASSWORD, nics=[f"10.77.{OCTET}.1/24"])
     try:
         net.start()
-        world.start_forwarder(POD)
+        # Without a gateway that answers no VIP is announced.
+        world.start_forwarder(POD).add_gateway(f"10.77.{OCTET}.1/24")
         world.start_agent(POD)
         await world.until_condition("Programmed", "True")
         world.set_ready(POD)
