@@ -318,6 +318,7 @@ struct fwd_config *generation_build(
 	if (ok) {
 		place(&candidates, source, next, errors);
 		fwd_config_index(next);
+		fwd_config_grant(next, source->running);
 	} else {
 		free(next);
 		next = NULL;

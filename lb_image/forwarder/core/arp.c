@@ -7,21 +7,40 @@
 #include <arpa/inet.h>
 #include <string.h>
 
-// `address` in network byte order.
+// `address` and `sender`, who asks, in network byte order.
 static bool answers_arp(
 	const struct fwd_worker *worker,
 	const struct fwd_config *config,
 	uint8_t port,
-	uint32_t address
+	uint32_t address,
+	uint32_t sender
 ) {
 	const struct own_address *own = own_address_find(worker, address);
 	const struct fwd_listener *listener;
 
 	if (own != NULL)
 		return own->port == port;
-	// VIPs live on the first network.
-	listener = port == 0 ? fwd_config_vip(config, ntohl(address)) : NULL;
-	return listener != NULL && listener->arp;
+	// VIPs live on the first network. Who speaks of himself does not ask.
+	listener = port == 0 && address != sender ? fwd_config_vip(config, ntohl(address)) : NULL;
+	return listener != NULL
+		&& vip_is_ours(worker->group->vips, config, listener, worker->now_ms);
+}
+
+// Whoever sends from a VIP says that he has it, whoever asks from nowhere that he would like to (RFC 5227).
+static bool hear_claim(
+	const struct fwd_worker *worker,
+	const struct fwd_config *config,
+	uint8_t port,
+	const struct arp_header *arp
+) {
+	bool probes = arp->sender_ip == 0;
+	uint32_t claimed = ntohl(probes ? arp->target_ip : arp->sender_ip);
+	const struct fwd_listener *listener = port == 0 ? fwd_config_vip(config, claimed) : NULL;
+
+	return listener != NULL
+		&& vip_hear(
+			worker->group->vips, worker->base, config, listener, arp->sender_mac, probes
+		);
 }
 
 static void
@@ -59,6 +78,7 @@ void arp_handle(
 ) {
 	struct arp_header *arp = (struct arp_header *)(packet->data + sizeof(struct ether_header));
 	uint32_t sender;
+	bool claims;
 
 	if (packet->len < sizeof(struct ether_header) + sizeof(*arp)) {
 		packet_drop(packet, DROP_TRUNCATED);
@@ -71,13 +91,15 @@ void arp_handle(
 		return;
 	}
 	sender = ntohl(arp->sender_ip);
-	if (neighbour_learn(worker->neighbours, packet->port_in, sender, arp->sender_mac, now_s))
+	claims = hear_claim(worker, config, packet->port_in, arp);
+	if (neighbour_learn(worker->neighbours, packet->port_in, sender, arp->sender_mac, now_s)
+	    || claims)
 		packet_consume(packet);
 	else
 		packet_drop(packet, DROP_BAD_ARP);
 	if (arp->operation == htons(ARP_REPLY))
 		hear_gateway(worker, packet->port_in, arp);
 	if (arp->operation == htons(ARP_REQUEST)
-	    && answers_arp(worker, config, packet->port_in, arp->target_ip))
+	    && answers_arp(worker, config, packet->port_in, arp->target_ip, arp->sender_ip))
 		make_arp_reply(worker, packet, arp);
 }

@@ -135,6 +135,7 @@ static inline void fixture_start(struct fixture *f, uint32_t max_flows, uint8_t 
 	f->listener = fixture_listener(protocol, 1, (uint16_t[]){1});
 	f->config.listeners[0] = f->listener;
 	fwd_config_index(&f->config);
+	fwd_config_grant(&f->config, NULL);
 	f->neighbours = calloc(1, sizeof(*f->neighbours));
 	assert_non_null(f->neighbours);
 	f->worker = fixture_worker(&f->base, f->neighbours, 0);

@@ -98,6 +98,65 @@ void fwd_config_index(struct fwd_config *config) {
 	}
 }
 
+static const struct fwd_listener *
+first_of_vip(const struct fwd_config *config, const struct fwd_listener *listener) {
+	return listener->ipv6 ? fwd_config_vip6(config, &listener->vip6)
+			      : fwd_config_vip(config, listener->vip);
+}
+
+bool fwd_config_stands_for_vip(
+	const struct fwd_config *config, const struct fwd_listener *listener
+) {
+	return first_of_vip(config, listener) == listener;
+}
+
+// A grant that no VIP has now; `used` has a bit for each remainder.
+static uint32_t new_grant(struct fwd_config *config, const uint64_t *used) {
+	uint32_t place;
+
+	do {
+		config->last_grant++;
+		place = config->last_grant % FWD_MAX_GRANTS;
+	} while (config->last_grant == FWD_NO_GRANT || (used[place / 64] >> place % 64 & 1));
+	return config->last_grant;
+}
+
+static bool is_granted(const struct fwd_listener *listener) {
+	return listener != NULL && listener->arp;
+}
+
+void fwd_config_grant(struct fwd_config *config, const struct fwd_config *running) {
+	uint64_t used[FWD_MAX_GRANTS / 64] = {0};
+
+	memset(config->grants, 0, sizeof(config->grants));
+	config->last_grant = running != NULL ? running->last_grant : FWD_NO_GRANT;
+	for (unsigned slot = 0; running != NULL && slot < config->slots_end; slot++) {
+		const struct fwd_listener *listener = config->listeners[slot], *before;
+
+		if (!is_granted(listener))
+			continue;
+		before = first_of_vip(running, listener);
+		if (!is_granted(before))
+			continue;
+		config->grants[slot] = running->grants[before->index];
+		used[config->grants[slot] % FWD_MAX_GRANTS / 64] |= 1ull
+			<< config->grants[slot] % 64;
+	}
+	for (unsigned slot = 0; slot < config->slots_end; slot++) {
+		const struct fwd_listener *listener = config->listeners[slot];
+		uint32_t *first;
+
+		if (!is_granted(listener) || config->grants[slot] != FWD_NO_GRANT)
+			continue;
+		first = &config->grants[first_of_vip(config, listener)->index];
+		if (*first == FWD_NO_GRANT) {
+			*first = new_grant(config, used);
+			used[*first % FWD_MAX_GRANTS / 64] |= 1ull << *first % 64;
+		}
+		config->grants[slot] = *first;
+	}
+}
+
 uint16_t
 fwd_config_lookup(const struct fwd_config *config, uint32_t vip, uint16_t port, uint8_t protocol) {
 	uint32_t i = listener_hash(vip, port, protocol);

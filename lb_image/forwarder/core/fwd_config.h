@@ -28,6 +28,11 @@
 #define FWD_GONE_LISTENER FWD_MAX_LISTENERS
 #define FWD_GONE_BACKEND FWD_MAX_BACKEND_SLOTS
 
+// A VIP that this process may own has a grant. FWD_MAX_GRANTS of them live at once, and differ in their remainders.
+#define FWD_NO_GRANT 0u
+#define FWD_MAX_GRANTS 16384
+_Static_assert(FWD_MAX_GRANTS > FWD_MAX_LISTENERS, "one for each listener");
+
 // Places that sh and mh give to backends.
 #define FWD_HASH_PLACES 65536
 
@@ -131,7 +136,7 @@ struct fwd_listener {
 	uint16_t port;
 	uint8_t protocol; // IPPROTO_TCP, IPPROTO_UDP
 	bool ipv6;        // the family of the VIP and of all backends
-	bool arp;         // answer ARP, or neighbour solicitations, for the VIP
+	bool arp;         // the VIP is granted to this process, see vip.h
 	enum fwd_scheduler scheduler;
 	bool hash_connection;   // sh, mh: by addresses and ports, else by the client's address
 	uint8_t client_address; // enum fwd_client_address; TOA: of TCP only
@@ -160,6 +165,10 @@ struct fwd_config {
 	uint16_t lookup[FWD_LOOKUP_SIZE];
 	// By fwd_config_index(), from a VIP to the slot + 1 of one of its listeners, one that answers ARP where there is one.
 	uint16_t vips[FWD_LOOKUP_SIZE];
+	// By listener slot, by fwd_config_grant(): that of its VIP. The same as long as the VIP is granted without a break, over all
+	// generations; another one afterwards.
+	uint32_t grants[FWD_MAX_LISTENERS];
+	uint32_t last_grant;
 	// A bit by backend slot: some listener has this backend.
 	uint64_t backends[FWD_MAX_BACKEND_SLOTS / 64 + 1];
 };
@@ -191,6 +200,9 @@ void fwd_listener_measure(struct fwd_listener *listener);
 // Fills both tables and `slots_end` from `listeners`. Call before the configuration is published.
 void fwd_config_index(struct fwd_config *config);
 
+// Fills the grants from those of `running`; NULL: nothing has run yet. Call after fwd_config_index().
+void fwd_config_grant(struct fwd_config *config, const struct fwd_config *running);
+
 // Slot of the listener, or FWD_NO_SLOT.
 uint16_t
 fwd_config_lookup(const struct fwd_config *config, uint32_t vip, uint16_t port, uint8_t protocol);
@@ -206,6 +218,11 @@ uint16_t fwd_config_lookup6(
 const struct fwd_listener *fwd_config_vip(const struct fwd_config *config, uint32_t vip);
 const struct fwd_listener *
 fwd_config_vip6(const struct fwd_config *config, const struct ipv6_address *vip);
+
+// Whether the listener is the one of its VIP that is found so.
+bool fwd_config_stands_for_vip(
+	const struct fwd_config *config, const struct fwd_listener *listener
+);
 
 static inline uint32_t fwd_port_mask(const struct fwd_port *port) {
 	return port->prefix_length ? UINT32_MAX << (32 - port->prefix_length) : 0;

@@ -65,6 +65,35 @@ static void removed_listener_is_gone_after_indexing_again(void **state) {
 	assert_null(fwd_config_vip(&config, FIXTURE_VIP));
 }
 
+static void every_vip_has_a_grant_of_its_own_that_goes_on(void **state) {
+	static struct fwd_config next;
+	uint32_t before;
+
+	(void)state;
+	for (unsigned i = 0; i < FWD_MAX_LISTENERS; i++)
+		place(i, FIXTURE_VIP + i / 2, (uint16_t)(80 + i % 2), IPPROTO_TCP, i != 5);
+	fwd_config_index(&config);
+	fwd_config_grant(&config, NULL);
+	assert_int_equal(config.grants[0], config.grants[1]);
+	assert_int_equal(config.grants[5], FWD_NO_GRANT);
+	assert_int_equal(config.last_grant, FWD_MAX_LISTENERS / 2);
+	before = config.grants[2];
+	for (unsigned turn = 0; turn < 5; turn++) {
+		next = config;
+		next.listeners[0] = next.listeners[1] = NULL;
+		next.listeners[2 + turn % 2] = NULL; // the VIP goes on by its other listener
+		next.listeners[3 - turn % 2] = config.listeners[3 - turn % 2];
+		fwd_config_index(&next);
+		fwd_config_grant(&next, &config);
+		assert_int_equal(next.grants[3 - turn % 2], before);
+		assert_int_equal(next.grants[2 + turn % 2], FWD_NO_GRANT);
+		next.listeners[0] = &listeners[0];
+		fwd_config_index(&next);
+		fwd_config_grant(&next, &config);
+		assert_int_equal(next.grants[0], config.grants[0]);
+	}
+}
+
 static void local_address_belongs_to_the_port_of_its_subnet(void **state) {
 	struct fwd_base base = fixture_base(1024, 1);
 
@@ -87,6 +116,7 @@ int main(void) {
 		TEST(every_listener_is_found_when_all_slots_are_taken),
 		TEST(address_port_and_protocol_all_count),
 		TEST(vip_answers_arp_if_any_of_its_listeners_does),
+		TEST(every_vip_has_a_grant_of_its_own_that_goes_on),
 		TEST(removed_listener_is_gone_after_indexing_again),
 		TEST(local_address_belongs_to_the_port_of_its_subnet),
 		TEST(prefix_of_length_zero_contains_everything),

@@ -71,7 +71,34 @@ static bool answers_nd(
 		return own->port == port;
 	// VIPs live on the first network.
 	listener = port == 0 ? fwd_config_vip6(config, address) : NULL;
-	return listener != NULL && listener->arp;
+	return listener != NULL
+		&& vip_is_ours(worker->group->vips, config, listener, worker->now_ms);
+}
+
+// Whoever advertises a VIP, or solicits from it, says that he has it; whoever asks from nowhere would like to (RFC 4862).
+static bool hear_claim(
+	const struct fwd_worker *worker,
+	const struct fwd_config *config,
+	const struct fwd_packet *packet,
+	const struct packet_view *view,
+	const struct nd_message *message
+) {
+	const struct ether_header *ether = (const struct ether_header *)packet->data;
+	bool solicits = message->nd->icmp.type == ND_SOLICITATION;
+	bool probes = solicits && ipv6_is_unspecified(&view->ip6->src);
+	struct ipv6_address claimed = solicits && !probes ? view->ip6->src : message->nd->target;
+	const struct fwd_listener *listener =
+		packet->port_in == 0 ? fwd_config_vip6(config, &claimed) : NULL;
+
+	return listener != NULL
+		&& vip_hear(
+			worker->group->vips,
+			worker->base,
+			config,
+			listener,
+			message->mac != NULL ? message->mac : ether->src,
+			probes
+		);
 }
 
 // Whoever has no address yet asks whether anybody has the one it wants (RFC 4862): the answer goes to all nodes.
@@ -170,6 +197,7 @@ void nd_handle(
 		known = learn_from_advertisement(worker, packet, &message, now_s);
 	else
 		known = learn_from_solicitation(worker, packet, view, &message, now_s);
+	known |= hear_claim(worker, config, packet, view, &message);
 	if (message.nd->icmp.type == ND_SOLICITATION
 	    && answers_nd(worker, config, packet->port_in, &message.nd->target))
 		answer(worker, packet, view, &message);

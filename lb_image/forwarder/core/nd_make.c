@@ -47,10 +47,25 @@ begin(struct nd_frame *frame,
 }
 
 static void finish(struct nd_frame *frame) {
-	uint32_t sum = checksum_pseudo6(&frame->ip, IPPROTO_ICMPV6, ND_SIZE);
+	unsigned length = ntohs(frame->ip.payload_length);
+	uint32_t sum = checksum_pseudo6(&frame->ip, IPPROTO_ICMPV6, length);
 
 	frame->nd.icmp.checksum =
-		(uint16_t)~checksum_fold(sum + checksum_words(&frame->nd, ND_SIZE / 2));
+		(uint16_t)~checksum_fold(sum + checksum_words(&frame->nd, length / 2));
+}
+
+void nd_probe_make(
+	const struct fwd_port *port, const struct ipv6_address *target, struct fwd_emit *out
+) {
+	struct nd_frame *frame = (struct nd_frame *)out->data;
+	struct ipv6_address group = ipv6_solicited_node(target), nobody = {0, 0};
+
+	begin(frame, &nobody, &group, port->mac, ND_SOLICITATION);
+	// Who has no address yet does not say who he is.
+	frame->ip.payload_length = htons(sizeof(struct nd_header));
+	frame->nd.target = *target;
+	finish(frame);
+	out->len = sizeof(*frame) - sizeof(frame->option);
 }
 
 void nd_solicitation_make(

@@ -15,6 +15,11 @@ void nd_solicitation_make(
 	struct fwd_emit *out
 );
 
+// Has anybody this address? (RFC 4862, section 5.4.2)
+void nd_probe_make(
+	const struct fwd_port *port, const struct ipv6_address *target, struct fwd_emit *out
+);
+
 // An unsolicited advertisement of an address of ours to all nodes (RFC 4861, section 7.2.6).
 void nd_announcement_make(
 	const struct fwd_port *port, const struct ipv6_address *address, struct fwd_emit *out

@@ -245,6 +245,18 @@ probe_gateways(struct fwd_worker *worker, uint64_t now_ms, struct fwd_emit *out,
 	);
 }
 
+unsigned worker_vip_housekeeping(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	uint64_t now_ms,
+	struct fwd_emit *out,
+	unsigned max
+) {
+	return vip_run(
+		worker->group->vips, worker->base, config, now_ms, WORKER_VIP_STEP, out, max
+	);
+}
+
 unsigned worker_housekeeping(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -261,14 +273,9 @@ unsigned worker_housekeeping(
 	keep_gateways(worker, now_s);
 	resolve_backends(worker, config, now_s);
 	made = probe_gateways(worker, now_ms, out, max);
+	made += worker_vip_housekeeping(worker, config, now_ms, out + made, max - made);
 	made += announce_run(
-		&worker->announce,
-		worker->base,
-		config,
-		now_s,
-		ANNOUNCE_STEP,
-		out + made,
-		max - made
+		&worker->announce, worker->base, now_s, ANNOUNCE_STEP, out + made, max - made
 	);
 	return made
 		+ neighbour_refresh(

@@ -142,6 +142,17 @@ unsigned worker_housekeeping(
 // the worker has begun another burst since.
 void worker_set_trace(struct fwd_worker *worker, struct trace *trace);
 
+// Its part that has to do with the ownership of VIPs, of worker 0: for a shell whose time runs in larger steps. Looks at so many
+// listener slots.
+#define WORKER_VIP_STEP 16
+unsigned worker_vip_housekeeping(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	uint64_t now_ms,
+	struct fwd_emit *out,
+	unsigned max
+);
+
 // A flow for display; IPv4 addresses are mapped, ports in host byte order.
 struct fwd_flow_view {
 	struct ipv6_address client_address, vip, local_address, backend_address;

@@ -22,7 +22,7 @@ static uint32_t clients_of(const struct fwd_base *base) {
 }
 
 size_t worker_group_size(const struct fwd_base *base) {
-	return own_size() + 2 * client_table_size(clients_of(base));
+	return own_size() + 2 * client_table_size(clients_of(base)) + sizeof(struct vip_table);
 }
 
 struct worker_group *worker_group_init(void *memory, const struct fwd_base *base, uint64_t seed) {
@@ -32,8 +32,8 @@ struct worker_group *worker_group_init(void *memory, const struct fwd_base *base
 	group->n_workers = base->n_workers;
 	group->seed = seed;
 	client_table_init(&group->affinity, at, clients_of(base));
-	client_table_init(
-		&group->rates, at + client_table_size(clients_of(base)), clients_of(base)
-	);
+	at += client_table_size(clients_of(base));
+	client_table_init(&group->rates, at, clients_of(base));
+	group->vips = (struct vip_table *)(at + client_table_size(clients_of(base)));
 	return group;
 }

@@ -2,11 +2,12 @@
 
 // The forwarder over pcap files: the same core, no NIC, no hugepages. Time is that of the frames.
 //
-//   skylane-fwd-pcap --config-dir DIR --port external=send.pcap:out.pcap [--at SECONDS=DIR] [--stats]
+//   skylane-fwd-pcap --config-dir DIR --port external=send.pcap:out.pcap [--at SECONDS=DIR] [--cold] [--stats]
 //
 // Every --port names a port of base.json; its MAC address is 02:00:00:00:00:01 for the first, ...:02 for the second. Frames
 // of all ports are taken in order of time; consecutive ones of one port and one time form a burst. --at swaps in the listeners
-// of another directory that many seconds after the first frame; it may be given several times, in order.
+// of another directory that many seconds after the first frame; it may be given several times, in order. VIPs of the first
+// directory are owned from the first frame on, and announced then; with --cold they are probed for first.
 
 #include "base.h"
 #include "frames.h"
@@ -27,6 +28,10 @@
 #define START_S 1000000u
 // Calls of worker_housekeeping() that cover all listeners and the neighbour table.
 #define HOUSEKEEPING_MIN 520
+#define EMITTED_MAX 32
+
+// Ownership of VIPs goes on in steps of this, also while no frame comes.
+#define TICK_US 100000
 
 struct config_switch {
 	uint64_t at_us;
@@ -46,11 +51,12 @@ struct shell {
 	struct config_switch switches[SWITCHES_MAX];
 	unsigned n_switches, next_switch;
 	uint64_t start_us, now_us; // of the frames
+	uint64_t tick_us;          // of the next look at the VIPs
 	uint32_t kept_s;           // second of the last housekeeping
 };
 
 static uint64_t now_ms(const struct shell *shell) {
-	return START_S * 1000ull + (shell->now_us - shell->start_us) / 1000;
+	return (START_S * 1000000ull + shell->now_us - shell->start_us) / 1000;
 }
 
 static bool load(struct shell *shell, const char *directory) {
@@ -115,8 +121,30 @@ static bool start(struct shell *shell, const char *directory) {
 	return true;
 }
 
+static void write_emitted(struct shell *shell, const struct fwd_emit *emitted, unsigned count) {
+	for (unsigned i = 0; i < count; i++)
+		frame_sink_write(
+			&shell->sinks[emitted[i].port_out],
+			shell->now_us,
+			emitted[i].data,
+			emitted[i].len
+		);
+}
+
+static void keep_vips(struct shell *shell, bool silent) {
+	struct fwd_emit emitted[EMITTED_MAX];
+
+	for (uint32_t slot = 0; slot < shell->config->slots_end; slot += WORKER_VIP_STEP) {
+		unsigned made = worker_vip_housekeeping(
+			shell->worker, shell->config, now_ms(shell), emitted, EMITTED_MAX
+		);
+
+		write_emitted(shell, emitted, silent ? 0 : made);
+	}
+}
+
 static void keep_house(struct shell *shell) {
-	struct fwd_emit emitted[8];
+	struct fwd_emit emitted[EMITTED_MAX];
 	uint32_t now_s = (uint32_t)(now_ms(shell) / 1000);
 	uint32_t calls = worker_sweep_calls(shell->worker);
 
@@ -127,29 +155,44 @@ static void keep_house(struct shell *shell) {
 		calls = HOUSEKEEPING_MIN;
 	for (uint32_t n = 0; n < calls; n++) {
 		unsigned made = worker_housekeeping(
-			shell->worker, shell->config, now_ms(shell), emitted, 8
+			shell->worker, shell->config, now_ms(shell), emitted, EMITTED_MAX
 		);
 
-		for (unsigned i = 0; i < made; i++)
-			frame_sink_write(
-				&shell->sinks[emitted[i].port_out],
-				shell->now_us,
-				emitted[i].data,
-				emitted[i].len
-			);
+		write_emitted(shell, emitted, made);
 	}
 }
 
-static bool advance(struct shell *shell, uint64_t to_us) {
-	shell->now_us = to_us;
-	while (shell->next_switch < shell->n_switches
-	       && shell->start_us + shell->switches[shell->next_switch].at_us <= to_us) {
-		// A bad directory is reported and its good listeners are taken, as in the DPDK shell.
-		if (!load(shell, shell->switches[shell->next_switch++].directory))
-			fprintf(stderr, "some listeners keep their generation\n");
+// The VIPs that are there at the start have been probed for when the first frame comes.
+static void warm_up(struct shell *shell) {
+	for (unsigned n = VIP_PROBES; n > 0; n--) {
+		shell->now_us = shell->start_us - n * TICK_US;
+		keep_vips(shell, true);
 	}
+}
+
+static uint64_t switch_time_us(const struct shell *shell) {
+	return shell->next_switch < shell->n_switches
+		? shell->start_us + shell->switches[shell->next_switch].at_us
+		: UINT64_MAX;
+}
+
+static void advance(struct shell *shell, uint64_t to_us) {
+	for (;;) {
+		uint64_t switch_us = switch_time_us(shell);
+
+		shell->now_us = switch_us < shell->tick_us ? switch_us : shell->tick_us;
+		if (shell->now_us > to_us || (shell->now_us == to_us && switch_us != to_us))
+			break;
+		if (switch_us > shell->tick_us) {
+			keep_vips(shell, false);
+			shell->tick_us += TICK_US;
+		} else if (!load(shell, shell->switches[shell->next_switch++].directory)) {
+			// A bad directory is reported and its good listeners are taken, as in the DPDK shell.
+			fprintf(stderr, "some listeners keep their generation\n");
+		}
+	}
+	shell->now_us = to_us;
 	keep_house(shell);
-	return true;
 }
 
 // Port with the earliest frame, or -1 at the end.
@@ -198,18 +241,18 @@ static void run_burst(struct shell *shell, int port) {
 	}
 }
 
-static bool run(struct shell *shell) {
+static void run(struct shell *shell, bool cold) {
 	int port = earliest(shell);
 
 	if (port < 0)
-		return true;
-	shell->start_us = frame_time_us(&shell->sources[port]);
+		return;
+	shell->start_us = shell->tick_us = frame_time_us(&shell->sources[port]);
+	if (!cold)
+		warm_up(shell);
 	for (; port >= 0; port = earliest(shell)) {
-		if (!advance(shell, frame_time_us(&shell->sources[port])))
-			return false;
+		advance(shell, frame_time_us(&shell->sources[port]));
 		run_burst(shell, port);
 	}
-	return true;
 }
 
 // `text` is NAME=IN:OUT.
@@ -263,6 +306,7 @@ struct options {
 	const char *directory;
 	const char *ports[FWD_MAX_PORTS];
 	unsigned n_ports;
+	bool cold;
 	bool stats;
 };
 
@@ -271,6 +315,7 @@ static bool read_options(struct shell *shell, int argc, char **argv, struct opti
 		{"config-dir", required_argument, NULL, 'c'},
 		{"port", required_argument, NULL, 'p'},
 		{"at", required_argument, NULL, 'a'},
+		{"cold", no_argument, NULL, 'o'},
 		{"stats", no_argument, NULL, 's'},
 		{0},
 	};
@@ -281,6 +326,8 @@ static bool read_options(struct shell *shell, int argc, char **argv, struct opti
 			options->directory = optarg;
 		else if (found == 'p' && options->n_ports < FWD_MAX_PORTS)
 			options->ports[options->n_ports++] = optarg;
+		else if (found == 'o')
+			options->cold = true;
 		else if (found == 's')
 			options->stats = true;
 		else if (found != 'a' || !add_switch(shell, optarg))
@@ -299,14 +346,15 @@ int main(int argc, char **argv) {
 	if (!read_options(shell, argc, argv, &options)) {
 		fprintf(stderr,
 			"usage: skylane-fwd-pcap --config-dir DIR --port NAME=IN:OUT... "
-			"[--at SECONDS=DIR]... [--stats]\n");
+			"[--at SECONDS=DIR]... [--cold] [--stats]\n");
 		free(shell);
 		return 2;
 	}
 	ok = start(shell, options.directory);
 	for (unsigned i = 0; ok && i < options.n_ports; i++)
 		ok = open_port(shell, options.ports[i]);
-	ok = ok && run(shell);
+	if (ok)
+		run(shell, options.cold);
 	if (ok && options.stats)
 		ok = report_print(shell->worker, shell->config, stdout);
 	stop(shell);

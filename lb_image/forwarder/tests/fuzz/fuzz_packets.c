@@ -20,7 +20,7 @@
 #define LISTENERS 5 // the last two are of IPv6
 #define START_S 1000u
 #define HOUSEKEEPING_CALLS 16
-#define GROUP_MEMORY (5u << 20)
+#define GROUP_MEMORY (6u << 20)
 #define WORKER_MEMORY (8u << 20)
 
 struct input {
@@ -106,8 +106,10 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 	add_listener(1, 4, IPPROTO_UDP, 53, NULL);
 	add_listener(2, 3, IPPROTO_TCP, 80, (const uint16_t[]){0, 5, 1});
 	fwd_config_set_backend(&configs[2], 4, false); // as if it had been removed
-	for (unsigned i = 0; i < CONFIGS; i++)
+	for (unsigned i = 0; i < CONFIGS; i++) {
 		fwd_config_index(&configs[i]);
+		fwd_config_grant(&configs[i], i > 0 ? &configs[i - 1] : NULL);
+	}
 	return 0;
 }
 
@@ -258,7 +260,8 @@ static void keep_house(struct run *run, unsigned seconds) {
 		MUST(made <= 4);
 		for (unsigned i = 0; i < made; i++)
 			MUST(out[i].port_out < run->base.n_ports
-			     && (out[i].len == 60 || out[i].len == FWD_EMIT_SIZE));
+			     && (out[i].len == 60 || out[i].len == 78 || out[i].len == FWD_EMIT_SIZE
+			     ));
 	}
 }
 

@@ -4,7 +4,7 @@ It shares nothing with the C code. What it takes as the contract:
 
 * one worker, one bank (``max_flows_per_worker`` ≤ local addresses x 64,512), for each family: local ports are taken first in, first out, at the
   start in order of address, then port from 1024;
-* the clock counts whole seconds from the first frame (``now_ms``, which the caller sets, is for rates); idle flows end and neighbours are asked at the start of a second;
+* the clock counts whole seconds from the first frame (``now_ms``, which the caller sets, is for rates and VIPs); idle flows end and neighbours are asked at the start of a second;
 * ``rr`` and ``wrr`` are LVS's, and go on where they stood when a listener gets a new generation.
 """
 
@@ -48,7 +48,6 @@ class Model(Links):
         self.omitted = 0  # segments that had no room for the client's address
         self.fragments: dict[tuple[object, ...], tuple[Flow, int, int]] = {}
         self.fragment_id = FIRST_FRAGMENT_ID
-        self.now_ms = 0
         self.load(listeners)
 
     def load(self, listeners: list[Json]) -> None:
@@ -56,6 +55,7 @@ class Model(Links):
         self.listeners = {
             (ip(one["vip"]), one["port"], TCP if one["protocol"] == "tcp" else UDP): one for one in listeners
         }
+        self.vips.load(dict.fromkeys(ip(one["vip"]) for one in listeners if one["arp"]))
         self.backends = {one["name"]: self.backends_of(one) for one in listeners}
         names = {one["name"] for one in listeners}
         self.schedulers = {n: s for n, s in self.schedulers.items() if n in names}
@@ -86,10 +86,7 @@ class Model(Links):
             for backend in listener["backends"]:
                 self.watch(ip(backend["address"]))
         asked = [request for port, address in self.neighbours if (request := self.ask(port, address))]
-        answered = {
-            self.schedulers[one["name"]]: ip(one["vip"]) for one in self.listeners.values() if one["arp"]
-        }
-        sent = self.announce(answered) + asked
+        sent = self.announce() + self.look_after_vips() + asked
         self.forget_neighbours(set().union(*(flow.hops for flow in self.flows.values())))
         return sent
 
@@ -177,20 +174,20 @@ class Model(Links):
         entry = self.neighbours.get((port.index, sender))
         if entry:
             entry.hear(sender_mac, self.now_s)
-        if operation == 1 and self.answers_for(port, target):
+        claims = self.vips.hear(port, sender or target, sender_mac, probes=not sender)
+        if operation == 1 and self.answers_for(port, target, sender):
             head = sender_mac + port.mac + frame[12:20] + b"\0\2"
             return port.index, head + port.mac + frame[38:42] + sender_mac + frame[28:32] + frame[42:]
-        if not entry:
+        if not entry and not claims:
             raise MalformedError("bad_arp")
         return None
 
-    def answers_for(self, port: Port, address: Address) -> bool:
+    def answers_for(self, port: Port, address: Address, sender: Address | None = None) -> bool:
         if address in port.own:
             return True
         if address in self.locals:
             return self.local_port(address) is port
-        vips = [one for (vip, _, _), one in self.listeners.items() if vip == address]
-        return port.index == 0 and any(one["arp"] for one in vips)
+        return port.index == 0 and address != sender and self.vips.owned(address)
 
     def is_vip(self, address: Address) -> bool:
         return any(vip == address for vip, _, _ in self.listeners)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 
 from model import nd, wire
-from model.scheduling import Scheduler
 from model.state import CONFIRM_S, FORGET_S, KEEP_S, Json, Neighbour, Port
+from model.vips import Say, Vips
 from model.wire import Address, Datagram, MalformedError, ip
 
 ANNOUNCEMENTS = 3
@@ -43,17 +43,25 @@ class Links:
         self.neighbours = {(p.index, one): Neighbour() for p in self.ports for one in p.gateways}
         own = [(self.local_port(a), a) for a in self.locals] + [(p, a) for p in self.ports for a in p.own]
         self.announced = {(p.index, a): Announced(p.index, a) for p, a in own}
-        self.announced_vips: dict[Scheduler, Announced] = {}
+        self.vips = Vips(self.ports)
         self.now_s = -1
+        self.now_ms = 0
 
-    def announce(self, answered: dict[Scheduler, Address]) -> list[tuple[int, bytes]]:
-        """RFC 5227, section 3, RFC 4861, section 7.2.6: what we answer for, three times from when it appears."""
-        had = self.announced_vips
-        self.announced_vips = {
-            owner: had[owner] if owner in had and had[owner].address == vip else Announced(0, vip)
-            for owner, vip in answered.items()
-        }
-        due = [one for one in (*self.announced.values(), *self.announced_vips.values()) if one.rounds]
+    def look_after_vips(self) -> list[tuple[int, bytes]]:
+        """Probes and announcements that are due."""
+        said = self.vips.visit(self.now_ms)
+        return [
+            (0, self.probe(vip) if word is Say.PROBE else self.request(0, vip, vip)) for vip, word in said
+        ]
+
+    def probe(self, vip: Address) -> bytes:
+        if isinstance(vip, IPv6Address):
+            return nd.probe(self.ports[0], vip)
+        return self.request(0, 0, vip)
+
+    def announce(self) -> list[tuple[int, bytes]]:
+        """RFC 5227, section 3, RFC 4861, section 7.2.6: our own addresses, three times from the start."""
+        due = [one for one in self.announced.values() if one.rounds]
         for one in due:
             one.rounds -= 1
         return [(one.port, self.request(one.port, one.address, one.address)) for one in due]

@@ -50,6 +50,13 @@ def solicitation(port: Port, sender: IPv6Address, target: IPv6Address) -> bytes:
     return frame_of(port.mac, group_mac(group), fresh(sender, group, ICMP6, body, 2, 255))
 
 
+def probe(port: Port, target: IPv6Address) -> bytes:
+    """Has anybody this address? (RFC 4862, section 5.4.2)"""
+    body = struct.pack("!BBHI", SOLICITATION, 0, 0, 0) + target.packed
+    group = group_of(target)
+    return frame_of(port.mac, group_mac(group), fresh(UNSPECIFIED, group, ICMP6, body, 2, 255))
+
+
 def advertisement(port: Port, target: IPv6Address, to: IPv6Address, to_mac: bytes, flags: int) -> bytes:
     body = struct.pack("!BBHI", ADVERTISEMENT, 0, 0, flags) + target.packed + option(TARGET_OPTION, port.mac)
     return frame_of(port.mac, to_mac, fresh(target, to, ICMP6, body, 2, 255))
@@ -103,12 +110,15 @@ def nd(model: Model, port: Port, frame: bytes, datagram: Datagram6) -> tuple[int
         if asks:
             flags = OVERRIDE
         entry.hear(mac, model.now_s, solicited=bool(flags & SOLICITED), override=bool(flags & OVERRIDE))
+    probes = datagram.source == UNSPECIFIED
+    claimed = datagram.source if asks and not probes else target
+    claims = model.vips.hear(port, claimed, mac or frame[6:12], probes=asks and probes)
     if asks and model.answers_for(port, target):
         if datagram.source == UNSPECIFIED:
             return port.index, advertisement(port, target, ALL_NODES, group_mac(ALL_NODES), OVERRIDE)
         assert isinstance(datagram.source, IPv6Address)
         to_mac = mac or frame[6:12]
         return port.index, advertisement(port, target, datagram.source, to_mac, OVERRIDE | SOLICITED)
-    if not entry:
+    if not entry and not claims:
         raise MalformedError("bad_nd")
     return None

@@ -20,6 +20,7 @@ def write(folder: Path, case: Case) -> None:
         "base": case.base,
         "listeners": case.listeners,
         "switches": [{"at_s": at_s, "listeners": listeners} for at_s, listeners in case.switches],
+        **({"cold": True} if case.cold else {}),
         "drops": dict(sorted(expected.drops.items())),
     }
     if expected.omitted:

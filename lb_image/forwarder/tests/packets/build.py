@@ -167,13 +167,14 @@ def dns(**changes: Any) -> Json:
 
 
 def case(about: str | None, script: Script, *listeners: Json, **rest: Any) -> Case:
-    """``rest``: base, switches."""
+    """``rest``: base, switches, cold."""
     return Case(
         about or "",
         rest.get("base") or base(),
         list(listeners) or [listener()],
         script.frames,
         rest.get("switches", []),
+        rest.get("cold", False),
     )
 
 

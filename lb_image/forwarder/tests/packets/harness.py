@@ -22,6 +22,8 @@ from model.wire import BROADCAST
 
 Json = dict[str, Any]
 RUN_TIMEOUT_S = 120
+TICK_US = 100_000
+WARM_UP_US = (-300_000, -200_000, -100_000)
 
 
 @dataclass(order=True)
@@ -42,6 +44,7 @@ class Case:
     listeners: list[Json]
     sent: list[Frame]
     switches: list[tuple[float, list[Json]]] = field(default_factory=list)
+    cold: bool = False  # VIPs are probed for at the start; else they are owned from the first frame on
 
 
 @dataclass
@@ -110,6 +113,7 @@ def run_shell(binary: Path, case: Case, scratch: Path) -> Outcome:
     for name in port_names(case):
         write_pcap(scratch / f"in.{name}.pcap", [f for f in case.sent if f.port == name])
         command += ["--port", f"{name}={scratch}/in.{name}.pcap:{scratch}/out.{name}.pcap"]
+    command += ["--cold"] if case.cold else []
     for number, (at_s, listeners) in enumerate(case.switches):
         folder = write_directory(scratch / f"switch{number}", case.base, listeners)
         command += ["--at", f"{at_s}={folder}"]
@@ -131,18 +135,33 @@ def run_model(case: Case) -> Outcome:
     """The reference model's word."""
     model, names = Model(case.base, case.listeners), port_names(case)
     out: list[Frame] = []
-    switches = list(case.switches)
     start_us = case.sent[0].time_us
+    for at_us in () if case.cold else WARM_UP_US:
+        model.vips.visit(at_us // 1000)
+    events = steps(case)
     for sent in in_order(case.sent, names):
-        while switches and start_us + round(switches[0][0] * 1e6) <= sent.time_us:
-            model.load(switches.pop(0)[1])
+        while events and (events[0][0], events[0][1] is None) <= (sent.time_us - start_us, False):
+            at_us, listeners = events.pop(0)
+            model.now_ms = at_us // 1000
+            if listeners is not None:
+                model.load(listeners)
+                continue
+            out += [Frame(start_us + at_us, names[port], data) for port, data in model.look_after_vips()]
+        model.now_ms = (sent.time_us - start_us) // 1000
         for port, data in model.tick((sent.time_us - start_us) // 1_000_000):
             out.append(Frame(sent.time_us, names[port], data))
-        model.now_ms = (sent.time_us - start_us) // 1000
         result = model.process(names.index(sent.port), sent.data)
         if result:
             out.append(Frame(sent.time_us, names[result[0]], result[1]))
     return Outcome(sorted_by_time(out), dict(model.drops), model.omitted)
+
+
+def steps(case: Case) -> list[tuple[int, list[Json] | None]]:
+    """What the shell does of itself, by microsecond from the first frame: new listeners, and between them a look at the VIPs."""
+    length_us = max(frame.time_us for frame in case.sent) - case.sent[0].time_us
+    ticks: list[tuple[int, list[Json] | None]] = [(at_us, None) for at_us in range(0, length_us + 1, TICK_US)]
+    switches: list[tuple[int, list[Json] | None]] = [(round(at_s * 1e6), one) for at_s, one in case.switches]
+    return sorted(switches + ticks, key=lambda step: step[0])
 
 
 def in_order(frames: list[Frame], names: list[str]) -> Iterator[Frame]:

@@ -84,10 +84,12 @@ def random_step(rng: random.Random, script: Script) -> None:
         script.udp_reply(data=data, chksum=wrong, ttl=fields["ttl"], **reply)
     elif kind < 0.9:
         script.gateway(
-            rng.choice([GATEWAY_MAC, NEW_GATEWAY_MAC]), rng.choice(["10.77.0.1", "10.77.0.50", "10.77.0.60"])
+            rng.choice([GATEWAY_MAC, NEW_GATEWAY_MAC]),
+            rng.choice(["10.77.0.1", "10.77.0.50", "10.77.0.60", "10.77.0.50", "10.77.0.60", VIP]),
         )
     elif kind < 0.93:
-        script.who_has(rng.choice([VIP, LOCAL, "10.77.0.11", "10.77.0.99"]))
+        sender = rng.choice(["10.77.0.1", "10.77.0.1", "0.0.0.0", VIP])  # noqa: S104 - a sender of RFC 5227
+        script.who_has(rng.choice([VIP, LOCAL, "10.77.0.11", "10.77.0.99"]), sender)
     elif kind < 0.945:
         random_error(rng, script)
     elif kind < 0.95:

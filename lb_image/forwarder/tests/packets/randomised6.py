@@ -101,7 +101,7 @@ def random_step6(rng: random.Random, script: Script6) -> None:
 def random_discovery(rng: random.Random, script: Script6) -> None:
     """Solicitations and advertisements, sure and unsure, some that RFC 4861 refuses."""
     mac = rng.choice([GATEWAY_MAC, NEW_GATEWAY_MAC])
-    about = rng.choice([GATEWAY6, NEIGHBOUR6, ON_LINK6, "fe80::77"])
+    about = rng.choice([GATEWAY6, NEIGHBOUR6, ON_LINK6, "fe80::77", VIP6])
     hlim = rng.choice([255, 255, 255, 255, 254])
     if rng.random() < 0.6:
         flags: dict[str, Any] = {"S": rng.randrange(2), "O": rng.randrange(2), "R": rng.randrange(2)}

@@ -39,7 +39,7 @@ def binary(request: pytest.FixtureRequest) -> Path:
 def read_case(folder: Path) -> tuple[Case, Outcome]:
     config = json.loads((folder / "config.json").read_text())
     switches = [(s["at_s"], s["listeners"]) for s in config["switches"]]
-    case = Case(config["about"], config["base"], config["listeners"], [], switches)
+    case = Case(config["about"], config["base"], config["listeners"], [], switches, config.get("cold", False))
     expected = Outcome([], config["drops"], config.get("omitted", 0))
     for port in port_names(case):
         case.sent += read_pcap(folder / f"send.{port}.pcap", port)
