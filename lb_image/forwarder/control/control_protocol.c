@@ -145,6 +145,12 @@ static json_t *command_backends(const struct control_operations *operations, jso
 	return operations->backends(operations->context, json_string_value(listener));
 }
 
+static json_t *command_vips(const struct control_operations *operations, json_t *request) {
+	json_t *refusal = unknown_member(request, (const char *const[]){NULL});
+
+	return refusal != NULL ? refusal : operations->vips(operations->context);
+}
+
 static const struct {
 	const char *name;
 	json_t *(*run)(const struct control_operations *operations, json_t *request);
@@ -156,6 +162,7 @@ static const struct {
 	{"backends", command_backends},
 	{"trace", command_trace},
 	{"gateways", command_gateways},
+	{"vips", command_vips},
 };
 
 static json_t *reply_to(const struct control_operations *operations, json_t *request) {

@@ -24,6 +24,7 @@ struct control_operations {
 	json_t *(*trace_read)(void *context);
 	// How long each gateway has been silent; the process goes on probing them while this is asked for.
 	json_t *(*gateways)(void *context);
+	json_t *(*vips)(void *context);
 	void *context;
 };
 

@@ -85,6 +85,7 @@ static struct control_operations operations_of(struct fixture *f) {
 		.trace_start = test_trace_start,
 		.trace_read = test_trace_read,
 		.gateways = test_status,
+		.vips = test_status,
 		.context = f,
 	};
 }
@@ -181,6 +182,7 @@ static void test_commands(void **state) {
 		{"{\"command\":\"trace\",\"client_address\":\"192.0.2\"}\n",
 		 "an address or a prefix"},
 		{"{\"command\":\"trace\",\"state\":\"udp\"}\n", "\"field\":\"state\""},
+		{"{\"command\":\"vips\"}\n", "{\"ok\":true}\n"},
 		{"[]\n", "must name a command"},
 		{"{\"command\":\n", "not JSON"},
 		{"\n", "not JSON"},

@@ -428,6 +428,7 @@ struct dataplane *dataplane_open(
 	    && choose_steering(dataplane, config->steering, &failure)
 	    && make_shared(dataplane, options, first, &failure)
 	    && make_steered_workers(dataplane, options, config, first, &failure)) {
+		dataplane_watch_link(dataplane);
 		launch(dataplane);
 		return dataplane;
 	}
@@ -438,6 +439,15 @@ struct dataplane *dataplane_open(
 void dataplane_publish(struct dataplane *dataplane, const struct fwd_config *next) {
 	atomic_store_explicit(&dataplane->shared.config, next, memory_order_release);
 	rte_rcu_qsbr_synchronize(dataplane->shared.qsbr, RTE_QSBR_THRID_INVALID);
+}
+
+void dataplane_watch_link(struct dataplane *dataplane) {
+	struct rte_eth_link link = {0};
+	bool known = rte_eth_link_get_nowait(dataplane->port_ids[0], &link) == 0;
+
+	atomic_store(
+		&dataplane->group->vips->cut_off, known && link.link_status == RTE_ETH_LINK_DOWN
+	);
 }
 
 // EAL takes back its memory when the process ends; the ports must be closed before.

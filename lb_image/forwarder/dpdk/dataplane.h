@@ -40,5 +40,8 @@ struct dataplane *dataplane_open(
 // before, which the caller may then free.
 void dataplane_publish(struct dataplane *dataplane, const struct fwd_config *next);
 
+// Who is cut off from its segment cannot know who owns a VIP there. To be called several times a second.
+void dataplane_watch_link(struct dataplane *dataplane);
+
 // Ends the workers and closes the ports.
 void dataplane_close(struct dataplane *dataplane);

@@ -18,6 +18,9 @@
 #define NAP_FIRST_US 16
 #define NAP_LONGEST_US 512
 
+// A turn of the loop takes much less than a millisecond.
+#define STANDSTILL_MS 10
+
 struct idler {
 	unsigned empty_polls;
 	unsigned nap_us;
@@ -94,6 +97,17 @@ view(struct fwd_packet *packet, struct rte_mbuf *mbuf, uint16_t port, unsigned h
 	rte_prefetch0(packet->data);
 }
 
+// What was received after the thread stood still is not of the time before: it must not be answered as if it were. Costs a look
+// at the clock for each burst.
+static uint64_t time_of_burst(const struct lcore_shared *shared, uint64_t now_ms) {
+	uint64_t expected_tsc = shared->start_tsc + (now_ms - LCORE_FIRST_MS) * shared->tsc_per_ms;
+	uint64_t tsc = rte_rdtsc();
+
+	if (likely(tsc - expected_tsc < STANDSTILL_MS * shared->tsc_per_ms))
+		return now_ms;
+	return lcore_now_ms(shared, tsc);
+}
+
 static unsigned
 receive(struct lcore_worker *worker, uint16_t port, const struct fwd_config *config, uint64_t now_ms
 ) {
@@ -108,6 +122,7 @@ receive(struct lcore_worker *worker, uint16_t port, const struct fwd_config *con
 	worker->core->counters.rx_packets += count;
 	for (uint16_t i = 0; i < count; i++)
 		view(&packets[i], mbufs[i], port, 0);
+	now_ms = time_of_burst(worker->shared, now_ms);
 	worker_process(worker->core, config, packets, count, now_ms);
 	dispatch(worker, mbufs, packets, count);
 	return count;

@@ -12,6 +12,7 @@
 
 #include <control_server.h>
 #include <generation.h>
+#include <vips.h>
 
 #include <errno.h>
 #include <signal.h>
@@ -20,7 +21,7 @@
 #include <string.h>
 #include <unistd.h>
 
-// How often a missing base.json is looked for, and the longest wait for a signal to be noticed.
+// How often a missing base.json and the link are looked for, and the longest wait for a signal to be noticed.
 #define WAIT_MS 200
 
 struct process {
@@ -275,6 +276,17 @@ static json_t *on_gateways(void *context) {
 	return json_pack("{s:b, s:o}", "ok", 1, "gateways", report_gateways(process->dataplane));
 }
 
+static json_t *on_vips(void *context) {
+	struct process *process = context;
+	json_t *reply;
+
+	if (process->dataplane == NULL)
+		return control_refusal("", "waiting for " BASE_FILE);
+	reply = json_pack("{s:b}", "ok", 1);
+	vips_report(process->dataplane->group->vips, process->running, reply);
+	return reply;
+}
+
 // A base.json that is there but bad is told once; the next try is a `load` or a restart.
 static void start_when_ready(struct process *process, bool *tried) {
 	struct config_errors errors = {0};
@@ -298,6 +310,7 @@ int process_run(const struct options *options) {
 		.trace_start = on_trace_start,
 		.trace_read = on_trace_read,
 		.gateways = on_gateways,
+		.vips = on_vips,
 		.context = &process,
 	};
 	struct control_server *server = control_server_open(options->control_path, &operations);
@@ -310,6 +323,8 @@ int process_run(const struct options *options) {
 	}
 	while (!end_requested && process.failure[0] == '\0') {
 		start_when_ready(&process, &tried);
+		if (process.dataplane != NULL)
+			dataplane_watch_link(process.dataplane);
 		if (process.failure[0] == '\0')
 			control_server_run(server, WAIT_MS, &mask);
 	}

@@ -76,6 +76,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 		.trace_start = reply_trace_start,
 		.trace_read = reply_ok,
 		.gateways = reply_ok,
+		.vips = reply_ok,
 	};
 
 	(void)argc;
