@@ -7,6 +7,7 @@
 
 #include <worker.h>
 
+#include <rte_dev.h>
 #include <rte_eal.h>
 #include <rte_errno.h>
 
@@ -149,19 +150,10 @@ interface_fits(const struct base_config *config, unsigned index, char *error, si
 	return false;
 }
 
-bool eal_start(
-	const struct options *options,
-	const struct base_config *config,
-	const struct devargs *devargs,
-	char *error,
-	size_t error_size
-) {
-	static struct arguments arguments;
+static struct arguments arguments;
+static bool prepared;
 
-	for (unsigned i = 0; i < config->base.n_ports; i++) {
-		if (!interface_fits(config, i, error, error_size))
-			return false;
-	}
+static void add_start(const struct options *options, const struct base_config *config) {
 	add(&arguments, "skylane-fwd");
 	add(&arguments, "--iova-mode=va");
 	add(&arguments, "--no-telemetry");
@@ -172,7 +164,9 @@ bool eal_start(
 		add_lcores(&arguments, config);
 	}
 	add_memory(&arguments, config, options->no_huge);
-	add_devices(&arguments, config, devargs);
+}
+
+static bool init(const struct options *options, char *error, size_t error_size) {
 	for (int i = 0; i < options->n_eal; i++)
 		add(&arguments, options->eal[i]);
 	if (rte_eal_init(arguments.count, arguments.items) >= 0)
@@ -184,4 +178,58 @@ bool eal_start(
 		rte_strerror(rte_errno)
 	);
 	return false;
+}
+
+static bool
+probe(const struct base_config *config,
+      const struct devargs *devargs,
+      char *error,
+      size_t error_size) {
+	for (unsigned i = 0; i < config->base.n_ports; i++) {
+		int result = rte_dev_probe(devargs[i].argument);
+
+		if (result == 0)
+			continue;
+		snprintf(
+			error,
+			error_size,
+			"ports[%u] \"%s\": device %s cannot be had: %s",
+			i,
+			config->base.ports[i].name,
+			devargs[i].name,
+			rte_strerror(-result)
+		);
+		return false;
+	}
+	return true;
+}
+
+bool eal_prepare(
+	const struct options *options,
+	const struct base_config *config,
+	char *error,
+	size_t error_size
+) {
+	add_start(options, config);
+	add(&arguments, "--no-pci");
+	prepared = init(options, error, error_size);
+	return prepared;
+}
+
+bool eal_start(
+	const struct options *options,
+	const struct base_config *config,
+	const struct devargs *devargs,
+	char *error,
+	size_t error_size
+) {
+	for (unsigned i = 0; i < config->base.n_ports; i++) {
+		if (!interface_fits(config, i, error, error_size))
+			return false;
+	}
+	if (prepared)
+		return probe(config, devargs, error, error_size);
+	add_start(options, config);
+	add_devices(&arguments, config, devargs);
+	return init(options, error, error_size);
 }

@@ -12,6 +12,10 @@ enum {
 	OPTION_CONFIG_DIR = 256,
 	OPTION_CONTROL,
 	OPTION_FLOW_FILE,
+	OPTION_SUPERVISE,
+	OPTION_CHANNEL,
+	OPTION_SPARE,
+	OPTION_RESTARTS,
 	OPTION_NO_HUGE,
 	OPTION_ALLOW_VDEV,
 	OPTION_LCORES,
@@ -27,6 +31,10 @@ static const struct option long_options[] = {
 	{"config-dir", required_argument, NULL, OPTION_CONFIG_DIR},
 	{"control", required_argument, NULL, OPTION_CONTROL},
 	{"flow-file", required_argument, NULL, OPTION_FLOW_FILE},
+	{"supervise", no_argument, NULL, OPTION_SUPERVISE},
+	{"channel", required_argument, NULL, OPTION_CHANNEL},
+	{"spare", no_argument, NULL, OPTION_SPARE},
+	{"restarts", required_argument, NULL, OPTION_RESTARTS},
 	{"no-huge", no_argument, NULL, OPTION_NO_HUGE},
 	{"allow-vdev", no_argument, NULL, OPTION_ALLOW_VDEV},
 	{"lcores", required_argument, NULL, OPTION_LCORES},
@@ -41,7 +49,8 @@ static const struct option long_options[] = {
 
 void options_usage(void) {
 	puts("usage: skylane-fwd [--config-dir DIR] [--control SOCKET] [--flow-file FILE]\n"
-	     "                   [--no-huge] [--allow-vdev] [--lcores LIST] [--mbufs N] [--seed "
+	     "                   [--supervise] [--no-huge] [--allow-vdev] [--lcores LIST] [--mbufs "
+	     "N] [--seed "
 	     "N]\n"
 	     "                   [-- EAL ARGUMENTS]\n"
 	     "       skylane-fwd --check DIR [--allow-vdev]\n"
@@ -49,7 +58,26 @@ void options_usage(void) {
 	     "       skylane-fwd --version");
 }
 
+// What the supervisor tells the processes that it starts.
+static bool take_from_supervisor(struct options *options, int option) {
+	switch (option) {
+	case OPTION_CHANNEL:
+		options->channel = atoi(optarg);
+		return true;
+	case OPTION_SPARE:
+		options->spare = true;
+		return true;
+	case OPTION_RESTARTS:
+		options->restarts = (uint32_t)strtoul(optarg, NULL, 10);
+		return true;
+	default:
+		return false;
+	}
+}
+
 static void take(struct options *options, int option) {
+	if (take_from_supervisor(options, option))
+		return;
 	switch (option) {
 	case OPTION_CONFIG_DIR:
 		options->config_directory = optarg;
@@ -59,6 +87,9 @@ static void take(struct options *options, int option) {
 		break;
 	case OPTION_FLOW_FILE:
 		options->flow_file = optarg;
+		break;
+	case OPTION_SUPERVISE:
+		options->supervise = true;
 		break;
 	case OPTION_NO_HUGE:
 		options->no_huge = true;
@@ -119,6 +150,7 @@ void options_parse(int argc, char **argv, struct options *options) {
 		.mode = OPTION_RUN,
 		.config_directory = "/run/skylane/config",
 		.control_path = "/run/skylane/control.sock",
+		.channel = CHANNEL_NONE,
 	};
 	while (options->mode != OPTION_WRONG
 	       && (option = getopt_long(argc, argv, "", long_options, NULL)) != -1)

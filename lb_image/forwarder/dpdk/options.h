@@ -2,6 +2,8 @@
 
 #pragma once
 
+#include "channel.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -27,6 +29,10 @@ struct options {
 	uint64_t seed;
 	bool has_seed;
 	bool no_huge;
+	bool supervise;    // start processes that forward, and start them again
+	bool spare;        // do what can be done before `channel` says that this process is needed
+	int channel;       // to the supervisor, or CHANNEL_NONE
+	uint32_t restarts; // by the supervisor, before this process
 	bool allow_vdev;
 	char **eal; // what follows "--"
 	int n_eal;

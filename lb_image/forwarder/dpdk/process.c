@@ -7,6 +7,7 @@
 #include "process.h"
 
 #include "dataplane.h"
+#include "eal.h"
 #include "packet_trace.h"
 #include "report.h"
 
@@ -30,6 +31,7 @@ struct process {
 	struct dataplane *dataplane; // NULL: waiting for base.json
 	struct fwd_config *running;
 	struct generation_source source;
+	uint32_t restarts; // in place, before this process
 	char failure[512]; // why the data plane did not start: the process ends
 };
 
@@ -111,6 +113,20 @@ static json_t *state_json(const struct process *process, bool ok) {
 	);
 }
 
+// Of a process that waited as a spare: EAL is started for the base of then.
+static bool base_is_that_of_eal(struct process *process, const char *generation) {
+	if (generation[0] == '\0' || strcmp(generation, process->base.base.generation) == 0)
+		return true;
+	snprintf(
+		process->failure,
+		sizeof(process->failure),
+		"base %s was prepared for, %s is there now",
+		generation,
+		process->base.base.generation
+	);
+	return false;
+}
+
 static bool base_exists(const struct process *process) {
 	char path[4096];
 
@@ -129,9 +145,12 @@ build(struct process *process, const char *const *names, size_t count, struct co
 // it, since EAL starts only once.
 static void start(struct process *process, struct config_errors *errors) {
 	const struct options *options = process->options;
+	char prepared[FWD_GENERATION_SIZE];
 	struct fwd_config *first;
 
-	if (!base_read(options->config_directory, options->allow_vdev, &process->base, errors))
+	snprintf(prepared, sizeof(prepared), "%s", process->base.base.generation);
+	if (!base_read(options->config_directory, options->allow_vdev, &process->base, errors)
+	    || !base_is_that_of_eal(process, prepared))
 		return;
 	process->source.directory = options->config_directory;
 	process->source.base = &process->base.base;
@@ -146,6 +165,7 @@ static void start(struct process *process, struct config_errors *errors) {
 	if (process->dataplane != NULL) {
 		process->running = first;
 		fprintf(stderr, "skylane-fwd: running, base %s\n", process->base.base.generation);
+		channel_tell(options->channel, CHANNEL_RUNNING);
 	} else {
 		generation_free(first, NULL);
 		config_errors_add(errors, BASE_FILE, 1, "ports", "%s", process->failure);
@@ -214,7 +234,7 @@ static json_t *on_stats(void *context) {
 
 	if (process->dataplane == NULL)
 		return control_refusal("", "waiting for " BASE_FILE);
-	reply = json_pack("{s:b}", "ok", 1);
+	reply = json_pack("{s:b, s:I}", "ok", 1, "restarts", (json_int_t)process->restarts);
 	report_stats(process->dataplane, process->running, reply);
 	return reply;
 }
@@ -299,8 +319,35 @@ static void start_when_ready(struct process *process, bool *tried) {
 	config_errors_free(&errors);
 }
 
-int process_run(const struct options *options) {
-	struct process process = {.options = options};
+static bool has_pci(const struct base_config *base) {
+	for (unsigned i = 0; i < base->base.n_ports; i++) {
+		if (base->devices[i].driver == BASE_DRIVER_VFIO
+		    || base->devices[i].driver == BASE_DRIVER_MLX5)
+			return true;
+	}
+	return false;
+}
+
+// Returns when this process is needed; false when it never will be.
+static bool wait_as_spare(struct process *process) {
+	const struct options *options = process->options;
+	struct config_errors errors = {0};
+	struct channel_go go;
+	bool ok = base_read(options->config_directory, options->allow_vdev, &process->base, &errors)
+		&& !has_pci(&process->base)
+		&& eal_prepare(options, &process->base, process->failure, sizeof(process->failure));
+
+	config_errors_free(&errors);
+	if (!ok)
+		return false;
+	channel_tell(options->channel, CHANNEL_READY);
+	if (!channel_wait(options->channel, &go))
+		return false;
+	process->restarts = go.restarts;
+	return true;
+}
+
+static int run(struct process *process) {
 	struct control_operations operations = {
 		.status = on_status,
 		.load = on_load,
@@ -311,31 +358,42 @@ int process_run(const struct options *options) {
 		.trace_read = on_trace_read,
 		.gateways = on_gateways,
 		.vips = on_vips,
-		.context = &process,
+		.context = process,
 	};
-	struct control_server *server = control_server_open(options->control_path, &operations);
+	const char *path = process->options->control_path;
+	struct control_server *server = control_server_open(path, &operations);
 	sigset_t mask = catch_signals();
 	bool tried = false;
 
 	if (server == NULL) {
-		fprintf(stderr, "skylane-fwd: %s: %s\n", options->control_path, strerror(errno));
+		fprintf(stderr, "skylane-fwd: %s: %s\n", path, strerror(errno));
 		return 1;
 	}
-	while (!end_requested && process.failure[0] == '\0') {
-		start_when_ready(&process, &tried);
-		if (process.dataplane != NULL)
-			dataplane_watch_link(process.dataplane);
-		if (process.failure[0] == '\0')
+	while (!end_requested && process->failure[0] == '\0') {
+		start_when_ready(process, &tried);
+		if (process->dataplane != NULL)
+			dataplane_watch_link(process->dataplane);
+		if (process->failure[0] == '\0')
 			control_server_run(server, WAIT_MS, &mask);
 	}
-	if (process.failure[0] != '\0')
-		fprintf(stderr, "skylane-fwd: %s\n", process.failure);
+	if (process->failure[0] != '\0')
+		fprintf(stderr, "skylane-fwd: %s\n", process->failure);
 	control_server_close(server);
-	if (process.dataplane != NULL) {
-		packet_trace_stop(process.dataplane);
-		dataplane_close(process.dataplane);
+	if (process->dataplane != NULL) {
+		packet_trace_stop(process->dataplane);
+		dataplane_close(process->dataplane);
 	}
-	if (process.running != NULL)
-		generation_free(process.running, NULL);
-	return process.failure[0] != '\0';
+	if (process->running != NULL)
+		generation_free(process->running, NULL);
+	return process->failure[0] != '\0';
+}
+
+int process_run(const struct options *options) {
+	struct process process = {.options = options, .restarts = options->restarts};
+
+	if (options->spare && !wait_as_spare(&process)) {
+		fprintf(stderr, "skylane-fwd: no spare process is kept\n");
+		return 0;
+	}
+	return run(&process);
 }

@@ -53,6 +53,7 @@ class Forwarder:
 
     directory: Path
     namespace: str
+    supervised: bool = False
     process: Process | None = field(default=None, init=False)
 
     @property
@@ -79,7 +80,7 @@ class Forwarder:
             "--no-huge",
             "--allow-vdev",
         ]
-        return [*inside(self.namespace), BINARY, *options]
+        return [*inside(self.namespace), BINARY, *options, *(["--supervise"] if self.supervised else [])]
 
     def write(self, *configurations: Mapping[str, Any]) -> None:
         """Write base.json (the one with ports) and listeners, each by rename as the agent does."""
@@ -148,6 +149,12 @@ class Forwarder:
         self.process.send(signal.SIGKILL)
         os.waitpid(self.process.pid, 0)
 
+    def children(self) -> list[int]:
+        """Process ids of what the supervisor started, the oldest first."""
+        assert self.process is not None
+        pid = self.process.pid
+        return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
     def stop(self) -> None:
         if self.process is not None:
             self.process.stop()
@@ -161,10 +168,10 @@ class Forwarder:
 
 @contextmanager
 def running_forwarder(
-    directory: Path, namespace: str, *configurations: Mapping[str, Any]
+    directory: Path, namespace: str, *configurations: Mapping[str, Any], supervised: bool = False
 ) -> Iterator[Forwarder]:
     """A forwarder that runs ``configurations``, ended when the block ends."""
-    forwarder = Forwarder(directory, namespace)
+    forwarder = Forwarder(directory, namespace, supervised)
     forwarder.write(*configurations)
     forwarder.start()
     try:
