@@ -42,9 +42,13 @@ def write_base(config_dir: Path, *, ipv6: bool = False, interface: str = "") -> 
 
 
 @contextlib.contextmanager
-def running_forwarder(folder: Path, namespace: str | None = None) -> Iterator[subprocess.Popen[bytes]]:
+def running_forwarder(
+    folder: Path, namespace: str | None = None, *, supervised: bool = False
+) -> Iterator[subprocess.Popen[bytes]]:
     """skylane-fwd on `folder`/config and `folder`/control.sock; its log is `folder`/forwarder.log."""
     options = ["--config-dir", folder / "config", "--control", folder / "control.sock"]
+    if supervised:
+        options += ["--supervise", "--flow-file", folder / "flows"]
     command = [*inside(namespace), BINARY, *options]
     with (folder / "forwarder.log").open("ab") as log:
         process = subprocess.Popen([*command, "--no-huge", "--allow-vdev"], stdout=log, stderr=log)
@@ -58,3 +62,15 @@ def running_forwarder(folder: Path, namespace: str | None = None) -> Iterator[su
             process.kill()
             process.wait()
             raise
+
+
+def children(process: subprocess.Popen[bytes]) -> list[int]:
+    """Process ids of what a supervisor started, the oldest first."""
+    tasks = Path(f"/proc/{process.pid}/task/{process.pid}")
+    return [int(child) for child in (tasks / "children").read_text().split()]
+
+
+def has_spare(process: subprocess.Popen[bytes]) -> bool:
+    """Whether a second process waits, with the threads that it starts last."""
+    spares = children(process)[1:]
+    return bool(spares) and len(list(Path(f"/proc/{spares[0]}/task").iterdir())) > 1

@@ -2,13 +2,15 @@
 
 import asyncio
 import contextlib
+import os
+import signal
 import statistics
 import time
 
 import pytest
 from agent_bird import NIC_ADDRESS, NIC_IPV6, PASSWORD, network, peer, routing
 from agent_cases import listener, settings
-from agent_forwarder import running_forwarder, write_base
+from agent_forwarder import children, has_spare, running_forwarder, write_base
 from agent_operator import Authority, Operator, running, serving, until, write_credentials
 
 from lib.bird import BARE, PodAndRouter
@@ -168,6 +170,36 @@ async def test_everything_is_withdrawn_when_the_forwarder_dies_and_comes_back_wi
         await world.until_routes(VIP)
 
 
+@pytest.fixture
+async def supervised(operator, tmp_path):
+    """As `world`, with a forwarder that is started again in place."""
+    with (
+        network(tmp_path) as net,
+        running_forwarder(tmp_path, net.pod.namespace, supervised=True) as forwarder,
+    ):
+        async with agent_of(operator, tmp_path, net, forwarder) as world:
+            await world.send(upserts=[listener("web", "1" * 16)], routing=routing(peer()))
+            await world.until_routes(VIP)
+            await until(lambda: has_spare(forwarder))
+            yield world
+
+
+async def test_a_restart_in_place_is_not_told_to_the_router(supervised):
+    """Its flows would go to pods that do not know them."""
+    os.kill(children(supervised.forwarder)[0], signal.SIGKILL)
+    seen, ended_s = [], time.monotonic() + 1.5
+    while time.monotonic() < ended_s:
+        seen.append(await asyncio.to_thread(supervised.net.routes))
+    stats = await supervised.agent.forwarder.read_stats()
+    assert (stats.restarts, stats.adoption.verdict) == (1, "adopted")
+    assert all(routes == {VIP: {NIC_ADDRESS}} for routes in seen)
+
+
+async def test_the_death_of_the_supervisor_withdraws(supervised):
+    supervised.forwarder.kill()
+    assert await ms_until_routes(supervised, {}) < 1000  # it does not wait for what will not come
+
+
 def set_link(world, state):
     """The router's end of the NIC's link."""
     ip(world.net.router.namespace, f"link set nics {state}")
@@ -251,6 +283,7 @@ async def test_changes_reach_the_router_within_200_ms(world, tmp_path):
     for _ in range(3):
         world.forwarder.kill()
         times["forwarder killed"].append(await ms_until_routes(world, {}))
+        world.forwarder.wait()  # its socket is not free before
         world.forwarder = world.forwarders.enter_context(running_forwarder(tmp_path, world.net.pod.namespace))
         await world.until_routes(VIP)
     medians = {what: statistics.median(values) for what, values in times.items()}

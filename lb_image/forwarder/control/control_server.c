@@ -89,18 +89,21 @@ static int listen_on(const struct sockaddr_un *address) {
 	return -1;
 }
 
+int control_server_listen(const char *path) {
+	struct sockaddr_un address;
+
+	if (!address_of(path, &address) || !remove_stale(&address))
+		return -1;
+	return listen_on(&address);
+}
+
 struct control_server *
 control_server_open(const char *path, const struct control_operations *operations) {
 	struct control_server *server = calloc(1, sizeof(*server));
-	struct sockaddr_un address;
 
 	if (server == NULL)
 		return NULL;
-	if (!address_of(path, &address) || !remove_stale(&address)) {
-		free(server);
-		return NULL;
-	}
-	server->socket = listen_on(&address);
+	server->socket = control_server_listen(path);
 	if (server->socket < 0) {
 		free(server);
 		return NULL;

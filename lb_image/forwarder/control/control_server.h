@@ -14,8 +14,11 @@
 
 struct control_server;
 
-// Listens on the unix stream socket `path`, replacing a stale one. NULL with errno set; EADDRINUSE
+// Listens on the unix stream socket `path`, replacing a stale one. -1 with errno set; EADDRINUSE
 // when another process answers there.
+int control_server_listen(const char *path);
+
+// NULL with errno set, as control_server_listen().
 struct control_server *
 control_server_open(const char *path, const struct control_operations *operations);
 

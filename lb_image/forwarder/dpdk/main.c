@@ -15,7 +15,7 @@ int main(int argc, char **argv) {
 	options_parse(argc, argv, &options);
 	switch (options.mode) {
 	case OPTION_RUN:
-		return options.supervise ? supervise_run(argv) : process_run(&options);
+		return options.supervise ? supervise_run(&options, argv) : process_run(&options);
 	case OPTION_CHECK:
 		return check_directory(options.config_directory, options.allow_vdev, stderr) ? 0
 											     : 1;

@@ -4,6 +4,8 @@
 
 #include "channel.h"
 
+#include <control_server.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -248,18 +250,27 @@ static void listen_to(struct supervisor *supervisor, struct child *child) {
 	}
 }
 
-static void wait_for_events(struct supervisor *supervisor, int signals) {
+// That it is taken is the answer.
+static void take_connection(int listener) {
+	int client = accept(listener, NULL, NULL);
+
+	if (client >= 0)
+		close(client);
+}
+
+static void wait_for_events(struct supervisor *supervisor, int signals, int listener) {
 	struct pollfd events[] = {
 		{.fd = signals, .events = POLLIN},
 		{.fd = supervisor->forwarder.fd, .events = POLLIN},
 		{.fd = supervisor->spare.fd, .events = POLLIN},
+		{.fd = listener, .events = POLLIN},
 	};
 	uint64_t now = now_ms();
 	int timeout = -1;
 
 	if (supervisor->kill_ms != 0)
 		timeout = supervisor->kill_ms > now ? (int)(supervisor->kill_ms - now) : 0;
-	if (poll(events, 3, timeout) == 0 && supervisor->forwarder.pid != 0) {
+	if (poll(events, 4, timeout) == 0 && supervisor->forwarder.pid != 0) {
 		kill(supervisor->forwarder.pid, SIGKILL);
 		supervisor->kill_ms = 0;
 	}
@@ -267,19 +278,24 @@ static void wait_for_events(struct supervisor *supervisor, int signals) {
 		listen_to(supervisor, &supervisor->forwarder);
 	if (events[2].revents != 0)
 		listen_to(supervisor, &supervisor->spare);
+	if (events[3].revents != 0)
+		take_connection(listener);
 	if (events[0].revents != 0)
 		take_signal(supervisor, signals);
 }
 
-int supervise_run(char **argv) {
+int supervise_run(const struct options *options, char **argv) {
 	struct supervisor supervisor = {
 		.argv = argv,
 		.forwarder = {.fd = -1},
 		.spare = {.fd = -1},
 	};
+	int signals, listener;
+	char path[4096];
 	sigset_t mask;
-	int signals;
 
+	snprintf(path, sizeof(path), "%s.supervisor", options->control_path);
+	listener = control_server_listen(path);
 	sigemptyset(&mask);
 	sigaddset(&mask, SIGCHLD);
 	sigaddset(&mask, SIGTERM);
@@ -287,13 +303,15 @@ int supervise_run(char **argv) {
 	sigaddset(&mask, SIGHUP);
 	sigprocmask(SIG_BLOCK, &mask, &supervisor.before);
 	signals = signalfd(-1, &mask, SFD_CLOEXEC);
-	if (signals < 0) {
-		fprintf(stderr, "skylane-fwd: %s\n", strerror(errno));
+	if (signals < 0 || listener < 0) {
+		fprintf(stderr, "skylane-fwd: %s: %s\n", path, strerror(errno));
 		return 1;
 	}
 	start_forwarder(&supervisor);
 	while (!supervisor.done)
-		wait_for_events(&supervisor, signals);
+		wait_for_events(&supervisor, signals, listener);
 	drop_spare(&supervisor);
+	close(listener);
+	unlink(path);
 	return supervisor.status;
 }

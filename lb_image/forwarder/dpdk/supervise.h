@@ -8,5 +8,10 @@
 
 #pragma once
 
+#include "options.h"
+
+// While it is there, connections to the socket "<control socket>.supervisor" are taken: whoever sees a forwarder end can ask whether another
+// one is on its way.
+
 // `argv` is our own command; that of the processes has not --supervise. Returns the exit status.
-int supervise_run(char **argv);
+int supervise_run(const struct options *options, char **argv);

@@ -108,8 +108,20 @@ class ClientAddress(_Reply):
     omitted: NonNegativeInt = 0
 
 
+class Adoption(_Reply):
+    """What this forwarder process took over from the one before it."""
+
+    verdict: str = ""
+    adopted_flows: NonNegativeInt = 0
+    ended_flows: NonNegativeInt = 0
+    damaged_flows: NonNegativeInt = 0
+
+
 class Stats(_Reply):
     """All counters of the forwarder."""
+
+    restarts: NonNegativeInt = 0
+    adoption: Adoption = Adoption()
 
     workers: list[WorkerStats]
     drops: dict[str, NonNegativeInt]
@@ -162,6 +174,15 @@ class ForwarderClient:
         finally:
             gone.cancel()
             writer.close()
+
+    async def is_supervised(self) -> bool:
+        """Whether somebody is there who starts the forwarder again."""
+        try:
+            _, writer = await asyncio.open_unix_connection(f"{self._path}.supervisor")
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         try:

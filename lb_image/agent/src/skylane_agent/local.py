@@ -18,6 +18,10 @@ log = logging.getLogger(__name__)
 
 _FILE_IS_GONE = "runs, but its file is gone from the configuration directory"
 _POLL_S = 0.2  # until the forwarder listens, and until it runs
+# A forwarder that is started again in place is back within some 200 ms, with its flows. Routers that were told of its end
+# would send these to other pods, which do not know them.
+_GRACE_S = 1.0
+_GRACE_POLL_S = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +56,7 @@ class LocalState:
         self._errors: dict[str, str] = {}
         self._doubt = asyncio.Event()  # the forwarder did not answer a load: ask what it runs
         self._lock = asyncio.Lock()  # the directory and what is made of it have one writer
+        self._grace: asyncio.TimerHandle | None = None  # what ran has ended, and nobody is told yet
         self.known = asyncio.Event()
         self.changed = asyncio.Event()
 
@@ -129,6 +134,8 @@ class LocalState:
             return not failures
 
     def _tell_vips(self, names: Iterable[str]) -> None:
+        if self._grace is not None:
+            return  # all are told when it is over
         running, on_disk = self._running.listeners if self._running else {}, self._files.on_disk
         self._vips.update(
             {
@@ -147,7 +154,7 @@ class LocalState:
             loaded = await self._forwarder.load(wanted)
         except ForwarderError as error:
             log.warning("forwarder did not load %d listeners, asking again: %s", len(wanted), error)
-            self._running = None
+            await self._lose()
             self._doubt.set()
             return
         self._running = Running(loaded.base_generation, loaded.listeners)
@@ -160,6 +167,12 @@ class LocalState:
         """
         await asyncio.to_thread(self._files.prepare)
         self._checks_changed(self.checked)
+        try:
+            await self._follow_all()
+        finally:
+            self._end_grace()
+
+    async def _follow_all(self) -> None:
         told = ""
         while True:
             try:
@@ -170,12 +183,32 @@ class LocalState:
                 if str(error) != told:
                     log.warning("waiting for the forwarder: %s", error)
                 told = str(error)
-            self.known.set()
-            self._vips.stop()
-            if self._running is not None:
-                self._running = None
-                self.changed.set()
-            await asyncio.sleep(_POLL_S)
+            ran = self._running is not None
+            if ran:
+                await self._lose()
+            if self._grace is None:
+                self._vips.stop()
+                self.known.set()
+                if ran:
+                    self.changed.set()
+            await asyncio.sleep(_POLL_S if self._grace is None else _GRACE_POLL_S)
+
+    async def _lose(self) -> None:
+        """What ran may have ended. Where it is started again at once, nobody is told until it does not come back."""
+        self._running = None
+        if self._grace is None and await self._forwarder.is_supervised():
+            self._grace = asyncio.get_running_loop().call_later(_GRACE_S, self._give_up)
+
+    def _give_up(self) -> None:
+        self._grace = None
+        self._vips.stop()
+        self.known.set()
+        self.changed.set()
+
+    def _end_grace(self) -> None:
+        if self._grace is not None:
+            self._grace.cancel()
+        self._grace = None
 
     async def _follow_one(self) -> None:
         """From the start of a forwarder process to its end, or to the first load that it did not answer."""
@@ -211,6 +244,7 @@ class LocalState:
                 name for name, one in on_disk.items() if status.listeners.get(name) != one.generation
             )
             if self._running is not None:
+                self._end_grace()
                 log.info(
                     "forwarder runs base %s and %d listeners",
                     self.base_generation,

@@ -32,7 +32,7 @@ def metrics_text(  # noqa: PLR0913 - one of each part of the agent
     families = [*_agent(running=running, connected=connected, attempts=attempts), *_health(reports, probes)]
     families += _advertised(advertised)
     if stats is not None:
-        families += [*_forwarder(stats), *_listeners(stats)]
+        families += [*_restart(stats), *_forwarder(stats), *_listeners(stats)]
     return "".join(families)
 
 
@@ -90,6 +90,26 @@ def _advertised(report: AdvertisementReport) -> Iterator[str]:
         "gauge",
         "VIPs of the pod's listeners, by whether they are announced.",
         [({"state": "announced"}, len(report.announced)), ({"state": "withheld"}, len(report.withheld))],
+    )
+
+
+def _restart(stats: Stats) -> Iterator[str]:
+    yield _family(
+        "skylane_forwarder_restarts_total",
+        "counter",
+        "Times the forwarder was started again in place since its container started.",
+        [({}, stats.restarts)],
+    )
+    adoption = stats.adoption
+    yield _family(
+        "skylane_forwarder_inherited_flows",
+        "gauge",
+        "Flows that the forwarder found when it started, by what became of them.",
+        [
+            ({"outcome": "adopted"}, adoption.adopted_flows),
+            ({"outcome": "ended"}, adoption.ended_flows),
+            ({"outcome": "damaged"}, adoption.damaged_flows),
+        ],
     )
 
 
