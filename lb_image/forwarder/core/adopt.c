@@ -67,33 +67,19 @@ static bool is_sound(const struct adopter *adopter, uint32_t index) {
 		&& is_reached(adopter->table, index);
 }
 
-// Fills the hash. False when there is a flow of this key already.
+// False when there is a flow of this key already.
 static bool is_single(const struct adopter *adopter, struct flow *flow) {
-	struct flow_table *table = adopter->table;
+	const struct flow_table *table = adopter->table;
 	struct flow6 *flow6 = (struct flow6 *)flow;
 
 	if (table->ipv6) {
-		const struct flow_key6 key6 = {
-			.client_address = &flow6->client_address,
-			.vip = &flow6->vip,
-			.client_port = flow->client_port,
-			.vip_port = flow->vip_port,
-			.protocol = flow->protocol,
-		};
+		const struct flow_key6 key6 = flow6_key(flow6);
 
 		flow->client_address = scheduler_key6(&key6).client_address;
-		flow->hash = flow_hash6(table, &key6);
 		return flow_table_find6(table, &key6, flow->hash) == FLOW_NONE;
 	}
-	const struct flow_key key = {
-		.client_address = flow->client_address,
-		.vip = flow->vip,
-		.client_port = flow->client_port,
-		.vip_port = flow->vip_port,
-		.protocol = flow->protocol,
-	};
+	const struct flow_key key = flow_key(flow);
 
-	flow->hash = flow_hash(table, &key);
 	return flow_table_find(table, &key, flow->hash) == FLOW_NONE;
 }
 

@@ -150,11 +150,38 @@ void flow_table_init(
 	}
 }
 
+// Under the table's own seed; of a flow that may be anything.
+static void hash_again(struct flow_table *table, uint32_t index) {
+	struct flow *flow = flow_table_at(table, index);
+	struct flow6 *flow6 = (struct flow6 *)flow;
+
+	if (table->ipv6) {
+		const struct flow_key6 key6 = flow6_key(flow6);
+
+		flow->hash = flow_hash6(table, &key6);
+	} else {
+		const struct flow_key key = flow_key(flow);
+
+		flow->hash = flow_hash(table, &key);
+	}
+}
+
+// The buckets of a million flows are in no cache: they are asked for this many places ahead.
+#define ADOPT_AHEAD 16
+
 void flow_table_adopt(
 	struct flow_table *table, bool (*takes)(void *context, uint32_t index), void *context
 ) {
-	for (uint32_t i = 0; i < table->n_flows; i++) {
-		if (flow_table_at(table, i)->state == FLOW_FREE)
+	for (uint32_t ahead = 0; ahead < table->n_flows + ADOPT_AHEAD; ahead++) {
+		uint32_t i = ahead - ADOPT_AHEAD;
+
+		if (ahead < table->n_flows && flow_table_at(table, ahead)->state != FLOW_FREE) {
+			hash_again(table, ahead);
+			__builtin_prefetch(
+				flow_table_bucket(table, flow_table_at(table, ahead)->hash)
+			);
+		}
+		if (ahead < ADOPT_AHEAD || flow_table_at(table, i)->state == FLOW_FREE)
 			continue;
 		if (table->active >= table->max_flows || !takes(context, i)
 		    || !flow_table_insert(table, i))

@@ -213,6 +213,27 @@ static inline uint32_t flow_hash6(const struct flow_table *table, const struct f
 	return (uint32_t)(h >> 32) ^ (uint32_t)h;
 }
 
+static inline struct flow_key flow_key(const struct flow *flow) {
+	return (struct flow_key){
+		.client_address = flow->client_address,
+		.vip = flow->vip,
+		.client_port = flow->client_port,
+		.vip_port = flow->vip_port,
+		.protocol = flow->protocol,
+	};
+}
+
+// Of a flow that stays where it is for as long as the key is used.
+static inline struct flow_key6 flow6_key(const struct flow6 *flow) {
+	return (struct flow_key6){
+		.client_address = &flow->client_address,
+		.vip = &flow->vip,
+		.client_port = flow->flow.client_port,
+		.vip_port = flow->flow.vip_port,
+		.protocol = flow->flow.protocol,
+	};
+}
+
 static inline uint16_t flow_tag(uint32_t hash) {
 	uint16_t tag = (uint16_t)(hash >> 16);
 
@@ -325,7 +346,7 @@ void flow_table_release(struct flow_table *table, uint32_t index);
 // Ends a flow.
 void flow_table_delete(struct flow_table *table, uint32_t index);
 
-// Makes those flows findable that flow_table_init() found and `takes` says true of, after it has filled what it must; all others end. Once,
+// Makes those flows findable that flow_table_init() found and `takes` says true of, after it has filled what it must but for the hash; all others end. Once,
 // before anything else is done with the table.
 void flow_table_adopt(
 	struct flow_table *table, bool (*takes)(void *context, uint32_t index), void *context
