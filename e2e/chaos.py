@@ -21,7 +21,7 @@ from leader import leader_pod, wait_for_all_replicas, wait_for_another_leader
 import demo_steps as steps
 from cluster import network, single_node
 from cluster.paths import REPOSITORY
-from lib.containers import kill_container
+from lib.containers import crash_process, kill_container
 from lib.kube import Cluster
 from lib.load import Load, Toll
 from lib.net import ip, run_in
@@ -55,6 +55,11 @@ def agent_kill(cluster: Cluster) -> None:
 
 def routing_daemon_kill(cluster: Cluster) -> None:
     kill_container(cluster, PODS[0], "bird")
+
+
+def forwarder_crash(cluster: Cluster) -> None:
+    """Started again in place."""
+    crash_process(cluster, PODS[0], "forwarder")
 
 
 def forwarder_kill(cluster: Cluster) -> None:
@@ -109,6 +114,7 @@ CASES = (
     Case("operator-kill", operator_kill),
     Case("apiserver-kill", apiserver_kill),
     Case("routing-daemon-kill", routing_daemon_kill),
+    Case("forwarder-crash", forwarder_crash),
     Case("forwarder-kill", forwarder_kill),
     Case("pod-delete", pod_delete),
     Case("pod-kill", pod_kill),

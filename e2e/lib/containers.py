@@ -47,3 +47,12 @@ def kill_container(cluster: Cluster, pod: str, container: str, namespace: str = 
         return now["restartCount"] > before["restartCount"] and "running" in now["state"]
 
     wait_until(restarted, f"container {container} of {pod} to start again", RESTART_TIMEOUT_S, interval_s=0.2)
+
+
+def crash_process(cluster: Cluster, pod: str, container: str, namespace: str = "default") -> None:
+    """SIGKILL the oldest process that the container's first one has started. Raises LookupError when it has none."""
+    first = first_process(container_status(cluster, pod, container, namespace)["containerID"])
+    children = Path(f"/proc/{first}/task/{first}/children").read_text().split()
+    if not children:
+        raise LookupError(f"container {container} of {namespace}/{pod} supervises nothing")
+    os.kill(int(children[0]), signal.SIGKILL)

@@ -13,7 +13,7 @@ from leader import leader_pod, wait_for_all_replicas, wait_for_another_leader
 
 import demo_steps as steps
 from cluster import network
-from lib.containers import kill_container
+from lib.containers import container_status, crash_process, kill_container
 from lib.kube import Cluster
 from lib.proc import wait_until
 from lib.traffic import Answers, Client, Plan
@@ -203,6 +203,16 @@ def test_agent_killed(demo: Cluster) -> None:
         demo.wait_ready(steps.KIND, NAME, CONDITION_TIMEOUT_S)
     assert running.answers.failed == 0, running.answers.failures
     assert steps.scale_under_load(demo).failed == 0
+
+
+def test_forwarder_crashes(demo: Cluster) -> None:
+    """Its supervisor starts it again with its flows: nobody notices, not even the kubelet."""
+    before = container_status(demo, POD, "forwarder")["restartCount"]
+    with traffic() as running:
+        crash_process(demo, POD, "forwarder")
+        assert steps.send_requests().failed == 0
+    assert running.answers.failed == 0, running.answers.failures
+    assert container_status(demo, POD, "forwarder")["restartCount"] == before
 
 
 def test_forwarder_killed(demo: Cluster) -> None:
