@@ -283,6 +283,7 @@ async def test_changes_reach_the_router_within_200_ms(world, tmp_path):
     for _ in range(3):
         world.forwarder.kill()
         times["forwarder killed"].append(await ms_until_routes(world, {}))
+        world.forwarder.wait()  # its socket is its own until then
         world.forwarder.wait()  # its socket is not free before
         world.forwarder = world.forwarders.enter_context(running_forwarder(tmp_path, world.net.pod.namespace))
         await world.until_routes(VIP)
