@@ -76,21 +76,30 @@ open_locked(struct flow_file *file, const struct failure *failure, size_t wanted
 	return true;
 }
 
+// What could be had of it is given back: others need it.
+static bool no_room(const struct flow_file *file, const struct failure *failure) {
+	int number = errno;
+
+	if (ftruncate(file->fd, 0) != 0)
+		return fail(failure, "%s", strerror(errno));
+	return fail(failure, "%zu MiB: %s", file->size >> 20, strerror(number));
+}
+
 // All of it is there or nothing is: a page that is missing later would be a SIGBUS.
 static bool map(struct flow_file *file, const struct failure *failure) {
 	void *memory;
 	int result;
 
 	if (ftruncate(file->fd, (off_t)file->size) != 0)
-		return fail(failure, "%zu MiB: %s", file->size >> 20, strerror(errno));
+		return no_room(file, failure);
 	do
 		result = fallocate(file->fd, 0, 0, (off_t)file->size);
 	while (result != 0 && errno == EINTR);
 	if (result != 0)
-		return fail(failure, "%zu MiB: %s", file->size >> 20, strerror(errno));
+		return no_room(file, failure);
 	memory = mmap(NULL, file->size, PROT_READ | PROT_WRITE, MAP_SHARED, file->fd, 0);
 	if (memory == MAP_FAILED)
-		return fail(failure, "%zu MiB: %s", file->size >> 20, strerror(errno));
+		return no_room(file, failure);
 	file->header = memory;
 	return true;
 }

@@ -4,16 +4,17 @@ import socket
 import struct
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 from live.client import greeting, requests
-from live.forwarder import Forwarder, base, listener
+from live.forwarder import Forwarder, base, listener, running_forwarder
 from live.namespaces import bound, connected
 from live.network import CLIENT_ADDRESS, SERVERS, VIP, Network
 from live.stream import long_stream
 
-from lib.proc import wait_until
+from lib.proc import run, wait_until
 
 # Of the stream. Alone on the machine it is some 300 ms; tests share its cores with others.
 GAP_MAX_S = 3
@@ -117,3 +118,21 @@ def test_a_backend_that_went_meanwhile(network: Network, forwarder: Forwarder, o
             assert all(echoes(connection) for connection in connections)
         else:
             assert (taken["adopted_flows"], taken["ended_flows"]) == (1, gone)
+
+
+@pytest.fixture
+def narrow(tmp_path: Path) -> Iterator[Path]:
+    """A file system of memory that has no room for flows."""
+    folder = tmp_path / "narrow"
+    folder.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=1m", "none", str(folder))
+    yield folder
+    run("umount", str(folder))
+
+
+def test_without_room_for_the_file_it_runs_without(network: Network, narrow: Path) -> None:
+    """And gives back what it had got of it."""
+    with running_forwarder(narrow, network.forwarder, base(), listener("web", SERVERS)) as forwarder:
+        assert adoption(forwarder)["verdict"].endswith("MiB: No space left on device")
+        assert forwarder.flow_file.stat().st_size == 0
+        assert requests(network.client, 3).total() == 3
