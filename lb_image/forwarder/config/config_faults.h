@@ -166,8 +166,16 @@ static const struct {
 	{WEB,
 	 "\"protocol\": \"tcp\"",
 	 "\"protocol\": \"udp\", \"client_address\": \"toa\"",
-	 "listeners/web.json:7: client_address: \"toa\" is an option of TCP: protocol must be "
+	 "listeners/web.json:7: client_address: \"toa\" goes with TCP: protocol must be \"tcp\""},
+	{WEB,
+	 "\"protocol\": \"tcp\"",
+	 "\"protocol\": \"udp\", \"client_address\": \"proxy_v2\"",
+	 "listeners/web.json:7: client_address: \"proxy_v2\" goes with TCP: protocol must be "
 	 "\"tcp\""},
+	{WEB,
+	 "\"protocol\": \"tcp\"",
+	 "\"protocol\": \"tcp\", \"client_address\": \"proxy\"",
+	 "listeners/web.json:7: client_address: must be one of \"none\", \"toa\", \"proxy_v2\""},
 	{WEB,
 	 "\"arp\": true,",
 	 "\"arp\": true, \"session_affinity_s\": 86401,",

@@ -47,6 +47,7 @@ static const char *const backend_removal_names[] = {
 static const char *const client_address_names[] = {
 	[FWD_CLIENT_ADDRESS_NONE] = "none",
 	[FWD_CLIENT_ADDRESS_TOA] = "toa",
+	[FWD_CLIENT_ADDRESS_PROXY_V2] = "proxy_v2",
 	NULL,
 };
 
@@ -347,9 +348,13 @@ static bool read_client_address(const struct json_node *root, struct fwd_listene
 	if (!json_read_choice(root, "client_address", JSON_OPTIONAL, client_address_names, &choice))
 		return false;
 	listener->client_address = (uint8_t)choice;
-	if (choice != FWD_CLIENT_ADDRESS_TOA || listener->protocol == IPPROTO_TCP)
+	if (choice == FWD_CLIENT_ADDRESS_NONE || listener->protocol == IPPROTO_TCP)
 		return true;
-	json_node_error(&node, "\"toa\" is an option of TCP: protocol must be \"tcp\"");
+	json_node_error(
+		&node,
+		"\"%s\" goes with TCP: protocol must be \"tcp\"",
+		client_address_names[choice]
+	);
 	return false;
 }
 

@@ -56,15 +56,25 @@ static bool is_reached(const struct flow_table *table, uint32_t index) {
 	       ) == table->worker;
 }
 
+// Of a flow whose PROXY header is not confirmed the beginning is not known.
+static bool tells_soundly(const struct flow *flow) {
+	if (flow->protocol == IPPROTO_UDP && flow->tells != FWD_CLIENT_ADDRESS_NONE)
+		return false;
+	if (flow->untold == FWD_CLIENT_ADDRESS_PROXY_V2
+	    || flow->untold == FWD_CLIENT_ADDRESS_PROXY_V2_ALONE)
+		return flow->tells == FWD_CLIENT_ADDRESS_PROXY_V2;
+	return flow->created_s <= flow->last_seen_s
+		&& (flow->untold == FWD_CLIENT_ADDRESS_NONE || flow->untold == flow->tells);
+}
+
 static bool is_sound(const struct adopter *adopter, uint32_t index) {
 	const struct flow *flow = flow_table_at(adopter->table, index);
 	bool udp = flow->protocol == IPPROTO_UDP;
 
 	return flow->state < FLOW_STATE_COUNT && (udp || flow->protocol == IPPROTO_TCP)
-		&& udp == (flow->state == FLOW_UDP) && flow->untold <= FWD_CLIENT_ADDRESS_TOA
+		&& udp == (flow->state == FLOW_UDP) && tells_soundly(flow)
 		&& flow->ipv6 == adopter->table->ipv6 && flow->last_seen_s <= adopter->now_s
-		&& flow->created_s <= flow->last_seen_s && is_at_its_place(adopter->table, index)
-		&& is_reached(adopter->table, index);
+		&& is_at_its_place(adopter->table, index) && is_reached(adopter->table, index);
 }
 
 // False when there is a flow of this key already.

@@ -210,18 +210,43 @@ static void damage(struct flow *flow, unsigned kind) {
 		flow->created_s = flow->last_seen_s + 1;
 		break;
 	case 8:
-		flow->untold = FWD_CLIENT_ADDRESS_TOA + 1;
+		flow->untold = FWD_CLIENT_ADDRESS_PROXY_V2_ALONE + 1;
+		break;
+	case 9:
+		flow->untold = FWD_CLIENT_ADDRESS_TOA;
+		break;
+	case 10:
+		flow->tells = FWD_CLIENT_ADDRESS_TOA;
+		flow->untold = FWD_CLIENT_ADDRESS_PROXY_V2;
 		break;
 	default:
 		memset(flow, 0xff, sizeof(*flow));
 	}
 }
 
+// The frames of the fixture have the sequence number 0.
+static void a_header_that_is_not_confirmed_goes_on(void **state) {
+	struct restart *r = *state;
+	struct flow *flow = only_flow(r);
+	uint16_t len;
+
+	fixture_client(&r->f, PORT, TCP_ACK, FIXTURE_NOW_S);
+	len = r->f.packet.len;
+	flow->tells = flow->untold = FWD_CLIENT_ADDRESS_PROXY_V2;
+	flow->client_isn = UINT32_MAX;
+	take_over(r, LATER_S);
+	assert_adoption(r, 1, 0, 0);
+	fixture_client(&r->f, PORT, TCP_ACK, LATER_S);
+	assert_int_equal(r->f.packet.verdict, FWD_TX);
+	assert_true(r->f.packet.len > len);
+	assert_memory_equal(r->f.frame + 54, "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c", 16);
+}
+
 static void a_damaged_flow_is_a_free_place(void **state) {
 	struct restart *r = *state;
 	struct flow *flow = only_flow(r), right = *flow;
 
-	for (unsigned kind = 0; kind < 10; kind++) {
+	for (unsigned kind = 0; kind < 12; kind++) {
 		*flow = right;
 		damage(flow, kind);
 		r->adoption = (struct adoption){0};
@@ -372,6 +397,7 @@ int main(void) {
 		TEST(without_its_listener_a_flow_goes_on),
 		TEST(without_its_backend_a_flow_goes_on_or_ends_as_the_listener_says),
 		TEST(an_idle_time_goes_on),
+		TEST(a_header_that_is_not_confirmed_goes_on),
 		TEST(a_damaged_flow_is_a_free_place),
 		TEST(of_two_flows_of_one_key_one_is_taken),
 		TEST(ports_of_another_worker_are_not_taken),

@@ -2,6 +2,10 @@
 
 #include "client_address.h"
 
+#include "proxy_header.h"
+#include "segment.h"
+
+#include <stddef.h>
 #include <string.h>
 
 // RFC 791: every host takes this much.
@@ -9,6 +13,11 @@
 
 static unsigned option_size(const struct flow *flow) {
 	return flow->ipv6 ? TCP_OPTION_ADDRESS6_SIZE : TCP_OPTION_ADDRESS_SIZE;
+}
+
+// Bytes that are added to a segment of the client.
+static unsigned added_size(const struct flow *flow) {
+	return flow->tells == FWD_CLIENT_ADDRESS_TOA ? option_size(flow) : proxy_header_size(flow);
 }
 
 static void write_option(uint8_t *option, const struct flow *flow) {
@@ -23,26 +32,6 @@ static void write_option(uint8_t *option, const struct flow *flow) {
 		memcpy(option + 4, &flow->client_address, sizeof(flow->client_address));
 }
 
-// Of the datagram, in its header and where a pseudo header has it.
-static void
-lengthen_ip(const struct packet_view *view, struct tcp_header *tcp, bool ipv6, unsigned by) {
-	unsigned l4_length = view_l4_length(view);
-	uint16_t length = ipv6 ? view->ip6->payload_length : view->ip->total_length;
-	uint16_t longer = htons((uint16_t)(ntohs(length) + by));
-
-	if (ipv6) {
-		view->ip6->payload_length = longer;
-	} else {
-		view->ip->checksum =
-			checksum_adjust(view->ip->checksum, checksum_delta16(length, longer));
-		view->ip->total_length = longer;
-	}
-	tcp->checksum = checksum_adjust(
-		tcp->checksum,
-		checksum_delta16(htons((uint16_t)l4_length), htons((uint16_t)(l4_length + by)))
-	);
-}
-
 // Behind the fixed header, where the modules that read it look first. A fragment stays: those behind it have their places.
 static bool has_room(
 	const struct fwd_worker *worker,
@@ -50,13 +39,25 @@ static bool has_room(
 	const struct flow *flow,
 	unsigned size
 ) {
-	const struct tcp_header *tcp = view->l4;
 	unsigned longer = view->total_length + size;
 
 	return view->kind != VIEW_FIRST_OF_CLIENT
-		&& (tcp->data_offset >> 4) * 4u + size <= TCP_HEADER_MAX
+		&& segment_header_size(view->l4) + size <= TCP_HEADER_MAX
 		&& longer <= worker->base->ports[flow->backend_port_index].mtu
 		&& longer + sizeof(struct ether_header) <= FWD_FRAME_ROOM;
+}
+
+// Where ours has no room, none of the client's own may be taken for it.
+static void blank_options(struct tcp_header *tcp) {
+	uint8_t *options = (uint8_t *)(tcp + 1), *option;
+	unsigned words = (segment_header_size(tcp) - (unsigned)sizeof(*tcp)) / 2;
+	uint16_t was = checksum_words(options, words);
+
+	while ((option = segment_find_option(tcp, TCP_OPTION_ADDRESS, 0)) != NULL)
+		memset(option, TCP_OPTION_NOP, option[1]);
+	tcp->checksum = checksum_adjust(
+		tcp->checksum, checksum_add((uint16_t)~was, checksum_words(options, words))
+	);
 }
 
 static void insert_option(
@@ -66,48 +67,18 @@ static void insert_option(
 	const struct flow *flow
 ) {
 	unsigned size = option_size(flow);
-	struct tcp_header *tcp = view->l4;
-	uint8_t *option = (uint8_t *)(tcp + 1);
-	uint8_t *end = packet->data + sizeof(struct ether_header) + view->total_length;
-	uint16_t offset_word, longer_word;
+	uint8_t option[TCP_OPTION_ADDRESS6_SIZE];
+	struct segment segment = segment_of(packet, view, flow->ipv6);
+	struct tcp_header *tcp = segment.tcp;
 
 	if (!has_room(worker, view, flow, size)) {
 		worker->counters.client_address_omitted++;
+		blank_options(tcp);
 		return;
 	}
-	memmove(option + size, option, (size_t)(end - option));
 	write_option(option, flow);
-	memcpy(&offset_word, &tcp->data_offset, sizeof(offset_word));
-	tcp->data_offset = (uint8_t)(tcp->data_offset + (size / 4 << 4));
-	memcpy(&longer_word, &tcp->data_offset, sizeof(longer_word));
-	tcp->checksum = checksum_adjust(
-		tcp->checksum,
-		checksum_add(
-			checksum_delta16(offset_word, longer_word), checksum_words(option, size / 2)
-		)
-	);
-	lengthen_ip(view, tcp, flow->ipv6, size);
-	// What padded the frame is of no use any more.
-	packet->len = (uint16_t)(sizeof(struct ether_header) + view->total_length + size);
-}
-
-// The MSS option, or NULL.
-static uint8_t *find_mss(struct tcp_header *tcp) {
-	uint8_t *at = (uint8_t *)(tcp + 1);
-	const uint8_t *end = (const uint8_t *)tcp + (tcp->data_offset >> 4) * 4u;
-
-	while (end - at >= TCP_OPTION_MSS_SIZE && *at != TCP_OPTION_END) {
-		if (*at == TCP_OPTION_NOP) {
-			at++;
-			continue;
-		}
-		if (at[0] == TCP_OPTION_MSS && at[1] == TCP_OPTION_MSS_SIZE)
-			return at;
-		if (at[1] < 2 || at[1] > end - at)
-			return NULL;
-		at += at[1];
-	}
-	return NULL;
+	segment_insert(&segment, (uint8_t *)(tcp + 1), option, size);
+	segment_set_header(&segment, (tcp->data_offset >> 4) + size / 4, tcp->flags);
 }
 
 // What a SYN+ACK says of the largest segment is for those of the client, which become longer on their way.
@@ -118,7 +89,9 @@ static void lower_mss(
 		+ (flow->ipv6 ? sizeof(struct ipv6_header) : sizeof(struct ipv4_header));
 	unsigned mtu = worker->base->ports[flow->backend_port_index].mtu;
 	struct tcp_header *tcp = view->l4;
-	uint8_t *option = view->kind == VIEW_FIRST_OF_REPLY ? NULL : find_mss(tcp);
+	uint8_t *option = view->kind == VIEW_FIRST_OF_REPLY
+		? NULL
+		: segment_find_option(tcp, TCP_OPTION_MSS, TCP_OPTION_MSS_SIZE);
 	unsigned said, mss;
 	uint16_t delta;
 
@@ -126,9 +99,9 @@ static void lower_mss(
 		return;
 	said = (unsigned)option[2] << 8 | option[3];
 	mss = said < mtu - headers ? said : mtu - headers;
-	if (mss <= option_size(flow))
+	if (mss <= added_size(flow))
 		return;
-	mss -= option_size(flow);
+	mss -= added_size(flow);
 	option[2] = (uint8_t)(mss >> 8);
 	option[3] = (uint8_t)mss;
 	delta = checksum_delta16(htons((uint16_t)said), htons((uint16_t)mss));
@@ -138,7 +111,7 @@ static void lower_mss(
 	tcp->checksum = checksum_adjust(tcp->checksum, delta);
 }
 
-void client_address_handle(
+static void handle_toa(
 	struct fwd_worker *worker,
 	struct fwd_packet *packet,
 	const struct packet_view *view,
@@ -147,7 +120,12 @@ void client_address_handle(
 ) {
 	bool opens = view->tcp_flags & TCP_SYN;
 
-	if (!from_backend && !opens && !(view->tcp_flags & TCP_RST))
+	// A connection that begins anew has to be told anew.
+	if (!from_backend && opens)
+		flow->untold = flow->tells;
+	else if (flow->untold == FWD_CLIENT_ADDRESS_NONE)
+		return;
+	else if (!from_backend && !(view->tcp_flags & TCP_RST))
 		insert_option(worker, packet, view, flow);
 	else if (from_backend && opens)
 		lower_mss(worker, view, flow);
@@ -155,15 +133,54 @@ void client_address_handle(
 		flow->untold = FWD_CLIENT_ADDRESS_NONE;
 }
 
+void client_address_handle(
+	struct fwd_worker *worker,
+	struct fwd_packet *packet,
+	const struct packet_view *view,
+	struct flow *flow,
+	bool from_backend
+) {
+	struct segment segment = segment_of(packet, view, flow->ipv6);
+
+	if (flow->tells == FWD_CLIENT_ADDRESS_TOA) {
+		handle_toa(worker, packet, view, flow, from_backend);
+	} else if (!from_backend) {
+		proxy_header_to_backend(worker, &segment, flow);
+	} else if (flow->untold != FWD_CLIENT_ADDRESS_NONE) {
+		proxy_header_to_client(worker, &segment, flow);
+		if (view->tcp_flags & TCP_SYN)
+			lower_mss(worker, view, flow);
+	}
+}
+
 uint32_t client_address_path_mtu(struct fwd_worker *worker, struct flow *flow, uint32_t mtu_bytes) {
 	unsigned least = flow->ipv6 ? IPV6_MTU_MIN : IPV4_MTU_MIN;
 
 	// 0: of a router that does not say (RFC 1191, section 5).
-	if (flow->untold == FWD_CLIENT_ADDRESS_NONE || mtu_bytes == 0)
+	if (flow->untold == FWD_CLIENT_ADDRESS_NONE
+	    || flow->untold == FWD_CLIENT_ADDRESS_PROXY_V2_ALONE || mtu_bytes == 0)
 		return mtu_bytes;
-	if (mtu_bytes >= least + option_size(flow))
-		return mtu_bytes - option_size(flow);
+	if (mtu_bytes >= least + added_size(flow))
+		return mtu_bytes - added_size(flow);
+	if (flow->tells == FWD_CLIENT_ADDRESS_PROXY_V2) {
+		flow->untold = FWD_CLIENT_ADDRESS_PROXY_V2_ALONE;
+		return mtu_bytes;
+	}
 	flow->untold = FWD_CLIENT_ADDRESS_NONE;
 	worker->counters.client_address_omitted++;
 	return mtu_bytes;
+}
+
+void client_address_restore_quoted(
+	const struct flow *flow, struct tcp_header *quoted, unsigned length
+) {
+	uint32_t sent = ntohl(quoted->sequence), had;
+
+	if (flow->tells != FWD_CLIENT_ADDRESS_PROXY_V2 || flow->untold == FWD_CLIENT_ADDRESS_NONE)
+		return;
+	had = htonl(proxy_header_had_sequence(flow, sent));
+	if (length >= offsetof(struct tcp_header, checksum) + sizeof(quoted->checksum))
+		quoted->checksum =
+			checksum_adjust(quoted->checksum, checksum_delta32(quoted->sequence, had));
+	quoted->sequence = had;
 }

@@ -16,6 +16,9 @@
 	X(BAD_IP_CHECKSUM, "bad_ip_checksum", "IPv4 header checksum is wrong") \
 	X(TTL_EXCEEDED, "ttl_exceeded", "TTL or hop limit would reach zero") \
 	X(FRAGMENT, "fragment", "fragment of ICMP, or one whose first part has not passed") \
+	X(FRAGMENT_UNTOLD, \
+	  "fragment_untold", \
+	  "fragment of a client whose PROXY header the backend has not confirmed") \
 	X(EXTENSION_HEADERS, \
 	  "extension_headers", \
 	  "IPv6 extension headers beyond what is looked at") \

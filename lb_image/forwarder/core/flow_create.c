@@ -85,6 +85,12 @@ FOR_FAMILY const struct fwd_listener *find_listener(
 		*reason = DROP_NO_FLOW;
 		return NULL;
 	}
+	// What a SYN brings must be cut off where a header is to stand.
+	if (view->kind == VIEW_FIRST_OF_CLIENT
+	    && config->listeners[slot]->client_address == FWD_CLIENT_ADDRESS_PROXY_V2) {
+		*reason = DROP_FRAGMENT_UNTOLD;
+		return NULL;
+	}
 	return config->listeners[slot];
 }
 
@@ -265,6 +271,9 @@ FOR_FAMILY void fill_state(
 	flow->created_s = now_s;
 	flow->is_counted = false;
 	flow->untold = listener->client_address;
+	flow->tells = listener->client_address & 3;
+	if (listener->client_address == FWD_CLIENT_ADDRESS_PROXY_V2)
+		flow->client_isn = ntohl(((const struct tcp_header *)view->l4)->sequence);
 	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, state);
 	// Last of what adopt.c relies on: the process may be killed at any instruction. For the compiler alone, it costs nothing.
 	atomic_signal_fence(memory_order_release);

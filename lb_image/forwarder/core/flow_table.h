@@ -32,7 +32,7 @@ enum flow_state {
 #define FLOW_NONE UINT32_MAX
 
 // What lies in memory that outlives the process: to be raised whenever a flow, a neighbour, or what places mean, changes.
-#define FLOW_LAYOUT 1
+#define FLOW_LAYOUT 2
 
 // Addresses and ports in network byte order.
 struct flow_key {
@@ -69,12 +69,18 @@ struct flow {
 	uint8_t protocol;
 	bool is_counted : 1; // among the connections of its client
 	bool ipv6 : 1;       // it is the beginning of a struct flow6
+	uint8_t tells : 2;   // enum fwd_client_address of its listener when it began
 	uint32_t hash;       // of the key
 	union {
 		uint32_t next_free;    // index, in state FLOW_FREE
 		uint32_t backend_slot; // of the backend's counters, else
 	};
-	uint32_t created_s;
+	union {
+		uint32_t
+			client_isn; // host byte order, while `untold` is PROXY_V2 or PROXY_V2_ALONE
+		uint32_t
+			created_s; // when the flow began or, of a PROXY header, when it was confirmed, else
+	};
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 64, "one cache line");
 
@@ -99,14 +105,14 @@ _Static_assert(sizeof(struct flow6) == 128, "two cache lines");
 
 // Who changes one of these raises FLOW_LAYOUT.
 _Static_assert(
-	FLOW_LAYOUT == 1 && FLOW_STATE_COUNT == 8 && offsetof(struct flow, local_address) == 12
+	FLOW_LAYOUT == 2 && FLOW_STATE_COUNT == 8 && offsetof(struct flow, local_address) == 12
 		&& offsetof(struct flow, local_port) == 20 && offsetof(struct flow, state) == 24
 		&& offsetof(struct flow, untold) == 25 && offsetof(struct flow, last_seen_s) == 28
 		&& offsetof(struct flow, idle_timeout_s) == 32
 		&& offsetof(struct flow, protocol) == 46 && offsetof(struct flow, hash) == 48
 		&& offsetof(struct flow, created_s) == 56
 		&& offsetof(struct flow6, backend_address) == 112,
-	"layout 1"
+	"layout 2"
 );
 
 // The key of an IPv6 flow; the addresses are where the packet has them.

@@ -85,7 +85,10 @@ enum fwd_scheduler {
 // How a backend is told the address of its client.
 enum fwd_client_address {
 	FWD_CLIENT_ADDRESS_NONE,
-	FWD_CLIENT_ADDRESS_TOA, // option of the client's first TCP segments
+	FWD_CLIENT_ADDRESS_TOA,      // option of the client's first TCP segments
+	FWD_CLIENT_ADDRESS_PROXY_V2, // header in front of the client's first byte
+	// Of a flow only: the header goes without anything behind it, since the path takes no more.
+	FWD_CLIENT_ADDRESS_PROXY_V2_ALONE,
 };
 
 struct fwd_backend {

@@ -74,6 +74,7 @@ _Static_assert(sizeof(struct ipv4_header) == 20, "RFC 791");
 #define TCP_SYN 0x02
 #define TCP_RST 0x04
 #define TCP_ACK 0x10
+#define TCP_URG 0x20
 
 // RFC 9293
 struct tcp_header {

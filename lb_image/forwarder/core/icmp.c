@@ -213,6 +213,10 @@ static void translate(
 	);
 	rewrite_ipv4(view->ip, to.src, to.dst, delta);
 	rewrite_quoted(&quoted, &to);
+	if (to.of_client != NULL)
+		client_address_restore_quoted(
+			to.of_client, (struct tcp_header *)quoted.ports, quoted.l4_length
+		);
 	correct_mtu(worker, icmp, &to);
 	icmp->checksum = 0;
 	icmp->checksum = (uint16_t)~checksum_bytes(icmp, length);

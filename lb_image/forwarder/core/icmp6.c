@@ -194,6 +194,8 @@ static void translate(
 		return;
 	rewrite_ipv6(view->ip6, &to.src, &to.dst);
 	rewrite_quoted(&quoted, &to);
+	if (to.of_client != NULL)
+		client_address_restore_quoted(to.of_client, quoted.l4, view_l4_length(&quoted));
 	if (to.of_client != NULL && icmp->type == ICMPV6_TOO_BIG)
 		icmp->rest =
 			htonl(client_address_path_mtu(worker, to.of_client, ntohl(icmp->rest)));

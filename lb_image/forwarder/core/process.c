@@ -124,8 +124,8 @@ touch(struct fwd_worker *worker,
 	if (flow->last_seen_s != now_s)
 		flow->last_seen_s = now_s;
 	if (flow->protocol == IPPROTO_TCP
-	    && (!flow_is_plain(flow) || (flags & (TCP_FIN | TCP_RST)))) {
-		if (flow->untold != FWD_CLIENT_ADDRESS_NONE)
+	    && (!flow_is_plain(flow) || (flags & (TCP_SYN | TCP_FIN | TCP_RST)))) {
+		if (client_address_concerns(flow, flags))
 			client_address_handle(worker, packet, view, flow, from_backend);
 		change_state(worker, config, flow, flags, from_backend);
 	}
@@ -433,6 +433,14 @@ static __attribute__((noinline)) void process_fragment(
 	owner = owner_of(worker, view);
 	if (packet_hand_over(worker, packet, owner)) {
 		fragment_remember(&worker->fragments, &key, FLOW_NONE, owner, now_s);
+		return;
+	}
+	flow = view->kind == VIEW_FIRST_OF_CLIENT ? find(worker, view, view->ipv6) : FLOW_NONE;
+	if (flow != FLOW_NONE
+	    && client_address_refuses_fragment(
+		    flow_of(worker, flow, view->ipv6), view->tcp_flags
+	    )) {
+		packet_drop(packet, DROP_FRAGMENT_UNTOLD);
 		return;
 	}
 	if (view->kind == VIEW_FIRST_OF_CLIENT)

@@ -25,6 +25,14 @@ static void view_addresses6(const struct flow6 *flow, struct fwd_flow_view *out)
 	out->backend_address = flow->backend_address;
 }
 
+// Of a flow whose PROXY header is not confirmed it is not known: it began at the latest with its last packet.
+static uint32_t began_s(const struct flow *flow) {
+	bool is_known = flow->tells != FWD_CLIENT_ADDRESS_PROXY_V2
+		|| flow->untold == FWD_CLIENT_ADDRESS_NONE;
+
+	return is_known ? flow->created_s : flow->last_seen_s;
+}
+
 // Places of both tables are numbered in one row.
 bool worker_flow_read(
 	const struct fwd_worker *worker,
@@ -52,7 +60,7 @@ bool worker_flow_read(
 			.protocol = flow->protocol,
 			.state = flow->state,
 			.idle_s = now_s - flow->last_seen_s,
-			.age_s = now_s - flow->created_s,
+			.age_s = now_s - began_s(flow),
 		};
 		if (ipv6)
 			view_addresses6(&table->flows6[index], out);

@@ -173,11 +173,12 @@ def test_limits_and_denied_ranges_by_annotation():
     assert [str(network) for network in listener.denied_source_ranges] == ["10.0.0.0/8", "192.0.2.0/24"]
 
 
-def test_the_client_address_is_told_at_ports_of_tcp():
-    one = service(ports=[(53, "TCP"), (53, "UDP")], client_address="TOA")
+@pytest.mark.parametrize(("said", "meant"), [("TOA", "toa"), ("ProxyV2", "proxy_v2")])
+def test_the_client_address_is_told_at_ports_of_tcp(said, meant):
+    one = service(ports=[(53, "TCP"), (53, "UDP")], client_address=said)
     plan = plan_for_service(one, ASSIGNED, ())
     assert [(file.protocol, file.client_address) for file in plan.answering] == [
-        ("tcp", "toa"),
+        ("tcp", meant),
         ("udp", "none"),
     ]
     assert not plan.faults

@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIGS 3
+#define CONFIGS 4 // the last one is the first with PROXY headers
+#define WITH_HEADERS 3
 #define LISTENERS 5 // the last two are of IPv6
 #define START_S 1000u
 #define HOUSEKEEPING_CALLS 16
@@ -77,7 +78,8 @@ static void add_listener(
 	listener->hash_connection = config == 2;
 	listener->reset_removed = config != 0;
 	if (protocol == IPPROTO_TCP && config != 1)
-		listener->client_address = FWD_CLIENT_ADDRESS_TOA;
+		listener->client_address = config == WITH_HEADERS ? FWD_CLIENT_ADDRESS_PROXY_V2
+								  : FWD_CLIENT_ADDRESS_TOA;
 	listener->timeouts = (struct fwd_timeouts){20, 6, 3, 9};
 	listener->n_backends = weights == NULL ? 0 : 3;
 	for (unsigned i = 0; i < listener->n_backends; i++) {
@@ -95,13 +97,15 @@ static void add_listener(
 int LLVMFuzzerInitialize(int *argc, char ***argv) {
 	(void)argc;
 	(void)argv;
-	add_listener(0, 0, IPPROTO_TCP, 80, (const uint16_t[]){1, 1, 0});
-	add_listener(0, 1, IPPROTO_UDP, 53, (const uint16_t[]){6, 4, 1});
+	for (unsigned config = 0; config < CONFIGS; config += WITH_HEADERS) {
+		add_listener(config, 0, IPPROTO_TCP, 80, (const uint16_t[]){1, 1, 0});
+		add_listener(config, 1, IPPROTO_UDP, 53, (const uint16_t[]){6, 4, 1});
+		add_listener(config, 3, IPPROTO_TCP, 80, (const uint16_t[]){1, 1, 1});
+	}
 	add_listener(0, 2, IPPROTO_TCP, 80, NULL);
 	add_listener(1, 0, IPPROTO_TCP, 80, (const uint16_t[]){0, 2, 65535});
 	add_listener(2, 1, IPPROTO_UDP, 53, (const uint16_t[]){0, 0, 0});
 	add_listener(2, 2, IPPROTO_TCP, 80, (const uint16_t[]){3, 3, 3});
-	add_listener(0, 3, IPPROTO_TCP, 80, (const uint16_t[]){1, 1, 1});
 	add_listener(0, 4, IPPROTO_UDP, 53, (const uint16_t[]){1, 2, 0});
 	add_listener(1, 4, IPPROTO_UDP, 53, NULL);
 	add_listener(2, 3, IPPROTO_TCP, 80, (const uint16_t[]){0, 5, 1});
@@ -120,7 +124,8 @@ static uint8_t take_byte(struct input *input) {
 	return *input->at++;
 }
 
-// Bits of `choice`: 0 a small table, 1 a small MTU, 2 a second port, 3 no resets, 4 no share for half-open flows. One worker of many owns few ports: quick to set up.
+// Bits of `choice`: 0 a small table, 1 a small MTU, 2 a second port, 3 no resets, 4 no share for half-open flows,
+// 5 PROXY headers from the start. One worker of many owns few ports: quick to set up.
 static void start(struct run *run, uint8_t choice) {
 	size_t flows;
 
@@ -168,7 +173,7 @@ static void start(struct run *run, uint8_t choice) {
 		0,
 		choice
 	);
-	run->config = &configs[0];
+	run->config = &configs[choice & 32 ? WITH_HEADERS : 0];
 	run->now_ms = START_S * 1000;
 	trace.until_ms = UINT64_MAX;
 	worker_set_trace(run->worker, choice & 64 ? &trace : NULL);

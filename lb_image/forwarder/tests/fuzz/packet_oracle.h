@@ -50,10 +50,13 @@ void oracle_take_back(
 );
 
 // Whether an ICMP error may tell `is` where it came with `was`: the same, or, of a packet that was too big, less the client's address.
+// `size`: of a PROXY header; an option takes less.
 static inline bool oracle_mtu_allowed(const uint8_t *was, const uint8_t *is, unsigned size) {
+	unsigned less = oracle_read16(was + 2) - oracle_read16(is + 2);
+
 	return memcmp(was, is, 4) == 0
-		|| (memcmp(was, is, 2) == 0
-		    && oracle_read16(was + 2) == oracle_read16(is + 2) + size);
+		|| (memcmp(was, is, 2) == 0 && size != 0
+		    && (less == size || less == (size == 52 ? 20 : 8)));
 }
 
 // The parts of the above for IPv6 frames.

@@ -133,7 +133,7 @@ static void check_error(
 	MUST(l4_residue(was, shape) == 0 && l4_residue(is, shape) == 0);
 	MUST(memcmp(was + shape->l4, is + shape->l4, 2) == 0);
 	MUST(oracle_mtu_allowed(
-		was + shape->l4 + 4, is + shape->l4 + 4, was[shape->l4] == 2 ? 20 : 0
+		was + shape->l4 + 4, is + shape->l4 + 4, was[shape->l4] == 2 ? 52 : 0
 	));
 	MUST(is[HOP_LIMIT] == was[HOP_LIMIT] - 1);
 	MUST(shape_of(was, quoted, shape->end, &inner) && !inner.is_later);

@@ -12,7 +12,7 @@ CONFIG_TESTDATA = TESTS.parent / "config" / "testdata"
 # Steps of fuzz_packets.c: a frame, as it is, last of its burst; the bits that it may carry; time goes on.
 FRAME, SECOND_PORT, FIX, TIME = 64, 4, 8 | 16 | 32, 2
 # Its first byte.
-SMALL_MTU, TWO_PORTS = 2, 4
+SMALL_MTU, TWO_PORTS, HEADERS = 2, 4, 32
 SMALL_MTU_BYTES = 600
 FRAME_MAX = 2048
 COMMANDS = (
@@ -47,8 +47,13 @@ def packet_seed(case: Path, *, fix: bool) -> bytes:
     """The frames of a packet case as steps of fuzz_packets.c, with the checksums left alone or mended."""
     paths = sorted(case.glob("send.*.pcap"))
     frames = sorted(frame for path in paths for frame in read_pcap(path, path.suffixes[0][1:]))
-    small_mtu = json.loads((case / "config.json").read_text())["base"]["ports"][0]["mtu"] <= SMALL_MTU_BYTES
-    seed = bytes([(TWO_PORTS if len(paths) > 1 else 0) | (SMALL_MTU if small_mtu else 0)])
+    config = json.loads((case / "config.json").read_text())
+    small_mtu = config["base"]["ports"][0]["mtu"] <= SMALL_MTU_BYTES
+    headers = any(one.get("client_address") == "proxy_v2" for one in config["listeners"])
+    choice = (
+        (TWO_PORTS if len(paths) > 1 else 0) | (SMALL_MTU if small_mtu else 0) | (HEADERS if headers else 0)
+    )
+    seed = bytes([choice])
     now_s = frames[0].time_us // 1_000_000
     for frame in frames:
         passed_s = min(frame.time_us // 1_000_000 - now_s, 63)

@@ -1,14 +1,13 @@
 """A kernel at both ends, and a listener that tells the client's address: what a module or a program at the backend would read."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from live.capture import captured, next_segment
 from live.client import greeting
 from live.forwarder import listener, running_forwarder
-from live.namespaces import connected, entered
+from live.namespaces import connected
 from live.network import CLIENT_ADDRESS, SERVERS, VIP, Network
 from live.network6 import CLIENT6, SERVERS6, VIP6, base_of_both
 from live.servers import TCP_PORT
@@ -17,32 +16,8 @@ FAMILIES = {
     "ipv4": (socket.AF_INET, VIP, SERVERS, CLIENT_ADDRESS),
     "ipv6": (socket.AF_INET6, VIP6, SERVERS6, CLIENT6),
 }
-ETHER_TYPES = {0x0800: 20, 0x86DD: 40}  # and the length of the header behind it
 SYN = 2
 OPTION = 254  # of the client's address
-
-
-@contextmanager
-def captured(namespace: str, link: str) -> Iterator[socket.socket]:
-    """A packet socket on a link: what passed since the block began can be read from it."""
-    with entered(namespace):
-        packets = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-    with packets:
-        packets.bind((link, 0))
-        packets.settimeout(5)
-        yield packets
-
-
-def next_segment(packets: socket.socket) -> bytes:
-    """The next TCP segment to the servers' port, from its header on."""
-    while True:
-        frame = packets.recv(65536)
-        size = ETHER_TYPES.get(int.from_bytes(frame[12:14]))
-        if size is None or frame[23 if size == 20 else 20] != socket.IPPROTO_TCP:
-            continue
-        segment = frame[14 + size :]
-        if int.from_bytes(segment[2:4]) == TCP_PORT:
-            return segment
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -60,9 +35,9 @@ def test_the_segment_that_makes_the_connection_names_the_client(
         connection.shutdown(socket.SHUT_WR)
         assert greeting(connection) in servers
         _, port, *_ = connection.getsockname()
-        segments = [next_segment(packets)]
+        segments = [next_segment(packets, TCP_PORT)]
         while segments[-1][13] & SYN:
-            segments.append(next_segment(packets))
+            segments.append(next_segment(packets, TCP_PORT))
     *syns, ack = segments
     address = socket.inet_pton(kind, client)
     assert ack[20 : 24 + len(address)] == bytes([OPTION, 4 + len(address)]) + port.to_bytes(2) + address

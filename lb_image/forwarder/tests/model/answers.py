@@ -7,7 +7,7 @@ from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
-from model import toa, wire, wire6
+from model import client_address, wire, wire6
 from model.state import Flow, Port
 from model.wire import ICMP, Address, Datagram, MalformedError
 from model.wire6 import ICMP6
@@ -96,8 +96,11 @@ def pass_error(model: Model, datagram: Datagram, without_flow: str) -> tuple[int
             raise MalformedError(without_flow)
         out, sides = model.local_port(found.local[0]), (found.backend, found.local)
     mac = model.way_out(out, datagram, sides[0][0])
-    head = toa.path_mtu(model, told, datagram) if told else datagram.payload[:8]
-    body = head + wire.requoted(quoted, sides[0], sides[1])
+    head, about = datagram.payload[:8], wire.requoted(quoted, sides[0], sides[1])
+    if told:
+        about = client_address.requoted(told, about, len(quoted.header))
+        head = client_address.path_mtu(model, told, datagram)
+    body = head + about
     source, destination = sides[1][0], sides[0][0]
     changed = replace(datagram, source=source, destination=destination, payload=body)
     covered = changed.icmp_pseudo_header() + body[:2] + b"\0\0" + body[4:]

@@ -14,7 +14,7 @@ import struct
 from collections import Counter, deque
 from ipaddress import IPv6Address
 
-from model import answers, nd, policy, toa, wire, wire6
+from model import answers, client_address, nd, policy, wire, wire6
 from model.links import Links
 from model.scheduling import Backend, Key, Scheduler
 from model.state import Endpoint, Flow, Json, Port
@@ -201,13 +201,15 @@ class Model(Links):
         if not flow or flow.protocol != datagram.protocol or flow.backend != source:
             raise MalformedError("no_flow")
         sent = self.send(self.ports[0], datagram, flow.vip, flow.client)
-        sent = toa.from_backend(flow, datagram, sent, self.local_port(flow.local[0]))
+        sent = client_address.from_backend(flow, datagram, sent, self.local_port(flow.local[0]))
         self.touch(flow, datagram.flags, "backend")
         return self.first_fragment(datagram, flow, sent)
 
     def from_client(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
         key = (datagram.source, datagram.ports[0], datagram.destination, datagram.ports[1], datagram.protocol)
         flow = self.flows.get(key)
+        if flow:
+            client_address.refuse_fragment(flow.tells, datagram, untold=flow.untold)
         if flow and flow.protocol == TCP and flow.closed() and datagram.flags & (SYN | ACK) == SYN:
             self.end(key)
             flow = None
@@ -215,7 +217,7 @@ class Model(Links):
             flow = self.begin(key, port, frame, datagram)
         out = self.local_port(flow.local[0])
         sent = self.send(out, datagram, flow.local, flow.backend)
-        sent = toa.from_client(self, flow, datagram, sent, out)
+        sent = client_address.from_client(self, flow, datagram, sent, out)
         self.touch(flow, datagram.flags, "client")
         return self.first_fragment(datagram, flow, sent)
 
@@ -255,6 +257,7 @@ class Model(Links):
             raise MalformedError("no_listener" if known else "not_ours")
         if datagram.protocol == TCP and datagram.flags & (SYN | ACK | FIN | RST) != SYN:
             raise MalformedError("no_flow")
+        client_address.refuse_fragment(listener.get("client_address", "none"), datagram, untold=True)
         if datagram.ttl <= 1:
             raise MalformedError("ttl_exceeded")
         policy.admit(self, listener, key)
@@ -282,7 +285,7 @@ class Model(Links):
             entry.hear(frame[6:12], self.now_s)
         self.flows[key] = self.replies[flow.local] = flow
         backend.active += 1
-        flow.untold = listener.get("client_address") == "toa"
+        client_address.begin(listener, flow, datagram)
         flow.counted = bool(listener.get("client_limits", {}).get("max_connections"))
         self.set_timeout(flow)
         return flow

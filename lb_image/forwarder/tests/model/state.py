@@ -80,7 +80,10 @@ class Flow:
     phase: str
     ends: set[str] = field(default_factory=set)
     timeout_s: int = 0
+    tells: str = "none"  # client_address of its listener when it began
     untold: bool = False  # the backend does not have the client's address yet
+    isn: int = 0  # of the client, where a PROXY header is to follow it
+    alone: bool = False  # the header goes without payload
     counted: bool = False  # among the connections of its client
     hops: set[tuple[int, Address]] = field(default_factory=set)
 

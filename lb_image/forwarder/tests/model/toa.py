@@ -6,6 +6,7 @@ Kind 254, length, the client's port, its address: 8 bytes of IPv4, 20 of IPv6, i
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import replace
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
@@ -18,105 +19,68 @@ if TYPE_CHECKING:
 
 Sent = tuple[int, bytes]
 SYN, RST = 2, 4
-FRAME_MAX = 1536
+KIND = 254
+FRAME_MAX, FRAME_MIN = 1536, 60
 
 
 def option(flow: Flow) -> bytes:
     address, port = flow.client
     packed = address.packed if isinstance(address, IPv6Address) else struct.pack("!I", address)
-    return struct.pack("!BBH", 254, 4 + len(packed), port) + packed
+    return struct.pack("!BBH", KIND, 4 + len(packed), port) + packed
 
 
 def from_client(model: Model, flow: Flow, datagram: Datagram, sent: Sent, out: Port) -> Sent:
-    """Every segment that may end the handshake, or follow it, says it, where there is room."""
+    """Every segment that may end the handshake, or follow it, says it, where there is room. A SYN begins anew."""
+    flow.untold = flow.untold or bool(datagram.flags & SYN)
     if not flow.untold or datagram.flags & (SYN | RST):
         return sent
     added, header = option(flow), (datagram.payload[12] >> 4) * 4
     longer = len(datagram.header) + len(datagram.payload) + len(added)
-    if datagram.more or header + len(added) > 60 or longer > min(out.mtu, FRAME_MAX - 14):
-        model.omitted += 1
-        return sent
     at = 14 + len(datagram.header)
     segment = bytearray(sent[1][at : at + len(datagram.payload)])
+    if datagram.more or header + len(added) > 60 or longer > min(out.mtu, FRAME_MAX - 14):
+        model.omitted += 1
+        return remade(datagram, sent, blanked(bytes(segment)), (flow.local, flow.backend))
     segment[12] += len(added) // 4 << 4
-    return sent[0], lengthened(
-        datagram, sent[1][:at], bytes(segment[:20]) + added + bytes(segment[20:]), flow
-    )
+    whole = bytes(segment[:20]) + added + bytes(segment[20:])
+    return remade(datagram, sent, whole, (flow.local, flow.backend))
 
 
-def from_backend(flow: Flow, datagram: Datagram, sent: Sent, side: Port) -> Sent:
-    """A SYN+ACK says how long the client's segments may be; whatever follows it says that the backend has the address."""
-    if not flow.untold:
-        return sent
-    if not datagram.flags & SYN:
-        flow.untold = False
-        return sent
-    place = None if datagram.more else mss_place(datagram.payload)
-    if place is None:
-        return sent
-    at = 14 + len(datagram.header)
-    body = bytearray(sent[1][at : at + len(datagram.payload)])
-    (said,) = struct.unpack_from("!H", body, place)
-    headers = 60 if isinstance(flow.client[0], IPv6Address) else 40
-    lower = min(said, side.mtu - headers) - len(option(flow))
-    if lower <= 0:
-        return sent
-    struct.pack_into("!H", body, place, lower)
-    return sent[0], resummed(datagram, sent[1][:at], bytes(body), flow.vip, flow.client) + datagram.trailer
-
-
-def mss_place(segment: bytes) -> int | None:
-    """Where in the segment the value of the option stands."""
+def options(segment: bytes) -> Iterator[tuple[int, int]]:
+    """Place and size of each option but NOP, as far as they make sense."""
     at, end = 20, (segment[12] >> 4) * 4
-    while end - at >= 4 and segment[at]:
+    while end - at >= 2 and segment[at]:
         if segment[at] == 1:
             at += 1
             continue
-        if segment[at : at + 2] == b"\2\4":
-            return at + 2
         if not 2 <= segment[at + 1] <= end - at:
-            return None
+            return
+        yield at, segment[at + 1]
         at += segment[at + 1]
-    return None
 
 
-def lengthened(datagram: Datagram, head: bytes, segment: bytes, flow: Flow) -> bytes:
-    """Frame of the longer segment, without what padded it."""
-    by = len(segment) - len(datagram.payload)
-    new = bytearray(head[14:])
-    length_at = 4 if isinstance(flow.client[0], IPv6Address) else 2
-    (length,) = struct.unpack_from("!H", new, length_at)
-    struct.pack_into("!H", new, length_at, length + by)
-    whole = bytes(new) if length_at == 4 else fresh_checksum(new)
-    return resummed(datagram, head[:14] + whole, segment, flow.local, flow.backend)
+def blanked(segment: bytes) -> bytes:
+    """Without options of the client that would be taken for ours."""
+    for at, size in options(segment):
+        if segment[at] == KIND:
+            segment = segment[:at] + b"\1" * size + segment[at + size :]
+    return segment
 
 
-def resummed(
-    datagram: Datagram,
-    head: bytes,
-    segment: bytes,
-    source: Endpoint,
-    destination: Endpoint,
-) -> bytes:
-    """With a checksum that is wrong by as much as the one that came."""
+def remade(datagram: Datagram, sent: Sent, segment: bytes, ends: tuple[Endpoint, Endpoint]) -> Sent:
+    """``sent`` with another segment, its checksum wrong by as much as the one that came; what padded it goes if its length changes."""
+    head, by = sent[1][: 14 + len(datagram.header)], len(segment) - len(datagram.payload)
+    if by:
+        new = bytearray(head[14:])
+        length_at = 4 if isinstance(datagram.source, IPv6Address) else 2
+        (length,) = struct.unpack_from("!H", new, length_at)
+        struct.pack_into("!H", new, length_at, length + by)
+        head = head[:14] + (bytes(new) if length_at == 4 else fresh_checksum(new))
     bare = segment[:16] + b"\0\0" + segment[18:]
-    changed = replace(datagram, source=source[0], destination=destination[0], payload=bare)
+    changed = replace(datagram, source=ends[0][0], destination=ends[1][0], payload=bare)
     assert datagram.protocol == TCP
-    value = (checksum(changed.pseudo_header() + bare) + checksum_error(datagram)) % 0xFFFF
-    return head + segment[:16] + struct.pack("!H", value or 0xFFFF) + segment[18:]
-
-
-def path_mtu(model: Model, flow: Flow, datagram: Datagram) -> bytes:
-    """The first 8 bytes of an error for the client, about a packet that may have been longer than what it sent."""
-    head = datagram.payload[:8]
-    ipv6 = isinstance(flow.client[0], IPv6Address)
-    (mtu,) = struct.unpack_from("!I" if ipv6 else "!H", head, 4 if ipv6 else 6)
-    too_big = head[0] == 2 if ipv6 else head[:2] == b"\3\4"
-    if not flow.untold or not too_big or not mtu:
-        return head
-    lower = mtu - len(option(flow))
-    if lower < (1280 if ipv6 else 68):
-        flow.untold = False
-        model.omitted += 1
-        return head
-    return head[:4] + struct.pack("!I", lower) if ipv6 else head[:6] + struct.pack("!H", lower)
+    # Of a first fragment the checksum covers what is not here: it goes by what changes.
+    had = checksum_error(datagram)
+    value = (checksum(changed.pseudo_header() + bare) + had) % 0xFFFF
+    frame = head + segment[:16] + struct.pack("!H", value or 0xFFFF) + segment[18:]
+    return sent[0], frame.ljust(FRAME_MIN, b"\0") if by else frame + datagram.trailer

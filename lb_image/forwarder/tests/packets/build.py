@@ -17,6 +17,7 @@ GATEWAY, ADDRESS, LOCAL, VIP = "10.77.0.1", "10.77.0.11", "10.77.0.101", "198.51
 CLIENT = "192.0.2.10"
 BACKENDS = ["10.244.0.5", "10.244.0.6", "10.244.0.7"]
 TIMESTAMPS = [("NOP", None), ("NOP", None), ("Timestamp", (123456, 654321))]
+TCP_FIELDS = {"seq", "ack", "options", "dataofs", "chksum", "urgptr"}
 EPOCH_US = 1_600_000_000 * 1_000_000
 
 
@@ -104,11 +105,9 @@ class Script:
 
     def tcp(self, flags: str, sport: int = 4000, data: bytes = b"", **fields: Any) -> Self:
         """Segment of the client."""
-        options, checksum = fields.pop("options", []), fields.pop("chksum", None)
         port, dport = fields.pop("on", EXTERNAL), fields.pop("dport", 80)
-        segment = TCP(
-            sport=sport, dport=dport, flags=flags, seq=1000, ack=0, options=options, chksum=checksum
-        )
+        numbers = {name: fields.pop(name) for name in TCP_FIELDS & fields.keys()}
+        segment = TCP(**{"sport": sport, "dport": dport, "flags": flags, "seq": 1000, "ack": 0, **numbers})
         return self.send(IP(**{"src": CLIENT, "dst": VIP, "ttl": 60, **fields}) / segment / Raw(data), port)
 
     def tcp_reply(
@@ -116,10 +115,8 @@ class Script:
     ) -> Self:
         """Segment of a backend."""
         port, local = fields.pop("on", EXTERNAL), fields.pop("local", LOCAL)
-        options, offset = fields.pop("options", []), fields.pop("dataofs", None)
-        segment = TCP(
-            sport=8080, dport=dport, flags=flags, seq=7000, ack=1001, options=options, dataofs=offset
-        )
+        numbers = {name: fields.pop(name) for name in TCP_FIELDS & fields.keys()}
+        segment = TCP(**{"sport": 8080, "dport": dport, "flags": flags, "seq": 7000, "ack": 1001, **numbers})
         return self.send(
             IP(**{"src": backend, "dst": local, "ttl": 60, **fields}) / segment / Raw(data), port
         )

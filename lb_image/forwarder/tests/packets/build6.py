@@ -18,7 +18,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import Ether
 from scapy.packet import Packet, Raw
 
-from packets.build import EXTERNAL, GATEWAY_MAC, INTERNAL, MAC, Script, base, listener
+from packets.build import EXTERNAL, GATEWAY_MAC, INTERNAL, MAC, TCP_FIELDS, Script, base, listener
 from packets.harness import Json
 
 GATEWAY6, ADDRESS6, LOCAL6 = "fe80::1", "2001:db8:77::b", "2001:db8:77::65"
@@ -72,23 +72,19 @@ class Script6(Script):
         return self
 
     def tcp6(self, flags: str, sport: int = 4000, data: bytes = b"", **fields: Any) -> Self:
-        checksum, dport, options = (
-            fields.pop(k, d) for k, d in (("chksum", None), ("dport", 80), ("options", []))
+        between, port, dport = (
+            fields.pop(k, d) for k, d in (("between", None), ("on", EXTERNAL), ("dport", 80))
         )
-        between, port = fields.pop("between", None), fields.pop("on", EXTERNAL)
-        segment = TCP(
-            sport=sport, dport=dport, flags=flags, seq=1000, ack=0, options=options, chksum=checksum
-        )
+        numbers = {name: fields.pop(name) for name in TCP_FIELDS & fields.keys()}
+        segment = TCP(**{"sport": sport, "dport": dport, "flags": flags, "seq": 1000, "ack": 0, **numbers})
         return self.ip6({"src": CLIENT6, "dst": VIP6, **fields}, between, segment / Raw(data), port)
 
     def tcp_reply6(
         self, flags: str, dport: int = 1024, backend: str = BACKENDS6[0], data: bytes = b"", **fields: Any
     ) -> Self:
         between, port = fields.pop("between", None), fields.pop("on", EXTERNAL)
-        options, offset = fields.pop("options", []), fields.pop("dataofs", None)
-        segment = TCP(
-            sport=8080, dport=dport, flags=flags, seq=7000, ack=1001, options=options, dataofs=offset
-        )
+        numbers = {name: fields.pop(name) for name in TCP_FIELDS & fields.keys()}
+        segment = TCP(**{"sport": 8080, "dport": dport, "flags": flags, "seq": 7000, "ack": 1001, **numbers})
         return self.ip6({"src": backend, "dst": LOCAL6, **fields}, between, segment / Raw(data), port)
 
     def udp6(self, sport: int = 5000, data: bytes = b"query", **fields: Any) -> Self:

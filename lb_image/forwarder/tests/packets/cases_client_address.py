@@ -38,7 +38,7 @@ def toa_lost_and_reordered() -> Case:
 
 
 def toa_no_room() -> Case:
-    """A segment whose header is full, that would be longer than the MTU, or in fragments goes on without it, and is counted."""
+    """A full header, a segment as long as the MTU, or in fragments goes without it, and without one of the client's; it is counted."""
     script = up().handshake()
     for nops in (32, 36, 40):
         script.tcp("A", options=[("NOP", None)] * nops)
@@ -46,6 +46,10 @@ def toa_no_room() -> Case:
         script.tcp("A", data=b"x" * size)
     script.pieces(up().tcp("PA", data=b"f" * 900, id=5)).tcp("PA", data=b"wrong", chksum=0x1234)
     short = up().tcp("A").frames[-1].data
+    own = [(254, b"\x10\x92\x0a\0\0\1"), ("NOP", None), (254, b"")] + [("NOP", None)] * 28
+    script.tcp("A", options=own, data=b"not forged").pieces(
+        up().tcp("PA", data=b"f" * 900, options=own[:1], id=6)
+    )
     return case(toa_no_room.__doc__, script.raw(short.ljust(60, b"\xee")), TOA)
 
 
@@ -107,6 +111,12 @@ def ipv6_toa_path_mtu() -> Case:
         script.error6(about, kind, mtu=mtu, src="2001:db8:9::9", dst=LOCAL6)
     script.tcp6("A").error6(about, 2, mtu=1299, src="2001:db8:9::9", dst=LOCAL6).tcp6("A")
     return case(ipv6_toa_path_mtu.__doc__, script, TOA6, base=base6())
+
+
+def toa_begins_anew() -> Case:
+    """A SYN on a connection whose backend has the address may begin another, and that is told again."""
+    script = up().handshake().tcp_reply("A").tcp("PA", data=b"told").tcp("S").tcp_reply("SA").tcp("A")
+    return case(toa_begins_anew.__doc__, script.tcp_reply("A").tcp("PA", data=b"told again"), TOA)
 
 
 CLIENT_ADDRESS = [

@@ -27,6 +27,9 @@ from packets.harness import Case, Frame, Json
 STEPS = 2000
 REPLAYED_STEPS = 50_000
 CLIENTS = ["192.0.2.10", "192.0.2.11", "10.77.0.50"]
+# About the numbers of a SYN, 1000, and of the PROXY header before the client's first byte.
+SEQUENCES = [1000, 1000, 1001, 1001, 1001, 1001, 999, 973, 949, 1020]
+ACKNOWLEDGMENTS = [1001, 1001, 973, 949, 1000, 980, 1020, 900]
 FLAGS = ["S", "S", "S", "A", "A", "PA", "FA", "R", "SA"]
 
 
@@ -39,7 +42,7 @@ def random_policies(rng: random.Random) -> dict[str, Any]:
         "on_backend_removal": rng.choice(["drain", "reset"]),
         "arp": rng.random() < 0.5,
     }
-    chosen["client_address"] = rng.choice(["none", "toa"])
+    chosen["client_address"] = rng.choice(["none", "toa", "proxy_v2"])
     chosen["max_connections"] = rng.choice([0, 0, 5, 20])
     if chosen["hash_on"] == "source":
         chosen["session_affinity_s"] = rng.choice([0, 0, 3, 30])
@@ -75,9 +78,11 @@ def random_step(rng: random.Random, script: Script) -> None:
     data = bytes(rng.randrange(256) for _ in range(rng.choice([0, 1, 7, 20])))
     wrong = rng.choice([None, None, None, rng.randrange(65536)])
     if kind < 0.35:
-        script.tcp(rng.choice(FLAGS), 4000 + rng.randrange(12), data, chksum=wrong, **fields)
+        numbers: dict[str, Any] = {"seq": rng.choice(SEQUENCES), "chksum": wrong}
+        script.tcp(rng.choice(FLAGS), 4000 + rng.randrange(12), data, **numbers, **fields)
     elif kind < 0.6:
-        script.tcp_reply(rng.choice(FLAGS), data=data, ttl=fields["ttl"], **reply)
+        acknowledged = rng.choice(ACKNOWLEDGMENTS)
+        script.tcp_reply(rng.choice(FLAGS), data=data, ttl=fields["ttl"], ack=acknowledged, **reply)
     elif kind < 0.75:
         script.udp(5000 + rng.randrange(12), data, chksum=wrong, **fields)
     elif kind < 0.87:
@@ -106,6 +111,8 @@ def random_error(rng: random.Random, script: Script) -> None:
     backend, port, data = rng.choice(BACKENDS), 1024 + rng.randrange(60), Raw(b"x" * rng.randrange(30))
     if rng.random() < 0.5:
         about = to_backend(l4(sport=port, dport=8080) / data, backend)
+        if l4 is TCP:
+            about[TCP].seq = rng.choice([972, 973, 1000, 1001])
         dst = LOCAL
     else:
         flow = (80, 4000) if l4 is TCP else (53, 5000)
@@ -119,7 +126,17 @@ def random_fragments(rng: random.Random, script: Script) -> None:
     """Of one datagram, some lost, some in the wrong order; identifications meet."""
     data, number = b"f" * rng.randrange(300, 1500), rng.randrange(4)
     one = Script()
-    if rng.random() < 0.5:
+    kind = rng.random()
+    if kind < 0.2:
+        one.tcp(
+            rng.choice(FLAGS),
+            4000 + rng.randrange(12),
+            data,
+            seq=rng.choice(SEQUENCES),
+            src=rng.choice(CLIENTS),
+            id=number,
+        )
+    elif kind < 0.5:
         one.udp(5000 + rng.randrange(12), data, src=rng.choice(CLIENTS), id=number)
     else:
         one.udp_reply(1024 + rng.randrange(60), rng.choice(BACKENDS), data, id=number)

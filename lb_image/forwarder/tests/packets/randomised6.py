@@ -26,7 +26,15 @@ from packets.build6 import (
     to_client6,
 )
 from packets.harness import Case, Json
-from packets.randomised import FLAGS, STEPS, random_listeners, random_policies, random_step
+from packets.randomised import (
+    ACKNOWLEDGMENTS,
+    FLAGS,
+    SEQUENCES,
+    STEPS,
+    random_listeners,
+    random_policies,
+    random_step,
+)
 
 CLIENTS6 = ["2001:db8:c::10", "2001:db8:c::11", NEIGHBOUR6, "fe80::77"]
 ON_LINK6 = "2001:db8:77::60"
@@ -77,11 +85,10 @@ def random_step6(rng: random.Random, script: Script6) -> None:
     wrong = rng.choice([None, None, None, rng.randrange(65536)])
     if kind < 0.3:
         between = random_extension(rng)
-        script.tcp6(
-            rng.choice(FLAGS), 4000 + rng.randrange(12), data, chksum=wrong, between=between, **client
-        )
+        numbers: dict[str, Any] = {"seq": rng.choice(SEQUENCES), "chksum": wrong, "between": between}
+        script.tcp6(rng.choice(FLAGS), 4000 + rng.randrange(12), data, **numbers, **client)
     elif kind < 0.55:
-        script.tcp_reply6(rng.choice(FLAGS), data=data, **reply)
+        script.tcp_reply6(rng.choice(FLAGS), data=data, ack=rng.choice(ACKNOWLEDGMENTS), **reply)
     elif kind < 0.7:
         script.udp6(5000 + rng.randrange(12), data, chksum=wrong, between=random_extension(rng), **client)
     elif kind < 0.83:
@@ -118,6 +125,8 @@ def random_error6(rng: random.Random, script: Script6) -> None:
     backend, port, data = rng.choice(BACKENDS6), 1024 + rng.randrange(60), Raw(b"x" * rng.randrange(30))
     if rng.random() < 0.5:
         about = to_backend6(l4(sport=port, dport=8080) / data, backend)
+        if l4 is TCP:
+            about[TCP].seq = rng.choice([948, 949, 1000, 1001])
         dst = LOCAL6
     else:
         flow = (80, 4000) if l4 is TCP else (53, 5000)
@@ -132,7 +141,16 @@ def random_error6(rng: random.Random, script: Script6) -> None:
 def random_fragments6(rng: random.Random, script: Script6) -> None:
     """Of one packet, some lost, some in the wrong order; identifications meet."""
     data, one = b"f" * rng.randrange(300, 1500), Script6()
-    if rng.random() < 0.5:
+    kind = rng.random()
+    if kind < 0.2:
+        one.tcp6(
+            rng.choice(FLAGS),
+            4000 + rng.randrange(12),
+            data,
+            seq=rng.choice(SEQUENCES),
+            src=rng.choice(CLIENTS6),
+        )
+    elif kind < 0.5:
         one.udp6(5000 + rng.randrange(12), data, src=rng.choice(CLIENTS6))
     else:
         one.udp_reply6(1024 + rng.randrange(60), rng.choice(BACKENDS6), data)

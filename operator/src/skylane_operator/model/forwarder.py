@@ -125,6 +125,9 @@ class ForwarderClientLimits(FileModel):
     new_connections_per_second: int = NO_LIMIT
 
 
+ForwarderClientAddress = Literal["none", "toa", "proxy_v2"]
+
+
 class ForwarderListener(FileModel):
     """listeners/<name>.json, and the health check from which the agent makes the weights in it."""
 
@@ -139,7 +142,7 @@ class ForwarderListener(FileModel):
     on_backend_removal: BackendRemoval
     arp: bool
     timeouts: ForwarderTimeouts
-    client_address: Literal["none", "toa"] = "none"
+    client_address: ForwarderClientAddress = "none"
     session_affinity_s: int = NO_AFFINITY
     max_connections: int = NO_LIMIT
     client_limits: ForwarderClientLimits = ForwarderClientLimits()

@@ -40,6 +40,7 @@ class ClientAddress(StrEnum):
 
     NONE = "None"
     TOA = "TOA"
+    PROXY_V2 = "ProxyV2"
 
 
 class SessionAffinity(SpecModel):

@@ -237,8 +237,8 @@ class Listener(SpecModel):
         ranges = self.allowed_source_ranges + self.denied_source_ranges
         if any(network.version != self.vip.version for network in ranges):
             raise ValueError(f"source ranges must be of the IP version of the vip: IPv{self.vip.version}")
-        if self.client_address is ClientAddress.TOA and self.protocol is not Protocol.TCP:
-            raise ValueError("clientAddress TOA is an option of TCP: leave it out with another protocol")
+        if self.client_address is not ClientAddress.NONE and self.protocol is not Protocol.TCP:
+            raise ValueError("clientAddress goes with TCP: leave it out with another protocol")
         return self
 
     @property

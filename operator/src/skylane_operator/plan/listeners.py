@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from skylane_operator.model.address import IPV6
 from skylane_operator.model.forwarder import (
     NO_LIMIT,
+    ForwarderClientAddress,
     ForwarderClientLimits,
     ForwarderListener,
     ForwarderTimeouts,
@@ -17,6 +18,12 @@ from skylane_operator.plan.claims import Claims
 from skylane_operator.plan.generation import with_generation
 from skylane_operator.plan.health_checks import agent_health_check
 from skylane_operator.plan.types import Blocks, Inputs, ListenerPlan, Reason, Rejected
+
+CLIENT_ADDRESSES: dict[ClientAddress, ForwarderClientAddress] = {
+    ClientAddress.NONE: "none",
+    ClientAddress.TOA: "toa",
+    ClientAddress.PROXY_V2: "proxy_v2",
+}
 
 # One pod answers ARP for the VIPs, so that a VIP within a subnet has one owner.
 ARP_ORDINAL = 0
@@ -60,7 +67,7 @@ def forwarder_listener(plan: ListenerPlan, *, arp: bool) -> ForwarderListener:
                 fin_s=listener.timeouts.fin_seconds,
                 udp_s=listener.timeouts.udp_seconds,
             ),
-            client_address="toa" if listener.client_address is ClientAddress.TOA else "none",
+            client_address=CLIENT_ADDRESSES[listener.client_address],
             session_affinity_s=listener.session_affinity.effective_seconds,
             max_connections=listener.max_connections or NO_LIMIT,
             client_limits=ForwarderClientLimits(
