@@ -13,7 +13,9 @@ from lib.proc import wait_until
 RESTART_TIMEOUT_S = 60
 
 
-def container_status(cluster: Cluster, pod: str, container: str, namespace: str = "default") -> dict[str, Any]:
+def container_status(
+    cluster: Cluster, pod: str, container: str, namespace: str = "default"
+) -> dict[str, Any]:
     """The container's entry in the pod's status. Raises LookupError when there is none."""
     statuses = cluster.read("pod", pod, namespace)["status"].get("containerStatuses", [])
     for status in statuses:
