@@ -27,16 +27,19 @@ def container_status(
 def first_process(container_id: str) -> int:
     """Process id, on the host, of the container's process 1. Raises LookupError when it does not run."""
     identity = container_id.rpartition("/")[2]
-    found = []
     for entry in Path("/proc").iterdir():
         try:
-            if entry.name.isdigit() and identity in (entry / "cgroup").read_text():
-                found.append(int(entry.name))
+            if entry.name.isdigit() and identity in (entry / "cgroup").read_text() and _is_first(entry):
+                return int(entry.name)
         except (FileNotFoundError, ProcessLookupError):
             continue
-    if not found:
-        raise LookupError(f"container {container_id}: no process")
-    return min(found)
+    raise LookupError(f"container {container_id}: no process")
+
+
+def _is_first(process: Path) -> bool:
+    """Whether it is number 1 of its own PID namespace; on the host later ones may have lower numbers."""
+    lines = (process / "status").read_text().splitlines()
+    return next(line for line in lines if line.startswith("NSpid:")).split()[-1] == "1"
 
 
 def kill_container(cluster: Cluster, pod: str, container: str, namespace: str = "default") -> None:

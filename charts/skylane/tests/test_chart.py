@@ -88,7 +88,16 @@ def test_network_policy_lets_in_agents_and_the_ports_that_the_pod_has() -> None:
     assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     opened = {port["port"]: rule.get("from") for rule in policy["ingress"] for port in rule["ports"]}
     assert opened.keys() == {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
-    assert opened["agents"] == [
-        {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "skylane-lb"}}}
-    ]
+    agents = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "skylane-lb"}}}
+    assert agents in opened["agents"]
     assert "NetworkPolicy" not in rendered("--set", "networkPolicy.enabled=false")
+
+
+def test_helm_test_is_let_in_by_the_network_policy() -> None:
+    options = ("--set", "networkPolicy.metricsFrom[0].podSelector.matchLabels.app=prometheus")
+    documents = [each for each in yaml.safe_load_all(rendered(*options)) if each]
+    labels = next(each for each in documents if each["kind"] == "Pod")["metadata"]["labels"]
+    policy = next(each for each in documents if each["kind"] == "NetworkPolicy")["spec"]
+    for rule in policy["ingress"]:
+        own = [peer["podSelector"]["matchLabels"] for peer in rule["from"] if "namespaceSelector" not in peer]
+        assert any(wanted.items() <= labels.items() for wanted in own), rule["ports"]

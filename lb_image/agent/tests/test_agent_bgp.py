@@ -195,6 +195,16 @@ async def test_a_restart_in_place_is_not_told_to_the_router(supervised):
     assert all(routes == {VIP: {NIC_ADDRESS}} for routes in seen)
 
 
+async def test_a_listener_that_is_removed_during_a_restart_in_place_is_withdrawn(supervised):
+    await supervised.send(upserts=[listener("dns", "2" * 16, vip=OTHER)])
+    await supervised.until_routes(VIP, OTHER)
+    os.kill(children(supervised.forwarder)[0], signal.SIGKILL)
+    await until(lambda: not supervised.agent.local.running)
+    assert supervised.agent.local.forwarding
+    await supervised.send(removals=["dns"])
+    await supervised.until_routes(VIP)
+
+
 async def test_the_death_of_the_supervisor_withdraws(supervised):
     supervised.forwarder.kill()
     assert await ms_until_routes(supervised, {}) < 1000  # it does not wait for what will not come

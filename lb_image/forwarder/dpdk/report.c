@@ -240,9 +240,11 @@ static void add_gateway(
 	json_array_append_new(
 		array,
 		json_pack(
-			"{s:s, s:o, s:o}",
+			"{s:s, s:i, s:o, s:o}",
 			"port",
 			dataplane->base.ports[port].name,
+			"network",
+			port,
 			"address",
 			address_json(address),
 			"silent_ms",

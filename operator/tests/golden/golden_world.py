@@ -134,6 +134,7 @@ def _agent(said, pod):
         advertisement=AgentAdvertisement(
             **advertisement
             | {"sessions": sessions, "reasons": tuple(map(tuple, advertisement.get("reasons", ())))}
+            | {"obstacles": tuple(advertisement.get("obstacles", ()))}
         ),
     )
 

@@ -27,7 +27,12 @@ class Agent:
         config_dir = ConfigDir(settings.config_dir)
         self.announcer = Announcer(settings.bird_folder, config_dir)
         self.local = LocalState(config_dir, self.forwarder, marked.add, self.announcer.vips)
-        self.gateways = GatewayWatch(self.forwarder, self.announcer.vips, lambda: self.announcer.wanted)
+        self.gateways = GatewayWatch(
+            self.forwarder,
+            self.announcer.vips,
+            wanted=lambda: self.announcer.wanted,
+            forwarding=lambda: self.local.forwarding,
+        )
         chance = random.Random()  # noqa: S311 - jitter must differ between pods, not be secret
         self.health = Monitor(self.local, marked, chance)
         parts = Parts(self.local, self.health, self.announcer, self.forwarder)

@@ -84,9 +84,10 @@ class Neighbour(_Reply):
 
 
 class Gateway(_Reply):
-    """A gateway of a port, and how long it has not answered; None: never yet."""
+    """A gateway of the network with this number, and how long it has not answered; None: never yet."""
 
     port: str
+    network: NonNegativeInt
     address: str
     silent_ms: NonNegativeInt | None
 

@@ -57,6 +57,7 @@ class LocalState:
         self._doubt = asyncio.Event()  # the forwarder did not answer a load: ask what it runs
         self._lock = asyncio.Lock()  # the directory and what is made of it have one writer
         self._grace: asyncio.TimerHandle | None = None  # what ran has ended, and nobody is told yet
+        self._untold: set[str] = set()  # listeners that `vips` is to be told of when that is over
         self.known = asyncio.Event()
         self.changed = asyncio.Event()
 
@@ -64,6 +65,11 @@ class LocalState:
     def running(self) -> bool:
         """Whether the forwarder is known to forward."""
         return self._running is not None
+
+    @property
+    def forwarding(self) -> bool:
+        """Whether it forwards, or is being started again at once."""
+        return self.running or self._grace is not None
 
     @property
     def base_generation(self) -> str:
@@ -135,7 +141,8 @@ class LocalState:
 
     def _tell_vips(self, names: Iterable[str]) -> None:
         if self._grace is not None:
-            return  # all are told when it is over
+            self._untold.update(names)  # when it is over
+            return
         running, on_disk = self._running.listeners if self._running else {}, self._files.on_disk
         self._vips.update(
             {
@@ -202,8 +209,13 @@ class LocalState:
     def _give_up(self) -> None:
         self._grace = None
         self._vips.stop()
+        self._tell_vips(self._take_untold())
         self.known.set()
         self.changed.set()
+
+    def _take_untold(self) -> set[str]:
+        names, self._untold = self._untold, set()
+        return names
 
     def _end_grace(self) -> None:
         if self._grace is not None:
@@ -250,7 +262,7 @@ class LocalState:
                     self.base_generation,
                     len(self._running.listeners),
                 )
-            self._tell_vips(self._files.on_disk)
+            self._tell_vips(self._files.on_disk.keys() | self._take_untold())
         self.known.set()
         self.changed.set()
 

@@ -119,5 +119,6 @@ def advertisement(report: AdvertisementReport) -> pb.AgentMessage:
             vips=report.announced[:_VIPS_MAX],
             withheld=len(withheld),
             reasons=[pb.WithheldVIP(vip=vip, reason=reason) for vip, reason in withheld[:_VIPS_MAX]],
+            obstacles=report.obstacles,
         )
     )

@@ -18,6 +18,7 @@ Json = dict[str, Any]
 _MAX_SICK = 10
 _MAX_REASON = 128
 _MAX_PEERS = 16
+_MAX_OBSTACLES = 2  # one of each IP version
 _MAX_VIPS = 10
 
 # The file format's version is the agent's to write, not part of the contract.
@@ -52,6 +53,7 @@ def advertisement_in(said: pb.Advertisement) -> AgentAdvertisement:
         vips=tuple(said.vips[:_MAX_VIPS]),
         withheld=said.withheld,
         reasons=tuple((one.vip, one.reason[:_MAX_REASON]) for one in said.reasons[:_MAX_VIPS]),
+        obstacles=tuple(one[:_MAX_REASON] for one in said.obstacles[:_MAX_OBSTACLES]),
     )
 
 

@@ -51,7 +51,7 @@ class AgentSession:
 class AgentAdvertisement:
     """What one agent announces. `vips` are the first of the `announced`, `reasons` those of the `withheld`, by VIP.
 
-    `generation` is that of the peers that its routing daemon runs.
+    `generation` is that of the peers that its routing daemon runs. `obstacles` are why nothing of an IP version can be announced.
     """
 
     generation: str = ""
@@ -60,6 +60,7 @@ class AgentAdvertisement:
     vips: tuple[str, ...] = ()
     withheld: int = 0
     reasons: tuple[tuple[str, str], ...] = ()
+    obstacles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

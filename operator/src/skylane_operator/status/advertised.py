@@ -8,7 +8,7 @@ from skylane_operator.plan.types import Plan, PodPlan
 
 _MAX_NAMED = 5
 
-Reason = Literal["Advertised", "PartiallyAdvertised", "PeersDown", "Withheld"]
+Reason = Literal["Advertised", "PartiallyAdvertised", "PeersDown", "GatewaySilent", "Withheld"]
 
 
 class Advertised(NamedTuple):
@@ -33,6 +33,8 @@ def advertised(plan: Plan, observed: Observed) -> Advertised:
     withheld = [text for name, one in said.items() for text in _withheld(name, one)]
     if not any(session.established for one in said.values() for session in one.sessions):
         return Advertised("PeersDown", _joined(gaps))
+    if not any(one.announced for one in said.values()) and any(one.obstacles for one in said.values()):
+        return Advertised("GatewaySilent", _joined(gaps))
     if not any(one.announced for one in said.values()) and withheld:
         return Advertised("Withheld", _joined([*withheld, *gaps]))
     if gaps:
@@ -44,6 +46,7 @@ def _gaps(plan: Plan, pod: PodPlan, agent: AgentState) -> Iterator[str]:
     said = agent.advertisement or AgentAdvertisement()
     if agent.routing_error:
         yield f"pod {pod.name} has not taken its peers: {agent.routing_error}"
+    yield from (f"pod {pod.name} cannot be reached over its NICs: {obstacle}" for obstacle in said.obstacles)
     by_peer = {session.peer: session for session in said.sessions}
     for peer in plan.routing.peers if plan.routing else ():
         session = by_peer.get(peer.name, AgentSession(peer.name, established=False))

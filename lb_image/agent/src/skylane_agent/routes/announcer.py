@@ -49,6 +49,7 @@ class AdvertisementReport:
     sessions: dict[str, SessionState] = field(default_factory=dict)
     announced: tuple[str, ...] = ()
     withheld: dict[str, str] = field(default_factory=dict)
+    obstacles: tuple[str, ...] = ()
 
 
 class Announcer:
@@ -172,6 +173,7 @@ class Announcer:
             {peer.name: sessions.get(peer.name, gone) for peer in self._routing.peers},
             tuple(sorted(self.vips.announced)) if generation else (),
             dict(sorted(self.vips.withheld.items())),
+            self.vips.obstacles,
         )
         if report != self.report:
             self.report = report

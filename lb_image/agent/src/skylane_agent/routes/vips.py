@@ -48,6 +48,12 @@ class Vips:
         if any(verdicts):
             self._changed()
 
+    @property
+    def obstacles(self) -> tuple[str, ...]:
+        """Why no VIP of an IP version that there are VIPs of can be announced."""
+        versions = {ip_address(vip).version for vip in self._by_vip}
+        return tuple(reason for version, reason in sorted(self._blocked.items()) if version in versions)
+
     def block(self, reasons: Mapping[int, str]) -> None:
         """Withhold the VIPs of these IP versions, for these reasons, and no others for their version."""
         if reasons == self._blocked:

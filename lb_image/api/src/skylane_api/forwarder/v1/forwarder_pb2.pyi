@@ -133,20 +133,22 @@ class SickBackend(_message.Message):
     def __init__(self, address: _Optional[str] = ..., port: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class Advertisement(_message.Message):
-    __slots__ = ("routing_generation", "peers", "announced", "vips", "withheld", "reasons")
+    __slots__ = ("routing_generation", "peers", "announced", "vips", "withheld", "reasons", "obstacles")
     ROUTING_GENERATION_FIELD_NUMBER: _ClassVar[int]
     PEERS_FIELD_NUMBER: _ClassVar[int]
     ANNOUNCED_FIELD_NUMBER: _ClassVar[int]
     VIPS_FIELD_NUMBER: _ClassVar[int]
     WITHHELD_FIELD_NUMBER: _ClassVar[int]
     REASONS_FIELD_NUMBER: _ClassVar[int]
+    OBSTACLES_FIELD_NUMBER: _ClassVar[int]
     routing_generation: str
     peers: _containers.RepeatedCompositeFieldContainer[PeerState]
     announced: int
     vips: _containers.RepeatedScalarFieldContainer[str]
     withheld: int
     reasons: _containers.RepeatedCompositeFieldContainer[WithheldVIP]
-    def __init__(self, routing_generation: _Optional[str] = ..., peers: _Optional[_Iterable[_Union[PeerState, _Mapping]]] = ..., announced: _Optional[int] = ..., vips: _Optional[_Iterable[str]] = ..., withheld: _Optional[int] = ..., reasons: _Optional[_Iterable[_Union[WithheldVIP, _Mapping]]] = ...) -> None: ...
+    obstacles: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, routing_generation: _Optional[str] = ..., peers: _Optional[_Iterable[_Union[PeerState, _Mapping]]] = ..., announced: _Optional[int] = ..., vips: _Optional[_Iterable[str]] = ..., withheld: _Optional[int] = ..., reasons: _Optional[_Iterable[_Union[WithheldVIP, _Mapping]]] = ..., obstacles: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class PeerState(_message.Message):
     __slots__ = ("name", "established", "error", "prefixes")
