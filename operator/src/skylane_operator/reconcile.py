@@ -19,6 +19,7 @@ from skylane_operator.memories import Memories
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer
 from skylane_operator.plan import Plan, plan_for
+from skylane_operator.plan.vip_owner import Grant, vip_grant
 from skylane_operator.render import RenderSettings, objects_for
 from skylane_operator.snapshot import snapshot_for
 from skylane_operator.status import agents_awaited, rejected_status_for, status_for
@@ -61,9 +62,12 @@ class Reconciler:
     async def _serve(self, stored: Stored, load_balancer: LoadBalancer) -> float | None:
         await self.cluster.read_passwords(load_balancer)
         earlier = self.memories.earlier(stored.key)
-        plan = plan_for(replace(self.cluster.inputs_for(stored, load_balancer), earlier=earlier))
-        self._push(plan)
-        look_again_s = self.memories.keep(plan.key, plan.listeners)
+        grant = self._vip_grant(load_balancer)
+        inputs = self.cluster.inputs_for(stored, load_balancer)
+        plan = plan_for(replace(inputs, earlier=earlier, vip_owner=grant.ordinal))
+        if grant.known:
+            self._push(plan)
+        look_again_s = _sooner(self.memories.keep(plan.key, plan.listeners), grant.look_again_s)
         obstacle = ""
         try:
             await self._apply(plan, stored.uid)
@@ -79,6 +83,13 @@ class Reconciler:
                 self.status.write(stored, status_for(plan, observed, stored.status, self.now()))
         await replace_stale_pod(self.client, plan, observed)
         return look_again_s
+
+    def _vip_grant(self, load_balancer: LoadBalancer) -> Grant:
+        key = load_balancer.key
+        observed = self.cluster.observed_for(key, self.agents.states_of(key), {})
+        return vip_grant(
+            load_balancer, observed, self.agents.granted(key), self.now(), settled=self.settled()
+        )
 
     def _push(self, plan: Plan) -> None:
         snapshots = snapshot_for(plan)
@@ -96,3 +107,7 @@ class Reconciler:
         self.memories.forget(key)
         self.applier.forget(key)
         self.status.forget(key)
+
+
+def _sooner(one_s: float | None, other_s: float | None) -> float | None:
+    return min((s for s in (one_s, other_s) if s is not None), default=None)

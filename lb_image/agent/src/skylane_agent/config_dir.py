@@ -27,12 +27,14 @@ def is_listener_name(name: str) -> bool:
 class OnDisk(NamedTuple):
     """What a listener's file says, as far as it matters here; all empty for a file that cannot be read.
 
-    `usable` tells whether a backend has a weight: whether a new connection would find one.
+    `usable` tells whether a backend has a weight: whether a new connection would find one. `arp`: the VIP is granted to this pod,
+    as it is where the file does not say.
     """
 
     generation: str = ""
     vip: str = ""
     usable: bool = False
+    arp: bool = False
 
 
 class NicAddresses(NamedTuple):
@@ -250,6 +252,7 @@ def on_disk_of(listener: Json) -> OnDisk:
         str(listener["generation"]),
         str(listener["vip"]),
         any(backend["weight"] > 0 for backend in listener["backends"]),
+        bool(listener.get("arp", True)),
     )
 
 

@@ -97,6 +97,7 @@ class LocalState:
                 name=name,
                 generation=self._files.reported(name, running.get(name, "")),
                 error=self._errors.get(name, ""),
+                arp=self._files.on_disk.get(name, OnDisk()).arp,
             )
             for name in names
         ]

@@ -63,7 +63,7 @@ def _sent(file: Json) -> Json:
 
 def listeners_in(states: Iterable[pb.ListenerState]) -> dict[str, AgentListener]:
     """What an agent says of its listeners, by name."""
-    return {state.name: AgentListener(generation=state.generation, error=state.error) for state in states}
+    return {state.name: AgentListener(state.generation, state.error, arp=state.arp) for state in states}
 
 
 def health_in(health: pb.Health) -> dict[str, AgentHealth]:

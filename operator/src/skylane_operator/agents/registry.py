@@ -89,7 +89,7 @@ class Agents:
         pod.planned, pod.desired = snapshot, replace(snapshot, listeners=listeners)
         if pod.peer is None:
             return
-        if before is None or before.base != snapshot.base or before.answers_arp != snapshot.answers_arp:
+        if before is None or before.base != snapshot.base or before.owns_vips != snapshot.owns_vips:
             pod.peer.wake(None)
         else:
             pod.peer.wake(_differing(before.listeners, snapshot.listeners))
@@ -145,6 +145,11 @@ class Agents:
     def states_of(self, load_balancer: Key) -> dict[str, AgentState]:
         """The last word of its agents, by pod name."""
         return {key.name: self._pods[key].state for key in self._keys_of(load_balancer)}
+
+    def granted(self, load_balancer: Key) -> set[str]:
+        """The pods that were told to own the VIPs, and not told otherwise since."""
+        planned = {key.name: self._pods[key].planned for key in self._keys_of(load_balancer)}
+        return {name for name, snapshot in planned.items() if snapshot is not None and snapshot.owns_vips}
 
     def owners_of(self, load_balancer: Key) -> Mapping[str, ObjectKey]:
         """By name of a listener that is not of the LoadBalancer itself, whose it is."""
@@ -206,7 +211,8 @@ class Agents:
             pod_uid=entry.uid,
         )
         before, entry.state = entry.state, state
-        if replace(before, listeners={}) != replace(state, listeners={}):
+        others_differ = replace(before, listeners={}) != replace(state, listeners={})
+        if others_differ or before.holds_vips != state.holds_vips:
             self._changed(entry.load_balancer)
         self._tell(entry.load_balancer, _differing(before.listeners, listeners))
 

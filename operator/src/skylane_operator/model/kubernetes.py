@@ -1,6 +1,7 @@
 """The fields that we read of Kubernetes' own kinds. Names follow the API; `None` lists mean empty lists."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BeforeValidator, Field, PlainValidator
@@ -204,6 +205,7 @@ class StatusCondition(ReadModel):
     status: str
     reason: str = ""
     message: str = ""
+    last_transition_time: datetime | None = None
 
 
 class NodeStatus(ReadModel):

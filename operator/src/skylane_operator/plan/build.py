@@ -2,7 +2,7 @@
 
 from skylane_operator.plan.base import base_for, ordinals_with_addresses, template_generation
 from skylane_operator.plan.checks import base_rejections
-from skylane_operator.plan.listeners import ARP_ORDINAL, forwarder_listener, listeners_for
+from skylane_operator.plan.listeners import forwarder_listener, listeners_for
 from skylane_operator.plan.names import pod_name
 from skylane_operator.plan.peers import routing_for
 from skylane_operator.plan.placement import placement_for
@@ -18,17 +18,18 @@ def plan_for(inputs: Inputs) -> Plan:
     routing, peer_rejections = routing_for(inputs)
     requests = pod_requests(spec.dataplane)
     ordinals = range(ordinals_with_addresses(spec))
-    # Pods differ in who answers ARP only; all that do not share one set of files.
+    # Pods differ in who owns the VIPs only; all that do not share one set of files.
     files = {
         arp: tuple(forwarder_listener(listener, arp=arp) for listener in listeners)
-        for arp in {ordinal == ARP_ORDINAL for ordinal in ordinals}
+        for arp in {ordinal == inputs.vip_owner for ordinal in ordinals}
     }
     pods = tuple(
         PodPlan(
             ordinal=ordinal,
             name=pod_name(load_balancer.key.name, ordinal),
             base=base_for(spec.dataplane, ordinal),
-            listeners=files[ordinal == ARP_ORDINAL],
+            listeners=files[ordinal == inputs.vip_owner],
+            owns_vips=ordinal == inputs.vip_owner,
         )
         for ordinal in ordinals
     )

@@ -25,9 +25,6 @@ CLIENT_ADDRESSES: dict[ClientAddress, ForwarderClientAddress] = {
     ClientAddress.PROXY_V2: "proxy_v2",
 }
 
-# One pod answers ARP for the VIPs, so that a VIP within a subnet has one owner.
-ARP_ORDINAL = 0
-
 
 def listeners_for(inputs: Inputs) -> tuple[tuple[ListenerPlan, ...], tuple[Rejected, ...]]:
     """The listeners that are served, in the order of the spec, and everything that was rejected in them."""

@@ -9,10 +9,14 @@ from skylane_operator.model.kubernetes import Pod, StatefulSet
 
 @dataclass(frozen=True, slots=True)
 class AgentListener:
-    """A listener as its forwarder runs it; `error` says why the newest generation was not taken."""
+    """A listener as its forwarder runs it; `error` says why the newest generation was not taken.
+
+    `arp`: its VIP is granted to the pod.
+    """
 
     generation: str
     error: str = ""
+    arp: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,11 @@ class AgentState:
     health: Mapping[str, AgentHealth] = field(default_factory=dict)
     routing_error: str = ""
     advertisement: AgentAdvertisement | None = None
+
+    @property
+    def holds_vips(self) -> bool:
+        """Whether VIPs are granted to its pod, as far as the pod knows."""
+        return any(listener.arp for listener in self.listeners.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,8 @@ class Inputs:
     `pods` are those of all namespaces, for what they request of their nodes. `other_claims` are the claims of the
     other LoadBalancers; those that share no address with this one may be left out. `assigned_addresses` are those of its
     own addresses that Services of type LoadBalancer or Gateways have, with the owner. `bgp_peers` are by name, of its own
-    namespace, `passwords` by Secret. `earlier` is what its listeners have to know.
+    namespace, `passwords` by Secret. `earlier` is what its listeners have to know. `vip_owner` is the
+    ordinal of the pod that the VIPs are granted to; None: nobody.
     """
 
     load_balancer: LoadBalancer
@@ -64,6 +65,7 @@ class Inputs:
     bgp_peers: Mapping[str, BGPPeer | InvalidPeer] = field(default_factory=dict)
     passwords: Mapping[Key, Password] = field(default_factory=dict)
     earlier: Earlier = NOTHING
+    vip_owner: int | None = 0
 
 
 class Reason(StrEnum):
@@ -155,12 +157,16 @@ class Placement:
 
 @dataclass(frozen=True, slots=True)
 class PodPlan:
-    """One forwarder pod and everything that its forwarder shall run, generations included."""
+    """One forwarder pod and everything that its forwarder shall run, generations included.
+
+    `owns_vips`: the VIPs are granted to it.
+    """
 
     ordinal: int
     name: str
     base: ForwarderBase
     listeners: tuple[ForwarderListener, ...]
+    owns_vips: bool
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from skylane_operator.model.forwarder import ForwarderListener
-from skylane_operator.plan.listeners import ARP_ORDINAL
 from skylane_operator.plan.owned import OwnedPlan
 from skylane_operator.plan.types import Plan
 
@@ -19,26 +18,26 @@ class PodSnapshot:
     What is not set is left out. A listener has its health check beside what its file says.
 
     `base` is None when the plan's base was rejected: a pod that has no base yet waits, one that has goes on.
-    `answers_arp` tells whether the pod is the one that answers ARP for the VIPs. `routing` are the peers that it announces them to,
+    `owns_vips`: the VIPs are granted to the pod. `routing` are the peers that it announces them to,
     as the contract names them; with their passwords.
     """
 
     base: dict[str, Any] | None
     listeners: dict[str, dict[str, Any]]
-    answers_arp: bool = True
+    owns_vips: bool = True
     routing: dict[str, Any] = field(default_factory=lambda: NO_ROUTING, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
 class OwnedFiles:
-    """`listeners/<name>.json` by name of one owner, a Service or Gateway: for the pod that answers ARP, and for the others."""
+    """`listeners/<name>.json` by name of one owner, a Service or Gateway: for the pod that owns the VIPs, and for the others."""
 
     answering: dict[str, dict[str, Any]]
     silent: dict[str, dict[str, Any]]
 
     def of(self, pod: PodSnapshot) -> dict[str, dict[str, Any]]:
         """Those that are meant for the pod."""
-        return self.answering if pod.answers_arp else self.silent
+        return self.answering if pod.owns_vips else self.silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +68,7 @@ def snapshot_for(plan: Plan) -> dict[int, PodSnapshot]:
         pod.ordinal: PodSnapshot(
             base=pod.base.model_dump(mode="json", exclude_none=True) if plan.deployable else None,
             listeners=written[id(pod.listeners)],
-            answers_arp=pod.ordinal == ARP_ORDINAL,
+            owns_vips=pod.owns_vips,
             routing=routing,
         )
         for pod in plan.pods

@@ -60,14 +60,16 @@ class Ack(_message.Message):
     def __init__(self, sequence: _Optional[int] = ..., base_generation: _Optional[str] = ..., listeners: _Optional[_Iterable[_Union[ListenerState, _Mapping]]] = ..., routing_generation: _Optional[str] = ..., routing_error: _Optional[str] = ...) -> None: ...
 
 class ListenerState(_message.Message):
-    __slots__ = ("name", "generation", "error")
+    __slots__ = ("name", "generation", "error", "arp")
     NAME_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     ERROR_FIELD_NUMBER: _ClassVar[int]
+    ARP_FIELD_NUMBER: _ClassVar[int]
     name: str
     generation: str
     error: str
-    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., error: _Optional[str] = ...) -> None: ...
+    arp: bool
+    def __init__(self, name: _Optional[str] = ..., generation: _Optional[str] = ..., error: _Optional[str] = ..., arp: _Optional[bool] = ...) -> None: ...
 
 class Load(_message.Message):
     __slots__ = ("listeners", "drops")
