@@ -88,7 +88,10 @@ def test_network_policy_lets_in_agents_and_the_ports_that_the_pod_has() -> None:
     assert policy["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
     opened = {port["port"]: rule.get("from") for rule in policy["ingress"] for port in rule["ports"]}
     assert opened.keys() == {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
-    agents = {"namespaceSelector": {}, "podSelector": {"matchLabels": {"app.kubernetes.io/name": "skylane-lb"}}}
+    agents = {
+        "namespaceSelector": {},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "skylane-lb"}},
+    }
     assert agents in opened["agents"]
     assert "NetworkPolicy" not in rendered("--set", "networkPolicy.enabled=false")
 

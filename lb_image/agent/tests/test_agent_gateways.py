@@ -21,7 +21,9 @@ class World:
         self.now_s, self.replies, self.wanted, self.forwarding = 100.0, [], True, True
         self.changes = 0
         self.vips = Vips(self.count)
-        self.vips.update({"web": Serving(VIP, runs=True, usable=True), "six": Serving(VIP6, runs=True, usable=True)})
+        self.vips.update(
+            {"web": Serving(VIP, runs=True, usable=True), "six": Serving(VIP6, runs=True, usable=True)}
+        )
         self.watch = GatewayWatch(
             self, self.vips, lambda: self.wanted, lambda: self.forwarding, lambda: self.now_s
         )

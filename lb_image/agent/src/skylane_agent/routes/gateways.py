@@ -70,7 +70,8 @@ class GatewayWatch:
             return
         now_s = self._clock()
         if self._asked_since_s is None or now_s - self._told_s > SILENT_S:
-            self._asked_since_s = now_s  # nobody asked them meanwhile: they have their time to answer from here on
+            # Nobody asked them meanwhile: they have their time to answer from here on.
+            self._asked_since_s = now_s
         self._told_s = now_s
         blocked = self._judge(gateways, now_s)
         if not blocked or now_s - self._asked_since_s > SILENT_S:
