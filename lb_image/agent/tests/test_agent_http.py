@@ -87,6 +87,7 @@ async def test_ready_with_all_metrics_while_the_forwarder_runs(tmp_path, agent):
         'skylane_forwarder_answers_total{kind="resets"} 0',
         "skylane_forwarder_restarts_total 0",
         'skylane_forwarder_inherited_flows{outcome="adopted"} 0',
+        'skylane_forwarder_vips{state="conflict"} 0',
         "skylane_forwarder_half_open_flows 0",
         "skylane_forwarder_half_open_evicted_total 0",
         "skylane_forwarder_client_address_omitted_total 0",

@@ -33,10 +33,13 @@ static json_t *vip_json(const struct fwd_listener *listener, const struct vip_vi
 	return object;
 }
 
-void vips_report(const struct vip_table *table, const struct fwd_config *config, json_t *reply) {
-	json_int_t counts[VIP_STATES] = {0};
-	json_t *vips = json_array();
+struct vips {
+	json_int_t counts[VIP_STATES];
+	json_t *named; // NULL: they are counted only
+};
 
+static void
+look_at(struct vips *vips, const struct vip_table *table, const struct fwd_config *config) {
 	for (uint32_t slot = 0; slot < config->slots_end; slot++) {
 		const struct fwd_listener *listener = config->listeners[slot];
 		struct vip_view view;
@@ -44,10 +47,31 @@ void vips_report(const struct vip_table *table, const struct fwd_config *config,
 		if (listener == NULL || !fwd_config_stands_for_vip(config, listener))
 			continue;
 		view = vip_read(table, config, listener);
-		if (counts[view.state]++ < VIPS_NAMED)
-			json_array_append_new(vips, vip_json(listener, &view));
+		if (vips->counts[view.state]++ < VIPS_NAMED && vips->named != NULL)
+			json_array_append_new(vips->named, vip_json(listener, &view));
 	}
+}
+
+static void add_counts(const struct vips *vips, json_t *object) {
 	for (unsigned state = 0; state < VIP_STATES; state++)
-		json_object_set_new(reply, vip_state_name(state), json_integer(counts[state]));
-	json_object_set_new(reply, "vips", vips);
+		json_object_set_new(
+			object, vip_state_name(state), json_integer(vips->counts[state])
+		);
+}
+
+void vips_report(const struct vip_table *table, const struct fwd_config *config, json_t *reply) {
+	struct vips vips = {.named = json_array()};
+
+	look_at(&vips, table, config);
+	add_counts(&vips, reply);
+	json_object_set_new(reply, "vips", vips.named);
+}
+
+json_t *vips_counts(const struct vip_table *table, const struct fwd_config *config) {
+	struct vips vips = {.named = NULL};
+	json_t *object = json_object();
+
+	look_at(&vips, table, config);
+	add_counts(&vips, object);
+	return object;
 }

@@ -13,3 +13,6 @@
 // Adds {"standby": n, "probing": n, "owner": n, "conflict": n, "vips": [{"address": "198.51.100.10", "state": "conflict", "mac":
 // "02:…"}, ...]}; `mac` is that of who has the VIP, and only there in a conflict.
 void vips_report(const struct vip_table *table, const struct fwd_config *config, json_t *reply);
+
+// {"standby": n, "probing": n, "owner": n, "conflict": n}
+json_t *vips_counts(const struct vip_table *table, const struct fwd_config *config);

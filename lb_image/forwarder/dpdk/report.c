@@ -3,6 +3,7 @@
 #include "report.h"
 
 #include <counters.h>
+#include <vips.h>
 
 #include <rte_cycles.h>
 #include <rte_ethdev.h>
@@ -149,6 +150,7 @@ void report_stats(
 	json_object_set_new(reply, "half_open", counters_half_open(cores, count));
 	json_object_set_new(reply, "client_address", counters_client_address(cores, count));
 	json_object_set_new(reply, "listeners", counters_listeners(cores, count, config));
+	json_object_set_new(reply, "vips", vips_counts(dataplane->group->vips, config));
 	json_object_set_new(reply, "ports", ports_json(dataplane));
 	json_object_set_new(reply, "neighbours", neighbours_json(dataplane));
 	json_object_set_new(reply, "adoption", adoption_json(dataplane));

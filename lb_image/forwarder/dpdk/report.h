@@ -11,7 +11,7 @@
 // What the data plane says of itself on the control socket. Reads counters and flows that the workers go
 // on writing: every value is a recent one, not all of them of one instant.
 
-// Adds "workers", "ports", "drops", "listeners", "neighbours", "answers", "half_open" and "steering" to `reply`.
+// Adds "workers", "vips", "ports", "drops", "listeners", "neighbours", "answers", "half_open" and "steering" to `reply`.
 void report_stats(
 	const struct dataplane *dataplane, const struct fwd_config *config, json_t *reply
 );

@@ -131,6 +131,7 @@ class Stats(_Reply):
     client_address: ClientAddress = ClientAddress()
     listeners: dict[str, ListenerStats]
     neighbours: list[Neighbour] = []
+    vips: dict[str, NonNegativeInt] = {}
 
 
 ReplyT = TypeVar("ReplyT", bound=_Reply)

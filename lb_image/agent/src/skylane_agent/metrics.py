@@ -32,7 +32,7 @@ def metrics_text(  # noqa: PLR0913 - one of each part of the agent
     families = [*_agent(running=running, connected=connected, attempts=attempts), *_health(reports, probes)]
     families += _advertised(advertised)
     if stats is not None:
-        families += [*_restart(stats), *_forwarder(stats), *_listeners(stats)]
+        families += [*_restart(stats), *_vips(stats), *_forwarder(stats), *_listeners(stats)]
     return "".join(families)
 
 
@@ -110,6 +110,15 @@ def _restart(stats: Stats) -> Iterator[str]:
             ({"outcome": "ended"}, adoption.ended_flows),
             ({"outcome": "damaged"}, adoption.damaged_flows),
         ],
+    )
+
+
+def _vips(stats: Stats) -> Iterator[str]:
+    yield _family(
+        "skylane_forwarder_vips",
+        "gauge",
+        "VIPs by what the pod is to them on its segment: standby, probing, owner, or conflict with somebody else who has it.",
+        [({"state": state}, count) for state, count in sorted(stats.vips.items())],
     )
 
 
