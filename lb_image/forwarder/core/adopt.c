@@ -56,15 +56,22 @@ static bool is_reached(const struct flow_table *table, uint32_t index) {
 	       ) == table->worker;
 }
 
-// Of a flow whose PROXY header is not confirmed the beginning is not known.
+// Of a flow whose backend has to be told the beginning is not known.
 static bool tells_soundly(const struct flow *flow) {
 	if (flow->protocol == IPPROTO_UDP && flow->tells != FWD_CLIENT_ADDRESS_NONE)
 		return false;
-	if (flow->untold == FWD_CLIENT_ADDRESS_PROXY_V2
-	    || flow->untold == FWD_CLIENT_ADDRESS_PROXY_V2_ALONE)
+	switch (flow->untold) {
+	case FWD_CLIENT_ADDRESS_NONE:
+		return flow->created_s <= flow->last_seen_s;
+	case FWD_CLIENT_ADDRESS_TOA:
+	case FWD_CLIENT_ADDRESS_TOA_OMITTED:
+		return flow->tells == FWD_CLIENT_ADDRESS_TOA;
+	case FWD_CLIENT_ADDRESS_PROXY_V2:
+	case FWD_CLIENT_ADDRESS_PROXY_V2_ALONE:
 		return flow->tells == FWD_CLIENT_ADDRESS_PROXY_V2;
-	return flow->created_s <= flow->last_seen_s
-		&& (flow->untold == FWD_CLIENT_ADDRESS_NONE || flow->untold == flow->tells);
+	default:
+		return false;
+	}
 }
 
 static bool is_sound(const struct adopter *adopter, uint32_t index) {

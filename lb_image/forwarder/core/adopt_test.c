@@ -210,7 +210,7 @@ static void damage(struct flow *flow, unsigned kind) {
 		flow->created_s = flow->last_seen_s + 1;
 		break;
 	case 8:
-		flow->untold = FWD_CLIENT_ADDRESS_PROXY_V2_ALONE + 1;
+		flow->untold = FWD_CLIENT_ADDRESS_TOA_OMITTED + 1;
 		break;
 	case 9:
 		flow->untold = FWD_CLIENT_ADDRESS_TOA;

@@ -51,8 +51,11 @@ static bool has_room(
 static void blank_options(struct tcp_header *tcp) {
 	uint8_t *options = (uint8_t *)(tcp + 1), *option;
 	unsigned words = (segment_header_size(tcp) - (unsigned)sizeof(*tcp)) / 2;
-	uint16_t was = checksum_words(options, words);
+	uint16_t was;
 
+	if (segment_find_option(tcp, TCP_OPTION_ADDRESS, 0) == NULL)
+		return;
+	was = checksum_words(options, words);
 	while ((option = segment_find_option(tcp, TCP_OPTION_ADDRESS, 0)) != NULL)
 		memset(option, TCP_OPTION_NOP, option[1]);
 	tcp->checksum = checksum_adjust(
@@ -111,6 +114,43 @@ static void lower_mss(
 	tcp->checksum = checksum_adjust(tcp->checksum, delta);
 }
 
+// Whether only a backend that has made the connection says so. Before that Linux answers a segment out of window by a bare ACK of
+// the SYN, and with SYN cookies by RST: neither has read the option of anything.
+static bool confirms(const struct packet_view *view, const struct flow *flow) {
+	const struct tcp_header *tcp = view->l4;
+	uint32_t acknowledged = ntohl(tcp->acknowledgment);
+
+	if (tcp->flags & TCP_RST)
+		return false;
+	return view_l4_length(view) > segment_header_size(tcp) || (tcp->flags & TCP_FIN)
+		|| ((tcp->flags & TCP_ACK) && (int32_t)(acknowledged - (flow->client_isn + 1)) > 0);
+}
+
+// A SYN begins a connection anew, which has to be told anew. Ours is not in it; where a server reads the option of SYNs (TCP fast open)
+// it shall not find the client's.
+static void toa_syn_to_backend(const struct packet_view *view, struct flow *flow) {
+	struct tcp_header *tcp = view->l4;
+
+	// A second SYN may be a forgery: what counts is which one the backend answers.
+	if (flow->untold == FWD_CLIENT_ADDRESS_NONE)
+		flow->client_isn = ntohl(tcp->sequence);
+	flow->untold = FWD_CLIENT_ADDRESS_TOA;
+	blank_options(tcp);
+}
+
+static void toa_syn_to_client(
+	const struct fwd_worker *worker, const struct packet_view *view, struct flow *flow
+) {
+	const struct tcp_header *tcp = view->l4;
+
+	if (tcp->flags & TCP_ACK) {
+		flow->client_isn = ntohl(tcp->acknowledgment) - 1;
+		if (flow->untold == FWD_CLIENT_ADDRESS_NONE)
+			flow->untold = FWD_CLIENT_ADDRESS_TOA;
+	}
+	lower_mss(worker, view, flow);
+}
+
 static void handle_toa(
 	struct fwd_worker *worker,
 	struct fwd_packet *packet,
@@ -118,19 +158,19 @@ static void handle_toa(
 	struct flow *flow,
 	bool from_backend
 ) {
-	bool opens = view->tcp_flags & TCP_SYN;
-
-	// A connection that begins anew has to be told anew.
-	if (!from_backend && opens)
-		flow->untold = flow->tells;
-	else if (flow->untold == FWD_CLIENT_ADDRESS_NONE)
-		return;
-	else if (!from_backend && !(view->tcp_flags & TCP_RST))
+	if (view->tcp_flags & TCP_SYN) {
+		if (from_backend)
+			toa_syn_to_client(worker, view, flow);
+		else
+			toa_syn_to_backend(view, flow);
+	} else if (from_backend) {
+		if (flow->untold != FWD_CLIENT_ADDRESS_NONE && confirms(view, flow))
+			client_address_confirm(worker, flow);
+	} else if (flow->untold == FWD_CLIENT_ADDRESS_TOA_OMITTED) {
+		blank_options(view->l4);
+	} else if (flow->untold != FWD_CLIENT_ADDRESS_NONE && !(view->tcp_flags & TCP_RST)) {
 		insert_option(worker, packet, view, flow);
-	else if (from_backend && opens)
-		lower_mss(worker, view, flow);
-	else if (from_backend)
-		flow->untold = FWD_CLIENT_ADDRESS_NONE;
+	}
 }
 
 void client_address_handle(
@@ -158,7 +198,8 @@ uint32_t client_address_path_mtu(struct fwd_worker *worker, struct flow *flow, u
 
 	// 0: of a router that does not say (RFC 1191, section 5).
 	if (flow->untold == FWD_CLIENT_ADDRESS_NONE
-	    || flow->untold == FWD_CLIENT_ADDRESS_PROXY_V2_ALONE || mtu_bytes == 0)
+	    || flow->untold == FWD_CLIENT_ADDRESS_PROXY_V2_ALONE
+	    || flow->untold == FWD_CLIENT_ADDRESS_TOA_OMITTED || mtu_bytes == 0)
 		return mtu_bytes;
 	if (mtu_bytes >= least + added_size(flow))
 		return mtu_bytes - added_size(flow);
@@ -166,7 +207,7 @@ uint32_t client_address_path_mtu(struct fwd_worker *worker, struct flow *flow, u
 		flow->untold = FWD_CLIENT_ADDRESS_PROXY_V2_ALONE;
 		return mtu_bytes;
 	}
-	flow->untold = FWD_CLIENT_ADDRESS_NONE;
+	flow->untold = FWD_CLIENT_ADDRESS_TOA_OMITTED;
 	worker->counters.client_address_omitted++;
 	return mtu_bytes;
 }

@@ -2,8 +2,8 @@
 
 // How a backend is told the address of its client behind FULLNAT. See docs/design/client_address.md.
 //
-// TOA: every segment of the client from the one that ends the handshake on carries the option, until the backend has answered
-// with more than its SYN+ACK: then it has the connection, and with it the address, whatever was lost or came late.
+// TOA: every segment of the client from the one that ends the handshake on carries the option, until the backend has said what only
+// who has the connection says: then it has the address too, whatever was lost or came late.
 //
 // PROXY v2: a header in front of the client's first byte. The client's SYN goes on with a sequence number that is lower by the header's
 // length, so that on both sides all later bytes have the same numbers; see proxy_header.h.
@@ -21,6 +21,12 @@ void client_address_handle(
 	struct flow *flow,
 	bool from_backend
 );
+
+// The backend has the connection, and with it the address. The flow's beginning, whose place the client's ISN had, counts from here.
+static inline void client_address_confirm(const struct fwd_worker *worker, struct flow *flow) {
+	flow->untold = FWD_CLIENT_ADDRESS_NONE;
+	flow->created_s = worker->now_s;
+}
 
 static inline bool client_address_concerns(const struct flow *flow, uint8_t tcp_flags) {
 	return flow->untold != FWD_CLIENT_ADDRESS_NONE

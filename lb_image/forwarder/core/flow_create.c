@@ -272,7 +272,7 @@ FOR_FAMILY void fill_state(
 	flow->is_counted = false;
 	flow->untold = listener->client_address;
 	flow->tells = listener->client_address & 3;
-	if (listener->client_address == FWD_CLIENT_ADDRESS_PROXY_V2)
+	if (listener->client_address != FWD_CLIENT_ADDRESS_NONE)
 		flow->client_isn = ntohl(((const struct tcp_header *)view->l4)->sequence);
 	flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, state);
 	// Last of what adopt.c relies on: the process may be killed at any instruction. For the compiler alone, it costs nothing.

@@ -32,7 +32,7 @@ enum flow_state {
 #define FLOW_NONE UINT32_MAX
 
 // What lies in memory that outlives the process: to be raised whenever a flow, a neighbour, or what places mean, changes.
-#define FLOW_LAYOUT 2
+#define FLOW_LAYOUT 3
 
 // Addresses and ports in network byte order.
 struct flow_key {
@@ -76,10 +76,8 @@ struct flow {
 		uint32_t backend_slot; // of the backend's counters, else
 	};
 	union {
-		uint32_t
-			client_isn; // host byte order, while `untold` is PROXY_V2 or PROXY_V2_ALONE
-		uint32_t
-			created_s; // when the flow began or, of a PROXY header, when it was confirmed, else
+		uint32_t client_isn; // host byte order, while `untold` is not NONE
+		uint32_t created_s;  // when the flow began or its backend had been told, else
 	};
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 64, "one cache line");
@@ -105,14 +103,14 @@ _Static_assert(sizeof(struct flow6) == 128, "two cache lines");
 
 // Who changes one of these raises FLOW_LAYOUT.
 _Static_assert(
-	FLOW_LAYOUT == 2 && FLOW_STATE_COUNT == 8 && offsetof(struct flow, local_address) == 12
+	FLOW_LAYOUT == 3 && FLOW_STATE_COUNT == 8 && offsetof(struct flow, local_address) == 12
 		&& offsetof(struct flow, local_port) == 20 && offsetof(struct flow, state) == 24
 		&& offsetof(struct flow, untold) == 25 && offsetof(struct flow, last_seen_s) == 28
 		&& offsetof(struct flow, idle_timeout_s) == 32
 		&& offsetof(struct flow, protocol) == 46 && offsetof(struct flow, hash) == 48
 		&& offsetof(struct flow, created_s) == 56
 		&& offsetof(struct flow6, backend_address) == 112,
-	"layout 2"
+	"layout 3"
 );
 
 // The key of an IPv6 flow; the addresses are where the packet has them.

@@ -89,6 +89,8 @@ enum fwd_client_address {
 	FWD_CLIENT_ADDRESS_PROXY_V2, // header in front of the client's first byte
 	// Of a flow only: the header goes without anything behind it, since the path takes no more.
 	FWD_CLIENT_ADDRESS_PROXY_V2_ALONE,
+	// Of a flow whose path has no room for the option: a client's own is taken away.
+	FWD_CLIENT_ADDRESS_TOA_OMITTED,
 };
 
 struct fwd_backend {

@@ -2,6 +2,8 @@
 
 #include "proxy_header.h"
 
+#include "client_address.h"
+
 #include <string.h>
 
 #define VERSION_2_PROXY 0x21
@@ -137,8 +139,7 @@ void proxy_header_to_client(
 	if (acknowledged - (first - size) < size) {
 		segment_set(segment, &tcp->acknowledgment, first);
 	} else if ((int32_t)(acknowledged - first) >= 0 && !flow_is_half_open(flow)) {
-		flow->untold = FWD_CLIENT_ADDRESS_NONE;
-		flow->created_s = worker->now_s;
+		client_address_confirm(worker, flow);
 	}
 }
 

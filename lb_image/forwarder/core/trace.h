@@ -10,7 +10,7 @@
 
 #include <stddef.h>
 
-// Kept of each worker, the newest.
+// Of each worker the newest; one fewer are sure, since the worker may be writing over the oldest while it is read.
 #define TRACE_RECORDS 512
 
 // The ends of a packet: addresses with IPv4 mapped, ports in host byte order and 0 where there are none.

@@ -25,12 +25,9 @@ static void view_addresses6(const struct flow6 *flow, struct fwd_flow_view *out)
 	out->backend_address = flow->backend_address;
 }
 
-// Of a flow whose PROXY header is not confirmed it is not known: it began at the latest with its last packet.
+// Of a flow whose backend has to be told it is not known: it began at the latest with its last packet.
 static uint32_t began_s(const struct flow *flow) {
-	bool is_known = flow->tells != FWD_CLIENT_ADDRESS_PROXY_V2
-		|| flow->untold == FWD_CLIENT_ADDRESS_NONE;
-
-	return is_known ? flow->created_s : flow->last_seen_s;
+	return flow->untold == FWD_CLIENT_ADDRESS_NONE ? flow->created_s : flow->last_seen_s;
 }
 
 // Places of both tables are numbered in one row.

@@ -123,7 +123,7 @@ static void another_layout_is_refused(void **state) {
 	(void)state;
 	leave();
 	patch(offsetof(struct flow_header, layout), 4711);
-	assert_refused("layout was 4711 and is 2 now");
+	assert_refused("layout was 4711 and is 3 now");
 }
 
 static void a_damaged_header_is_refused(void **state) {

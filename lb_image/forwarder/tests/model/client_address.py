@@ -24,7 +24,7 @@ def added(flow: Flow) -> bytes:
 def begin(listener: Json, flow: Flow, datagram: Datagram) -> None:
     flow.tells = listener.get("client_address", "none")
     flow.untold = flow.tells != "none"
-    if flow.tells == "proxy_v2":
+    if flow.untold:
         (flow.isn,) = struct.unpack_from("!I", datagram.payload, 4)
 
 
@@ -43,12 +43,12 @@ def from_client(model: Model, flow: Flow, datagram: Datagram, sent: Sent, out: P
 
 
 def from_backend(flow: Flow, datagram: Datagram, sent: Sent, side: Port) -> Sent:
+    if flow.tells == "toa":
+        toa.from_backend(flow, datagram)
     if not flow.untold:
         return sent
     if flow.tells == "proxy_v2":
         sent = proxy.from_backend(flow, datagram, sent)
-    elif not datagram.flags & SYN:
-        flow.untold = False  # it has the connection, and with it the address
     return lower_mss(flow, datagram, sent, side) if datagram.flags & SYN else sent
 
 
@@ -85,11 +85,8 @@ def path_mtu(model: Model, flow: Flow, datagram: Datagram) -> bytes:
     lower = mtu - len(added(flow))
     if lower >= (1280 if ipv6 else 68):
         return head[:4] + struct.pack("!I", lower) if ipv6 else head[:6] + struct.pack("!H", lower)
-    if flow.tells == "proxy_v2":
-        flow.alone = True
-    else:
-        flow.untold = False
-        model.omitted += 1
+    flow.alone = True
+    model.omitted += flow.tells == "toa"
     return head
 
 

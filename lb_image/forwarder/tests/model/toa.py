@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from model.fullnat import Model
 
 Sent = tuple[int, bytes]
-SYN, RST = 2, 4
+FIN, SYN, RST, ACK = 1, 2, 4, 16
+MODULUS = 1 << 32
 KIND = 254
 FRAME_MAX, FRAME_MIN = 1536, 60
 
@@ -29,21 +30,46 @@ def option(flow: Flow) -> bytes:
     return struct.pack("!BBH", KIND, 4 + len(packed), port) + packed
 
 
+def from_backend(flow: Flow, datagram: Datagram) -> None:
+    """What only a backend says that has the connection: then it has the address too. A SYN+ACK tells which SYN it is about."""
+    flags, (acknowledged,) = datagram.flags, struct.unpack_from("!I", datagram.payload, 8)
+    if flags & SYN:
+        if flags & ACK:
+            flow.isn, flow.alone, flow.untold = (acknowledged - 1) % MODULUS, flow.alone and flow.untold, True
+        return
+    behind = (acknowledged - flow.isn - 1) % MODULUS
+    says_more = len(datagram.payload) > (datagram.payload[12] >> 4) * 4 or flags & FIN
+    if not flags & RST and (says_more or (flags & ACK and 0 < behind < MODULUS // 2)):
+        flow.untold = False
+
+
 def from_client(model: Model, flow: Flow, datagram: Datagram, sent: Sent, out: Port) -> Sent:
     """Every segment that may end the handshake, or follow it, says it, where there is room. A SYN begins anew."""
-    flow.untold = flow.untold or bool(datagram.flags & SYN)
-    if not flow.untold or datagram.flags & (SYN | RST):
-        return sent
-    added, header = option(flow), (datagram.payload[12] >> 4) * 4
-    longer = len(datagram.header) + len(datagram.payload) + len(added)
+    ends = (flow.local, flow.backend)
     at = 14 + len(datagram.header)
     segment = bytearray(sent[1][at : at + len(datagram.payload)])
+    if datagram.flags & SYN:
+        if not flow.untold:
+            (flow.isn,) = struct.unpack_from("!I", datagram.payload, 4)
+        flow.untold, flow.alone = True, False
+        return without_own(datagram, sent, bytes(segment), ends)
+    if not flow.untold or (datagram.flags & RST and not flow.alone):
+        return sent
+    if flow.alone:
+        return without_own(datagram, sent, bytes(segment), ends)
+    added, header = option(flow), (datagram.payload[12] >> 4) * 4
+    longer = len(datagram.header) + len(datagram.payload) + len(added)
     if datagram.more or header + len(added) > 60 or longer > min(out.mtu, FRAME_MAX - 14):
         model.omitted += 1
-        return remade(datagram, sent, blanked(bytes(segment)), (flow.local, flow.backend))
+        return remade(datagram, sent, blanked(bytes(segment)), ends)
     segment[12] += len(added) // 4 << 4
     whole = bytes(segment[:20]) + added + bytes(segment[20:])
-    return remade(datagram, sent, whole, (flow.local, flow.backend))
+    return remade(datagram, sent, whole, ends)
+
+
+def without_own(datagram: Datagram, sent: Sent, segment: bytes, ends: tuple[Endpoint, Endpoint]) -> Sent:
+    bare = blanked(segment)
+    return sent if bare == segment else remade(datagram, sent, bare, ends)
 
 
 def options(segment: bytes) -> Iterator[tuple[int, int]]:

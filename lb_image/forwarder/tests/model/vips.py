@@ -31,9 +31,11 @@ class Grant:
     said: int = 0  # probes, or announcements
     defended_ms: int | None = None
     claimant: bytes | None = None  # heard since the last visit
+    begun: bool = False  # what came before the first visit is not heeded: the probes find it out
 
     def visit(self, now_ms: int) -> Say | None:
-        claimant, self.claimant = self.claimant, None
+        claimant, self.claimant = self.claimant if self.begun else None, None
+        self.begun = True
         if claimant and self.owned and not self.tired(now_ms):
             self.defended_ms = now_ms
             return self.announce(now_ms)

@@ -18,7 +18,9 @@ def toa() -> Case:
     """From the end of the handshake on the client's segments carry its address, until the backend has said more than SYN+ACK."""
     script = up().tcp("S", options=MSS).tcp_reply("SA", options=MSS).tcp("A", options=TIMESTAMPS)
     script.tcp("PA", data=b"GET / HTTP/1.0\r\n\r\n").tcp("PA", data=b"odd", options=TIMESTAMPS)
-    script.tcp_reply("A").tcp("PA", data=b"more").tcp_reply("PA", data=b"HTTP/1.0 200 OK\r\n").tcp("FA")
+    script.tcp_reply("A", ack=1019).tcp("PA", data=b"more").tcp_reply("PA", data=b"HTTP/1.0 200 OK\r\n").tcp(
+        "FA"
+    )
     script.tcp("S", 4001, src="192.0.2.11").tcp_reply("SA", 1025, BACKENDS[1]).tcp(
         "A", 4001, src="192.0.2.11"
     )
@@ -29,7 +31,7 @@ def toa() -> Case:
 def toa_lost_and_reordered() -> Case:
     """Whichever segment ends the handshake has it: the ACK is lost, comes late, or is a FIN; a SYN+ACK again ends nothing."""
     script = up().tcp("S").tcp_reply("SA").tcp("PA", data=b"the ACK was lost").tcp_reply("SA")
-    script.tcp("PA", data=b"again").tcp("A").tcp_reply("A").tcp("PA", data=b"done")
+    script.tcp("PA", data=b"again").tcp("A").tcp_reply("A", ack=1006).tcp("PA", data=b"done")
     script.tcp("S", 4001).tcp("S", 4001).tcp_reply("SA", 1025, BACKENDS[1]).tcp("FA", 4001)
     script.tcp_reply("FA", 1025, BACKENDS[1]).tcp("A", 4001)
     script.tcp("S", 4002).tcp_reply("SA", 1026).tcp("A", 4002).tcp("R", 4002).tcp("A", 4002)
@@ -67,7 +69,9 @@ def toa_mss() -> Case:
     ):  # fmt: skip
         script.tcp_reply("SA", data=senseless, dataofs=7)
     script.pieces(up().tcp_reply("SA", options=MSS, data=b"f" * 900, id=5))
-    return case(toa_mss.__doc__, script.tcp("A").tcp_reply("A").tcp_reply("SA", options=MSS), TOA)
+    return case(
+        toa_mss.__doc__, script.tcp("A").tcp_reply("A", ack=1009).tcp_reply("PA", data=b"it has it"), TOA
+    )
 
 
 def toa_path_mtu() -> Case:
@@ -99,7 +103,7 @@ def ipv6_toa() -> Case:
     for nops in (20, 24):
         script.tcp6("A", options=[("NOP", None)] * nops)
     script.pieces6(up6().tcp6("PA", data=b"f" * 900)).tcp6("R", 4009)
-    script.tcp_reply6("A").tcp6("PA", data=b"more")
+    script.tcp_reply6("A", ack=1004).tcp6("PA", data=b"more")
     return case(ipv6_toa.__doc__, script, TOA6, base=base6())
 
 
@@ -115,8 +119,35 @@ def ipv6_toa_path_mtu() -> Case:
 
 def toa_begins_anew() -> Case:
     """A SYN on a connection whose backend has the address may begin another, and that is told again."""
-    script = up().handshake().tcp_reply("A").tcp("PA", data=b"told").tcp("S").tcp_reply("SA").tcp("A")
-    return case(toa_begins_anew.__doc__, script.tcp_reply("A").tcp("PA", data=b"told again"), TOA)
+    script = (
+        up()
+        .handshake()
+        .tcp_reply("A", ack=1002)
+        .tcp("PA", data=b"told")
+        .tcp("S", seq=5000)
+        .tcp_reply("SA", ack=5001)
+    )
+    script.tcp("A", seq=5001)
+    return case(toa_begins_anew.__doc__, script.tcp_reply("A", ack=5009).tcp("PA", data=b"told again"), TOA)
+
+
+def toa_not_forged() -> Case:
+    """What a backend says before it has the connection ends nothing: an ACK of the SYN, or RST, in answer to a segment out of window."""
+    own = [(254, b"\x10\x92\x0a\0\0\1")]
+    script = up().tcp("S", options=own).tcp_reply("SA").tcp("A", seq=10_001_001).tcp_reply("A")
+    script.tcp("A", seq=1001, options=own).tcp("S", seq=2_000_000_000).tcp_reply("A")
+    script.tcp("A", seq=1001, options=own).tcp_reply("A", ack=1002)
+    script.tcp("PA", seq=1002, data=b"its own", options=own)
+    about = to_backend(
+        TCP(sport=1025, dport=8080, flags="PA", seq=1) / Raw(b"x" * 99), BACKENDS[1], flags="DF"
+    )
+    script.tcp("S", 4001).tcp_reply("SA", 1025, BACKENDS[1]).tcp("A", 4001)
+    script.error(about, code=4, mtu=75, src="10.77.0.1", dst=LOCAL).tcp("A", 4001, options=own)
+    script.tcp("PA", 4001, b"x", options=own).tcp_reply("A", 1025, BACKENDS[1], ack=1002)
+    script.tcp("PA", 4001, b"told nothing", options=own)
+    script.tcp("S", 4002).tcp_reply("SA", 1026).tcp("A", 4002).tcp_reply("R", 1026)
+    script.tcp("A", 4002, seq=1001, options=own)
+    return case(toa_not_forged.__doc__, script, TOA)
 
 
 CLIENT_ADDRESS = [
