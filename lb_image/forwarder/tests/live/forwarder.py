@@ -75,8 +75,7 @@ class Forwarder:
             self.config,
             "--control",
             self.directory / "control.sock",
-            "--flow-file",
-            self.flow_file,
+            *(["--flow-file", self.flow_file] if self.keeps_flows else []),
             "--no-huge",
             "--allow-vdev",
         ]

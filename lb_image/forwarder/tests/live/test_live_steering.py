@@ -46,7 +46,7 @@ def test_a_port_that_tells_its_hash(network: Network, tmp_path: Path, asked: str
 def test_auto_takes_the_ring_where_memory_is_short(network: Network, tmp_path: Path) -> None:
     """With RSS each worker has a place for every local port; --no-huge reserves what the ring needs."""
     local_addresses = [f"10.77.0.{n}" for n in range(101, 133)]
-    forwarder = Forwarder(tmp_path, network.forwarder)
+    forwarder = Forwarder(tmp_path, network.forwarder, keeps_flows=False)
     forwarder.write(base(workers=4, ports=[NULL_PORT], local_addresses=local_addresses))
     forwarder.start()
     try:
