@@ -54,6 +54,7 @@ class Forwarder:
     directory: Path
     namespace: str
     supervised: bool = False
+    keeps_flows: bool = True  # in a file; else they are in EAL's memory
     process: Process | None = field(default=None, init=False)
 
     @property
@@ -75,10 +76,11 @@ class Forwarder:
             self.config,
             "--control",
             self.directory / "control.sock",
-            *(["--flow-file", self.flow_file] if self.keeps_flows else []),
             "--no-huge",
             "--allow-vdev",
         ]
+        if self.keeps_flows:
+            options += ["--flow-file", self.flow_file]
         return [*inside(self.namespace), BINARY, *options, *(["--supervise"] if self.supervised else [])]
 
     def write(self, *configurations: Mapping[str, Any]) -> None:
