@@ -38,7 +38,7 @@ run build-forwarder "forwarder: gcc, clang, ASan + UBSan" tools/build-forwarder.
 for folder in fwd fwd-clang fwd-asan; do
 	run "unit-$folder" "C unit tests: $folder" unit_tests "build/$folder"
 done
-run pytest-pure "unit and golden tests" pytest -m "not apiserver and not cluster" operator lb_image/agent lb_image/api crds charts
+run pytest-pure "unit and golden tests" pytest -m "not apiserver and not cluster" operator lb_image/agent lb_image/api crds charts e2e/lib
 run pytest-packets "packet cases and random runs against the model" pytest lb_image/forwarder/tests/packets
 run fuzz "fuzzing: packets, configuration, control socket, 60 s each" uv run --frozen --directory lb_image/forwarder/tests python -m fuzz
 run callgrind "instructions per packet" uv run --frozen --directory lb_image/forwarder/tests python -m bench.callgrind

@@ -81,13 +81,18 @@ def wait_until(condition: Callable[[], object], what: str, timeout_s: float, int
 
 
 def start_time_of(pid: int) -> int | None:
-    """Clock ticks after boot at which the process started (proc(5), field 22); None when there is none."""
+    """Clock ticks after boot at which the process started (proc(5), field 22); None when there is none.
+
+    A process whose first thread has ended is a zombie while its other threads end; it is there until the last
+    has, since until then it holds its files and mounts.
+    """
     try:
         stat = Path(f"/proc/{pid}/stat").read_text()
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = stat.rpartition(")")[2].split()
-    return None if fields[0] == "Z" else int(fields[19])
+    state, threads = fields[0], int(fields[17])
+    return None if state == "Z" and threads <= 1 else int(fields[19])
 
 
 @dataclass(frozen=True)
