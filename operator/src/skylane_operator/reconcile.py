@@ -13,14 +13,17 @@ from skylane_operator.kube.apply import Applier
 from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.load_balancers import Stored
-from skylane_operator.kube.rollout import replace_stale_pod
+from skylane_operator.kube.rollout import Templates, replace_stale_pod, template_of
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.memories import Memories
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer
+from skylane_operator.model.upgrade import UpgradeStatus
 from skylane_operator.plan import Plan, plan_for
+from skylane_operator.plan.upgrade import UpgradeInputs, is_rolled_back, upgrade_for
+from skylane_operator.plan.upgrade import look_again_s as upgrade_look_again_s
 from skylane_operator.plan.vip_owner import Grant, vip_grant
-from skylane_operator.render import RenderSettings, objects_for
+from skylane_operator.render import Object, RenderSettings, objects_for
 from skylane_operator.snapshot import snapshot_for
 from skylane_operator.status import agents_awaited, rejected_status_for, status_for
 
@@ -40,6 +43,8 @@ class Reconciler:
     settings: Callable[[], RenderSettings]
     settled: Callable[[], bool]
     now: Callable[[], datetime]
+    templates: Templates
+    upgrade_deadline_s: int
     memories: Memories[Key] = field(default_factory=Memories)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -69,8 +74,15 @@ class Reconciler:
             self._push(plan)
         look_again_s = _sooner(self.memories.keep(plan.key, plan.listeners), grant.look_again_s)
         obstacle = ""
+        objects = objects_for(plan, self.settings())
+        upgrading = UpgradeInputs(
+            UpgradeStatus.read(stored.status.get("upgrade")),
+            template_of(objects),
+            self.now(),
+            self.upgrade_deadline_s,
+        )
         try:
-            await self._apply(plan, stored.uid)
+            upgrading = await self._apply(plan, stored.uid, objects, upgrading)
         except ForeignObjectError as error:
             obstacle = str(error)
             raise
@@ -80,7 +92,9 @@ class Reconciler:
                 plan.key, self.agents.states_of(plan.key), self.agents.owners_of(plan.key), obstacle
             )
             if self.settled() or not agents_awaited(plan, observed):
-                self.status.write(stored, status_for(plan, observed, stored.status, self.now()))
+                upgrade = upgrade_for(plan, observed, upgrading)
+                self.status.write(stored, status_for(plan, observed, stored.status, self.now(), upgrade))
+                look_again_s = _sooner(look_again_s, upgrade_look_again_s(upgrade, upgrading))
         await replace_stale_pod(self.client, plan, observed)
         return look_again_s
 
@@ -95,17 +109,26 @@ class Reconciler:
         snapshots = snapshot_for(plan)
         self.agents.push(plan.key, {pod.name: snapshots[pod.ordinal] for pod in plan.pods})
 
-    async def _apply(self, plan: Plan, uid: str) -> None:
+    async def _apply(
+        self, plan: Plan, uid: str, objects: list[Object], upgrading: UpgradeInputs
+    ) -> UpgradeInputs:
         if not plan.deployable:
-            return
-        objects = objects_for(plan, self.settings())
+            return upgrading
+        previous = upgrading.previous
+        if previous is not None and is_rolled_back(previous, upgrading.template):
+            older = await self.templates.rolled_back(objects, previous.revision or "")
+            if older is None:  # the controller does not keep it any more: the newer one is all there is
+                upgrading = replace(upgrading, previous=None)
+            objects = older or objects
         await self.applier.apply(objects)
         await self.applier.prune(plan.key, uid, objects)
+        return upgrading
 
     def _forget(self, key: Key) -> None:
         self.agents.forget(key)
         self.memories.forget(key)
         self.applier.forget(key)
+        self.templates.forget(key)
         self.status.forget(key)
 
 

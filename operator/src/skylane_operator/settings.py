@@ -44,6 +44,7 @@ class Settings(BaseModel):
     )
     pod_address: IPvAnyAddress | None = None  # our own, for that Service; None: nobody comes through it
     lease_duration_s: Annotated[int, Field(ge=3, le=60)] = 3  # how soon a leader that died is followed
+    upgrade_deadline_s: Annotated[int, Field(ge=1, le=86400)] = 600  # for the successor of a pod to serve
     # "namespace/name" of the LoadBalancer for Services of type LoadBalancer without a class; None: they are left alone
     default_load_balancer: Annotated[str, Field(pattern=r"^[^/\s]+/[^/\s]+$")] | None = None
     gateway_api: bool = (

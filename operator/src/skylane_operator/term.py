@@ -26,6 +26,7 @@ from skylane_operator.kube.events import EventWriter
 from skylane_operator.kube.gateways import ROUTES
 from skylane_operator.kube.leader_address import LeaderAddress
 from skylane_operator.kube.resource import GATEWAY, GATEWAY_CLASS, LOAD_BALANCER, SERVICE, VIRTUAL_IP_POOL
+from skylane_operator.kube.rollout import Templates
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.kube.tls_secret import ensure_secret
 from skylane_operator.kube.token_review import TokenIdentity, identity_of
@@ -85,6 +86,8 @@ class Term:
             settings=self._render_settings,
             settled=lambda: self._settled,
             now=lambda: datetime.now(UTC),
+            templates=Templates(client),
+            upgrade_deadline_s=self._settings.upgrade_deadline_s,
         )
         self._address_reconciler = AddressReconciler(
             cluster=cluster,

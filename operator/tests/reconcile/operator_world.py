@@ -200,16 +200,17 @@ class World:
 
     # the operator
 
-    async def start_operator(self, port=0):
+    async def start_operator(self, port=0, lb_image="skylane/lb:test", **changes):
         settings = Settings(
             namespace=self.namespace,
-            lb_image="skylane/lb:test",
+            lb_image=lb_image,
             operator_address="127.0.0.1:9443",
             watch_namespaces=self.watched,
             # One that stays: on a busy machine the Lease may be lost and taken again, and agents dial what they know.
             grpc_address=f"127.0.0.1:{port or free_port()}",
             http_address="127.0.0.1:0",
             lease_duration_s=60,  # nobody waits for it, and a busy machine shall not end a test
+            **changes,
         )
         self.operator = Operator(settings, self.client)
         self._stop_operator = asyncio.Event()

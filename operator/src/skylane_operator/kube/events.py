@@ -19,10 +19,13 @@ REPORTED = (
     "ResourcesAvailable",
     "BackendsHealthy",
     "Ready",
+    "UpToDate",
     "skylane.dev/AddressAssigned",
     "skylane.dev/BackendsHealthy",
 )
 UNKNOWN = "Unknown"
+# What is not true yet, and nothing is wrong.
+_UNDER_WAY = {"Upgrading"}
 # Where Kubernetes itself puts the events of objects without a namespace.
 DEFAULT_NAMESPACE = "default"
 _MAX_NOTE = 1000  # characters; the API allows 1024 bytes
@@ -97,7 +100,9 @@ class EventWriter:
             "reportingInstance": self._instance,
             "action": "Reconcile",
             "reason": condition["reason"],
-            "type": "Normal" if condition["status"] == "True" else "Warning",
+            "type": "Normal"
+            if condition["status"] == "True" or condition["reason"] in _UNDER_WAY
+            else "Warning",
             "note": f"{condition['type']}: {condition['message']}"[:_MAX_NOTE],
             "regarding": {
                 "apiVersion": resource.group_version,

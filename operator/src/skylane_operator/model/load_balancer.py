@@ -29,6 +29,7 @@ from skylane_operator.model.meta import ObjectMeta
 from skylane_operator.model.network import DnsLabel, Network
 from skylane_operator.model.quantity import units_of
 from skylane_operator.model.selector import LabelSelector
+from skylane_operator.model.upgrade import UpgradeStatus
 
 API_VERSION = "skylane.dev/v1alpha1"
 KIND = "LoadBalancer"
@@ -335,6 +336,7 @@ class LoadBalancerStatus(SpecModel):
     replicas: str | None = None
     backends: int | None = None
     services: int | None = None
+    upgrade: UpgradeStatus | None = None
     listeners: tuple[ListenerStatus, ...] = ()
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from skylane_operator.model.kubernetes import Pod
+from skylane_operator.model.upgrade import UpgradeStatus, UpgradeStep
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import REFERENCE_REASONS, Plan, Rejected
@@ -189,6 +190,16 @@ def _ready(verdicts: list[Verdict]) -> Verdict:
                 f"{verdict.type} is {verdict.status} ({verdict.reason}): {verdict.message}",
             )
     return _true("Ready", "Ready", "every listener is served by every pod")
+
+
+def up_to_date(upgrade: UpgradeStatus | None) -> Verdict:
+    """Whether every pod is what it should be; Ready does not depend on it."""
+    if upgrade is None:
+        return _true("UpToDate", "UpToDate", "every pod is what the spec and the operator's version ask for")
+    given_up = upgrade.step in {UpgradeStep.STALLED, UpgradeStep.ROLLED_BACK}
+    return _false(
+        "UpToDate", str(upgrade.step) if given_up else "Upgrading", f"{upgrade.step}: {upgrade.message}"
+    )
 
 
 def _joined(parts: list[str], separator: str) -> str:

@@ -1,10 +1,10 @@
 import pytest
 from plan_world import inputs, node
 
-from skylane_operator.kube.rollout import pod_to_replace
 from skylane_operator.model.kubernetes import Pod, StatefulSet
 from skylane_operator.plan import plan_for
 from skylane_operator.plan.observed import AgentListener, AgentState, Observed
+from skylane_operator.plan.rollout import pod_to_replace
 
 PLAN = plan_for(inputs(replicas=3, nodes=[node("a", nics=9)]))
 

@@ -1,0 +1,42 @@
+"""status.upgrade: how far the replacement of pods has come. Also what the operator itself knows of it after a restart."""
+
+from datetime import datetime
+from enum import StrEnum
+from typing import Self
+
+from pydantic import ValidationError
+
+from skylane_operator.model.base import SpecModel
+
+
+class UpgradeStep(StrEnum):
+    """What is waited for."""
+
+    WAITING = "Waiting"  # other pods do not serve; none is replaced meanwhile
+    REPLACING = "Replacing"  # a pod ends
+    STARTING = "Starting"  # its successor does not serve yet
+    STALLED = "Stalled"  # its successor has not served in time; the others stay as they are
+    ROLLED_BACK = "RolledBack"  # the same, and it goes back to the template of the others
+
+
+class UpgradeStatus(SpecModel):
+    """Absent when every pod is what the spec and the operator's version ask for.
+
+    `since`: when the pod's turn came. `revision` (of the StatefulSet) is what pods went back to from the template with
+    the digest `template`.
+    """
+
+    step: UpgradeStep
+    pod: str
+    since: datetime
+    message: str
+    revision: str | None = None
+    template: str | None = None
+
+    @classmethod
+    def read(cls, body: object) -> Self | None:
+        """From a status; None also for one that another version wrote in another way."""
+        try:
+            return None if body is None else cls.model_validate(body)
+        except ValidationError:
+            return None
