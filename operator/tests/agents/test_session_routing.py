@@ -90,6 +90,12 @@ def test_an_agent_that_has_them_is_told_nothing():
     assert due(stream).routing == NO_ROUTING
 
 
+def test_an_agent_whose_peers_are_not_known_yet_keeps_what_it_has():
+    stream = Stream("p1")
+    stream.want(None)
+    assert due(stream) is None
+
+
 @pytest.mark.parametrize(
     ("error", "told"),
     [("BIRD refuses it", "BIRD refuses it"), ("", "its agent knows no BGP peers; it is of an older version")],

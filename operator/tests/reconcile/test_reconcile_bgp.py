@@ -6,7 +6,7 @@ import json
 
 import pytest
 from operator_support import endpoint_slice, eventually, service
-from operator_world import load_balancer
+from operator_world import NODE, load_balancer
 
 from lib.bird import PodAndRouter
 
@@ -120,6 +120,31 @@ async def test_another_password_is_taken_and_a_peer_that_goes_ends_the_session(w
         await world.until_condition("ResolvedRefs", "False", "BGPPeerNotFound")
         world.change(GROUP, "loadbalancers", "edge", lambda body: body["spec"].pop("advertisement"))
         await world.until_condition("Advertised", "True", "StaticRoute")
+
+
+async def until_told(world, text):
+    await eventually(lambda: text in world.condition("Advertised").get("message", ""), text, 20)
+
+
+def label_node(world, label):
+    world.api.kubectl("label", "node", NODE, label)
+
+
+async def test_a_pod_has_the_routers_of_its_node(world):
+    world.create("v1", "secrets", secret())
+    world.create(GROUP, "bgppeers", peer(nodeSelector={"matchLabels": {"rack": world.namespace}}))
+    async with announcing(world) as net:
+        await until_told(world, f"pod {POD} is on no node yet, as far as is known")
+        target = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": POD}, "target": {"name": NODE}}
+        world.api.request("POST", world.path("v1", "pods", f"{POD}/binding"), target)
+        await until_told(world, f"pod {POD} is on a node that the nodeSelector of no BGPPeer selects")
+        try:
+            label_node(world, f"rack={world.namespace}")
+            await until_routes(net, VIP)
+            await world.until_condition("Advertised", "True", "Advertised")
+        finally:
+            label_node(world, "rack-")
+        await until_routes(net)
 
 
 async def test_a_service_of_type_load_balancer_is_announced_too(world):

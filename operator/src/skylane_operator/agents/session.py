@@ -212,7 +212,7 @@ class Session:
         snapshot = self._agents.desired(self._pod)
         routing = snapshot.routing if snapshot is not None else NO_ROUTING
         known = (self._routing_generation, self._refused_routing)
-        return None if routing["generation"] in known else routing
+        return None if routing is None or routing["generation"] in known else routing
 
 
 def _message(sequence: int, delta: Delta) -> pb.OperatorMessage:

@@ -9,6 +9,7 @@ from skylane_operator.model.base import ReadModel, SpecModel
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import Port
 from skylane_operator.model.meta import ObjectMeta
+from skylane_operator.model.selector import LabelSelector
 
 ASN = Annotated[int, Field(ge=1, le=4294967295)]
 Unsigned32 = Annotated[int, Field(ge=0, le=4294967295)]
@@ -42,6 +43,7 @@ class BGPPeerSpec(SpecModel):
     local_pref: Unsigned32 | None = None
     med: Unsigned32 | None = None
     as_path_prepend: Annotated[int, Field(ge=0, le=10)] = 0
+    node_selector: LabelSelector | None = None
 
     @field_validator("communities")
     @classmethod

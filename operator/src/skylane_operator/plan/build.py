@@ -4,7 +4,7 @@ from skylane_operator.plan.base import base_for, ordinals_with_addresses, templa
 from skylane_operator.plan.checks import base_rejections
 from skylane_operator.plan.listeners import forwarder_listener, listeners_for
 from skylane_operator.plan.names import pod_name
-from skylane_operator.plan.peers import routing_for
+from skylane_operator.plan.peers import peers_for
 from skylane_operator.plan.placement import placement_for
 from skylane_operator.plan.requests import pod_requests
 from skylane_operator.plan.types import Inputs, Plan, PodPlan
@@ -15,7 +15,7 @@ def plan_for(inputs: Inputs) -> Plan:
     load_balancer = inputs.load_balancer
     spec = load_balancer.spec
     listeners, listener_rejections = listeners_for(inputs)
-    routing, peer_rejections = routing_for(inputs)
+    peers, peer_rejections = peers_for(inputs)
     requests = pod_requests(spec.dataplane)
     ordinals = range(ordinals_with_addresses(spec))
     # Pods differ in who owns the VIPs only; all that do not share one set of files.
@@ -30,6 +30,7 @@ def plan_for(inputs: Inputs) -> Plan:
             base=base_for(spec.dataplane, ordinal),
             listeners=files[ordinal == inputs.vip_owner],
             owns_vips=ordinal == inputs.vip_owner,
+            routing=peers.routing_of(pod_name(load_balancer.key.name, ordinal)),
         )
         for ordinal in ordinals
     )
@@ -41,5 +42,5 @@ def plan_for(inputs: Inputs) -> Plan:
         requests=requests,
         placement=placement_for(inputs, requests),
         template_generation=template_generation(spec.dataplane),
-        routing=routing,
+        peers=peers.usable,
     )

@@ -7,6 +7,7 @@ from enum import StrEnum
 from skylane_operator.model.address import IPAddress
 from skylane_operator.model.bgp_peer import BGPPeer
 from skylane_operator.model.forwarder import (
+    AgentBGPPeer,
     AgentRouting,
     ForwarderBackend,
     ForwarderBase,
@@ -159,7 +160,7 @@ class Placement:
 class PodPlan:
     """One forwarder pod and everything that its forwarder shall run, generations included.
 
-    `owns_vips`: the VIPs are granted to it.
+    `owns_vips`: the VIPs are granted to it. `routing` are the peers that it announces them to; None: as before.
     """
 
     ordinal: int
@@ -167,6 +168,7 @@ class PodPlan:
     base: ForwarderBase
     listeners: tuple[ForwarderListener, ...]
     owns_vips: bool
+    routing: AgentRouting | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,8 +203,8 @@ class ListenerPlan:
 class Plan:
     """Everything that was decided about one LoadBalancer: whole state out.
 
-    `template_generation` changes when what the pods of all ordinals have in common changes. `routing` is that of all pods; None:
-    they announce nothing.
+    `template_generation` changes when what the pods of all ordinals have in common changes. `peers` are those that
+    can be used, by whichever pods.
     """
 
     load_balancer: LoadBalancer
@@ -212,7 +214,7 @@ class Plan:
     requests: PodRequests
     placement: Placement
     template_generation: str
-    routing: AgentRouting | None = None
+    peers: tuple[AgentBGPPeer, ...] = ()
 
     @property
     def key(self) -> Key:

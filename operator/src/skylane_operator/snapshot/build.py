@@ -19,13 +19,13 @@ class PodSnapshot:
 
     `base` is None when the plan's base was rejected: a pod that has no base yet waits, one that has goes on.
     `owns_vips`: the VIPs are granted to the pod. `routing` are the peers that it announces them to,
-    as the contract names them; with their passwords.
+    as the contract names them, with their passwords; None: those that it has.
     """
 
     base: dict[str, Any] | None
     listeners: dict[str, dict[str, Any]]
     owns_vips: bool = True
-    routing: dict[str, Any] = field(default_factory=lambda: NO_ROUTING, repr=False)
+    routing: dict[str, Any] | None = field(default_factory=lambda: NO_ROUTING, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,13 +63,12 @@ def snapshot_for(plan: Plan) -> dict[int, PodSnapshot]:
     # Pods that differ in nothing share the tuple of their listeners; each tuple is written out once.
     shared = {id(pod.listeners): pod.listeners for pod in plan.pods}
     written = {identity: _written(listeners) for identity, listeners in shared.items()}
-    routing = plan.routing.model_dump(mode="json", exclude_none=True) if plan.routing else NO_ROUTING
     return {
         pod.ordinal: PodSnapshot(
             base=pod.base.model_dump(mode="json", exclude_none=True) if plan.deployable else None,
             listeners=written[id(pod.listeners)],
             owns_vips=pod.owns_vips,
-            routing=routing,
+            routing=pod.routing.model_dump(mode="json", exclude_none=True) if pod.routing else None,
         )
         for pod in plan.pods
     }

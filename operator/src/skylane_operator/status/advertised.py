@@ -23,12 +23,11 @@ def advertised(plan: Plan, observed: Observed) -> Advertised:
 
     A VIP without backends is withheld on purpose: that other VIPs are announced is then still true.
     """
-    peers = plan.routing.peers if plan.routing else ()
-    if not peers:
+    if not plan.peers:
         return Advertised("PeersDown", "none of the BGPPeers can be used; see the condition ResolvedRefs")
     agents = {pod.name: observed.agents.get(pod.name, AgentState(connected=False)) for pod in plan.pods}
     said = {name: agent.advertisement or AgentAdvertisement() for name, agent in agents.items()}
-    gaps = [gap for pod in plan.pods for gap in _gaps(plan, pod, agents[pod.name])]
+    gaps = [gap for pod in plan.pods for gap in _gaps(pod, agents[pod.name])]
     told = [text for name, one in said.items() for text in _told(name, one)]
     withheld = [text for name, one in said.items() for text in _withheld(name, one)]
     if not any(session.established for one in said.values() for session in one.sessions):
@@ -42,13 +41,17 @@ def advertised(plan: Plan, observed: Observed) -> Advertised:
     return Advertised("Advertised", _joined([*told, *withheld]) or "there is no VIP to announce yet")
 
 
-def _gaps(plan: Plan, pod: PodPlan, agent: AgentState) -> Iterator[str]:
+def _gaps(pod: PodPlan, agent: AgentState) -> Iterator[str]:
     said = agent.advertisement or AgentAdvertisement()
     if agent.routing_error:
         yield f"pod {pod.name} has not taken its peers: {agent.routing_error}"
     yield from (f"pod {pod.name} cannot be reached over its NICs: {obstacle}" for obstacle in said.obstacles)
     by_peer = {session.peer: session for session in said.sessions}
-    for peer in plan.routing.peers if plan.routing else ():
+    if pod.routing is None:
+        yield f"pod {pod.name} is on no node yet, as far as is known"
+    elif not pod.routing.peers:
+        yield f"pod {pod.name} is on a node that the nodeSelector of no BGPPeer selects"
+    for peer in pod.routing.peers if pod.routing else ():
         session = by_peer.get(peer.name, AgentSession(peer.name, established=False))
         if not session.established:
             why = f": {session.error}" if session.error else ", not established yet"

@@ -24,10 +24,13 @@ def ready_pods(plan: Plan, observed: Observed) -> int:
 
 def agents_awaited(plan: Plan, observed: Observed) -> bool:
     """Whether a pod is Ready whose agent has not called since the operator started, or not told yet what it announces."""
-    ready = (pod.name for pod in plan.pods if pod.name in observed.pods and observed.pods[pod.name].is_ready)
-    agents = (observed.agents.get(name, AgentState(connected=False)) for name in ready)
-    announces = plan.routing is not None and bool(plan.routing.peers)
-    return any(not agent.pod_uid or (announces and agent.advertisement is None) for agent in agents)
+    ready = [pod for pod in plan.pods if pod.name in observed.pods and observed.pods[pod.name].is_ready]
+    return any(_is_awaited(pod, observed.agents.get(pod.name, AgentState(connected=False))) for pod in ready)
+
+
+def _is_awaited(pod: PodPlan, agent: AgentState) -> bool:
+    announces = pod.routing is None or bool(pod.routing.peers)
+    return not agent.pod_uid or (announces and agent.advertisement is None)
 
 
 def programming_gaps(plan: Plan, observed: Observed) -> list[Gap]:
