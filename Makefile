@@ -49,4 +49,7 @@ e2e: setup ## the end-to-end suites
 chaos: setup ## faults under a steady load, what each costs clients; writes build/chaos.json
 	@$(E2E) chaos
 
-.PHONY: chaos help setup demo demo-on-cluster down test lint fix build golden packets bench bench-control e2e
+soak: setup ## half an hour of changes under a steady load: nothing may grow; writes build/soak.json
+	@$(E2E) soak
+
+.PHONY: soak chaos help setup demo demo-on-cluster down test lint fix build golden packets bench bench-control e2e

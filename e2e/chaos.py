@@ -7,11 +7,12 @@ Writes build/chaos.json, rows {case, connections, lost, streams, resets, outage_
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -161,6 +162,17 @@ def measure(cluster: Cluster, case: Case) -> Toll:
     return toll
 
 
+@contextlib.contextmanager
+def shared_by_ports() -> Iterator[None]:
+    """Inside, the router looks at ports, too, where it chooses one of equal paths."""
+    policy = run_in(network.ROUTER, "sysctl", "-n", HASH_POLICY).strip()
+    run_in(network.ROUTER, "sysctl", "-q", "-w", f"{HASH_POLICY}=1")
+    try:
+        yield
+    finally:
+        run_in(network.ROUTER, "sysctl", "-q", "-w", f"{HASH_POLICY}={policy}")
+
+
 def report(rows: list[dict[str, object]]) -> None:
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(rows, indent=1) + "\n")
@@ -182,17 +194,17 @@ def main() -> int:
     steps.install_chart(cluster)
     steps.apply_example(cluster)
     rows: list[dict[str, object]] = []
-    with tempfile.TemporaryDirectory() as folder, running_router(Path(folder)), announcing(cluster):
-        policy = run_in(network.ROUTER, "sysctl", "-n", HASH_POLICY).strip()
-        run_in(network.ROUTER, "sysctl", "-q", "-w", f"{HASH_POLICY}=1")
-        try:
-            for case in CASES:
-                if not wanted or case.name in wanted:
-                    toll = measure(cluster, case)
-                    rows.append({"case": case.name, **asdict(toll)})
-                    print(rows[-1], flush=True)
-        finally:
-            run_in(network.ROUTER, "sysctl", "-q", "-w", f"{HASH_POLICY}={policy}")
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        running_router(Path(folder)),
+        announcing(cluster),
+        shared_by_ports(),
+    ):
+        for case in CASES:
+            if not wanted or case.name in wanted:
+                toll = measure(cluster, case)
+                rows.append({"case": case.name, **asdict(toll)})
+                print(rows[-1], flush=True)
     report(rows)
     return 0
 
