@@ -3,6 +3,7 @@
 #include "base.h"
 
 #include "json_address.h"
+#include "sync.h"
 
 #include <string.h>
 
@@ -194,7 +195,7 @@ static bool read_ports(const struct json_node *root, bool allow_vdev, struct bas
 	return ok && names_are_unique(&ports, &config->base);
 }
 
-static bool local_address_is_free(
+bool base_local_address_is_free(
 	const struct json_node *node,
 	const struct fwd_base *base,
 	const struct ipv6_address *address
@@ -245,7 +246,7 @@ static bool read_local_addresses(const struct json_node *root, struct fwd_base *
 		struct json_node node = json_node_element(&addresses, i);
 
 		if (!json_value_address(&node, &seen[i]) || is_repeated(&node, seen, &seen[i])
-		    || !local_address_is_free(&node, base, &seen[i])) {
+		    || !base_local_address_is_free(&node, base, &seen[i])) {
 			ok = false;
 			continue;
 		}
@@ -269,6 +270,7 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 		"steering",
 		"ports",
 		"local_addresses",
+		"sync",
 		NULL,
 	};
 	struct fwd_base *base = &config->base;
@@ -294,6 +296,7 @@ static bool read_root(const struct json_node *root, bool allow_vdev, struct base
 	ok &= read_ports(root, allow_vdev, config);
 	ok &= read_local_addresses(root, base);
 	base->n_workers = (uint16_t)workers;
+	ok &= sync_read(root, config);
 	base->max_flows_per_worker = (uint32_t)max_flows;
 	base->half_open_percent = (uint8_t)half_open_percent;
 	base->reset_unknown_tcp = unknown_tcp == UNKNOWN_TCP_RESET;

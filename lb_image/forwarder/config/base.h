@@ -7,6 +7,7 @@
 #include <fwd_config.h>
 
 #define BASE_FILE "base.json"
+#define BASE_PATH_SIZE 256
 
 enum base_driver {
 	BASE_DRIVER_VFIO,
@@ -42,6 +43,7 @@ struct base_config {
 	struct base_device devices[FWD_MAX_PORTS];
 	enum base_poll_mode poll_mode;
 	enum base_steering steering;
+	char sync_key_file[BASE_PATH_SIZE]; // see sync_key_read()
 };
 
 const char *base_driver_name(enum base_driver driver);

@@ -8,6 +8,15 @@
 #define WEB "listeners/web.json"
 #define DNS "listeners/dns.json"
 
+// The end of base.json with a "sync" whose members are `members`, in the line behind; line 27.
+#define LOCAL_END "\"10.77.0.102\"\n  ]"
+#define SYNC(members) LOCAL_END ",\n\"sync\": {\"key_file\": \"/run/key\", " members "}"
+#define PEER(ordinal, address, locals) \
+	"{\"ordinal\": " ordinal ", \"address\": \"" address "\", \"local_addresses\": [" locals \
+	"]}"
+#define LOCALS "\"10.77.0.103\", \"10.77.0.104\""
+#define SYNC_PEERS(peers) SYNC("\"ordinal\": 0, \"peers\": [" peers "]")
+
 static const struct {
 	const char *file, *old, *new, *fault;
 } cases[] = {
@@ -121,6 +130,72 @@ static const struct {
 	 "\"mtu\": 1500",
 	 "\"address6\": \"fd77::b/64\", \"gateway6\": \"ff02::2\"",
 	 "base.json:14: ports[0].gateway6: must be a unicast IPv6 address"},
+	{BASE,
+	 "\"workers\": 1",
+	 "\"workers\": 2, \"sync\": {\"ordinal\": 0, \"key_file\": \"/k\", \"peers\": []}",
+	 "base.json:4: sync: needs workers to be 1: session sync is of one worker"},
+	{BASE, LOCAL_END, LOCAL_END ", \"sync\": 1", "base.json:26: sync: must be an object"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC("\"ordinal\": 16, \"peers\": []"),
+	 "base.json:27: sync.ordinal: must be an integer from 0 to 15"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC("\"ordinal\": 0, \"udp_port\": 0, \"peers\": []"),
+	 "base.json:27: sync.udp_port: must be an integer from 1 to 65535"},
+	{BASE, LOCAL_END, SYNC("\"ordinal\": 0"), "base.json:27: sync.peers: is required"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC("\"ordinal\": 0, \"key\": \"0\", \"peers\": []"),
+	 "base.json:27: sync.key: is not a known field"},
+	{BASE,
+	 LOCAL_END,
+	 LOCAL_END ", \"sync\": {\"ordinal\": 0, \"peers\": []}",
+	 "base.json:26: sync.key_file: is required"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC_PEERS(PEER("0", "10.77.0.12", LOCALS)),
+	 "base.json:27: sync.peers[0].ordinal: 0 is this pod's own"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC_PEERS(PEER("1", "10.77.0.12", LOCALS) ", " PEER(
+		 "1", "10.77.0.13", "\"10.77.0.105\", \"10.77.0.106\""
+	 )),
+	 "base.json:27: sync.peers[1].ordinal: 1 is already sync.peers[0]"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC_PEERS(PEER("1", "10.78.0.12", LOCALS)),
+	 "base.json:27: sync.peers[0].address: must be an address of ports[0]'s subnet, not the "
+	 "gateway"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC_PEERS(PEER("1", "10.77.0.1", LOCALS)),
+	 "base.json:27: sync.peers[0].address: must be an address of ports[0]'s subnet, not the "
+	 "gateway"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC_PEERS(PEER("1", "10.77.0.11", LOCALS)),
+	 "base.json:27: sync.peers[0].address: is already an address of this pod or of another "
+	 "peer"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC_PEERS(PEER("1", "10.77.0.12", "\"10.77.0.103\", \"10.77.0.102\"")),
+	 "base.json:27: sync.peers[0].local_addresses[1]: is already an address of this pod or of "
+	 "another peer"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC_PEERS(PEER("1", "10.77.0.12", "\"10.77.0.103\"")),
+	 "base.json:27: sync.peers[0].local_addresses: must be 2 of IPv4 and 0 of IPv6, as this "
+	 "pod has itself"},
+	{BASE,
+	 LOCAL_END,
+	 SYNC_PEERS(PEER("1", "10.77.0.12", "\"10.77.0.103\", \"10.77.0.1\"")),
+	 "base.json:27: sync.peers[0].local_addresses[1]: is the gateway of ports[0]"},
+	{BASE,
+	 "10.77.0.102\"\n  ]",
+	 "10.77.0.11\"\n  ], \"sync\": {\"ordinal\": 0, \"key_file\": \"/k\", \"peers\": []}",
+	 "base.json:26: sync: needs local_addresses that are no port's own address"},
+	{BASE, LOCAL_END, SYNC_PEERS("7"), "base.json:27: sync.peers[0]: must be an object"},
 	{WEB,
 	 "00000000000000a1",
 	 "00000000000000a1-1",
@@ -293,4 +368,20 @@ static const struct {
 	 "\"port\": 80,\n  \"protocol\": \"tcp\"",
 	 "listeners/web.json:5: vip: 198.51.100.10 port 80 (tcp) is already taken by listener "
 	 "\"dns\""},
+};
+
+// What may be wrong with the file that holds the key of session sync; NULL: it is not there.
+static const struct {
+	const char *text, *fault;
+} key_cases[] = {
+	{"000102030405060708090a0b0c0d0e0f\n", NULL},
+	{"000102030405060708090a0b0c0d0e0f", NULL},
+	{NULL, "No such file or directory"},
+	{"", "must hold 32 hexadecimal digits in lower case and nothing else"},
+	{"000102030405060708090a0b0c0d0e0",
+	 "must hold 32 hexadecimal digits in lower case and nothing else"},
+	{"000102030405060708090A0B0C0D0E0F",
+	 "must hold 32 hexadecimal digits in lower case and nothing else"},
+	{"000102030405060708090a0b0c0d0e0f\n0",
+	 "must hold 32 hexadecimal digits in lower case and nothing else"},
 };

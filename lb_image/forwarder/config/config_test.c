@@ -4,6 +4,7 @@
 #include "check.h"
 #include "config_error.h"
 #include "config_faults.h"
+#include "sync.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,7 @@ static int tear_down(void **state) {
 
 	for (size_t i = 0; i < sizeof(good_files) / sizeof(good_files[0]); i++)
 		remove_file(f, good_files[i]);
+	remove_file(f, "key");
 	remove_file(f, "listeners/Web_2.json");
 	remove_file(f, "listeners/web.json.tmp");
 	remove_file(f, "listeners");
@@ -148,6 +150,80 @@ static void test_faults(void **state) {
 		free(faults);
 		free(original);
 		free(expected);
+	}
+}
+
+// Local addresses of the peers come behind those of this pod, in the order of the peers.
+static void test_sync(void **state) {
+	struct config_errors errors = {0};
+	struct fixture *f = *state;
+	struct base_config config;
+
+	replace(f,
+		BASE,
+		LOCAL_END,
+		SYNC("\"ordinal\": 1, \"peers\": [" PEER(
+			"2", "10.77.0.13", "\"10.77.0.105\", \"10.77.0.106\""
+		) ", " PEER("0", "10.77.0.12", LOCALS) "]"));
+	assert_true(base_read(f->directory, false, &config, &errors));
+	assert_true(config.base.sync.enabled);
+	assert_int_equal(config.base.sync.ordinal, 1);
+	assert_int_equal(config.base.sync.udp_port, 5407);
+	assert_int_equal(config.base.sync.n_peers, 2);
+	assert_int_equal(config.base.sync.peers[0].ordinal, 2);
+	assert_int_equal(config.base.sync.peers[1].address, 0x0a4d000c);
+	assert_int_equal(config.base.n_local_addresses, 2);
+	assert_int_equal(fwd_all_local_addresses(&config.base, false), 6);
+	for (unsigned i = 0; i < 6; i++)
+		assert_int_equal(
+			config.base.local_addresses[i],
+			0x0a4d0065
+				+ (i < 2           ? i
+					   : i < 4 ? i + 2
+						   : i - 2)
+		);
+	assert_int_equal(fwd_all_local_addresses(&config.base, true), 0);
+}
+
+static void test_no_sync(void **state) {
+	struct config_errors errors = {0};
+	struct fixture *f = *state;
+	struct base_config config;
+
+	assert_true(base_read(f->directory, false, &config, &errors));
+	assert_false(config.base.sync.enabled);
+	assert_true(sync_key_read(&config, &errors));
+	assert_int_equal(fwd_all_local_addresses(&config.base, false), 2);
+}
+
+static void test_sync_key(void **state) {
+	struct base_config config = {.base.sync.enabled = true};
+	struct fixture *f = *state;
+
+	snprintf(config.sync_key_file, sizeof(config.sync_key_file), "%s/key", f->directory);
+	for (size_t i = 0; i < sizeof(key_cases) / sizeof(key_cases[0]); i++) {
+		struct config_errors errors = {0};
+		char expected[512];
+
+		remove_file(f, "key");
+		if (key_cases[i].text != NULL)
+			write_all(f, "key", key_cases[i].text);
+		assert_int_equal(sync_key_read(&config, &errors), key_cases[i].fault == NULL);
+		assert_int_equal(errors.count, key_cases[i].fault != NULL);
+		for (uint8_t j = 0; errors.count == 0 && j < FWD_SYNC_KEY_SIZE; j++)
+			assert_int_equal(config.base.sync.key[j], j);
+		if (errors.count > 0) {
+			snprintf(
+				expected,
+				sizeof(expected),
+				"%.48s: %s; mount its Secret there",
+				config.sync_key_file,
+				key_cases[i].fault
+			);
+			assert_string_equal(errors.items[0].message, expected);
+			assert_string_equal(errors.items[0].field, "sync.key_file");
+		}
+		config_errors_free(&errors);
 	}
 }
 
@@ -305,6 +381,9 @@ int main(int argc, char **argv) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup_teardown(test_good, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sync, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_no_sync, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sync_key, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ipv6, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_all_faults, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_truncated, set_up, tear_down),

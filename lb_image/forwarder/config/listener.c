@@ -94,7 +94,7 @@ static bool is_foreign(
 	const struct ipv6_address *address
 ) {
 	bool ipv6 = !ipv6_is_mapped(address);
-	unsigned n_local = ipv6 ? base->n_local_addresses6 : base->n_local_addresses;
+	unsigned n_local = fwd_all_local_addresses(base, ipv6);
 
 	for (unsigned i = 0; i < base->n_ports; i++) {
 		struct ipv6_address port = port_address(&base->ports[i], ipv6);
@@ -109,6 +109,14 @@ static bool is_foreign(
 
 		if (ipv6_equal(&local, address)) {
 			json_node_error(node, "is one of the base's local addresses");
+			return false;
+		}
+	}
+	for (unsigned i = 0; i < base->sync.n_peers; i++) {
+		struct ipv6_address peer = ipv6_mapped(base->sync.peers[i].address);
+
+		if (ipv6_equal(&peer, address)) {
+			json_node_error(node, "is the address of sync.peers[%u] of the base", i);
 			return false;
 		}
 	}

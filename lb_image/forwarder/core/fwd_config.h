@@ -14,6 +14,9 @@
 
 #define FWD_MAX_PORTS 2
 #define FWD_MAX_LOCAL_ADDRESSES 256
+#define FWD_MAX_ORDINALS 16 // pods of one LoadBalancer that sync sessions
+#define FWD_MAX_PEERS (FWD_MAX_ORDINALS - 1)
+#define FWD_SYNC_KEY_SIZE 16 // bytes
 #define FWD_MAX_WORKERS 64
 #define FWD_MAX_LISTENERS 16000
 #define FWD_MAX_BACKENDS 10000       // of one listener
@@ -54,6 +57,22 @@ struct fwd_port {
 struct steering;
 struct source_ranges;
 
+// Another pod of the same LoadBalancer.
+struct fwd_peer {
+	uint8_t ordinal;
+	uint32_t address; // of its first port
+};
+
+// Session sync: what the pods of one LoadBalancer tell each other of their flows.
+struct fwd_sync {
+	bool enabled;
+	uint8_t ordinal; // of this pod
+	uint16_t udp_port;
+	uint16_t n_peers;
+	struct fwd_peer peers[FWD_MAX_PEERS];
+	uint8_t key[FWD_SYNC_KEY_SIZE]; // written by the shell before any worker starts
+};
+
 // Fixed for the life of the process.
 struct fwd_base {
 	char generation[FWD_GENERATION_SIZE];
@@ -61,7 +80,7 @@ struct fwd_base {
 	uint8_t half_open_percent; // share of a worker's flows that half-open TCP connections may have
 	uint16_t n_workers;
 	uint16_t n_ports;
-	uint16_t n_local_addresses;
+	uint16_t n_local_addresses; // of this pod: those of the peers come behind
 	uint16_t n_local_addresses6;
 	// Set by the shell before any worker starts. NULL: each worker owns a range of local ports, else each uses all of them and
 	// chooses one whose replies come to its own queue.
@@ -69,6 +88,8 @@ struct fwd_base {
 	const struct steering *steering6; // the same for IPv6
 	bool reset_unknown_tcp;           // answer a segment that belongs to no flow with RST
 	struct fwd_port ports[FWD_MAX_PORTS];
+	struct fwd_sync sync;
+	// Those of this pod, then those of sync.peers[0], of sync.peers[1] and so on: each has as many of a family as this pod.
 	uint32_t local_addresses[FWD_MAX_LOCAL_ADDRESSES];
 	struct ipv6_address local_addresses6[FWD_MAX_LOCAL_ADDRESSES];
 };
@@ -251,6 +272,15 @@ fwd_port_on_link6(const struct fwd_port *port, const struct ipv6_address *addres
 // The port that owns a local address: the one whose subnet contains it, else the first.
 uint8_t fwd_base_port_of(const struct fwd_base *base, uint32_t local_address);
 uint8_t fwd_base_port_of6(const struct fwd_base *base, const struct ipv6_address *local_address);
+
+// Local addresses of a family: of this pod, of this pod and all peers.
+static inline uint16_t fwd_own_local_addresses(const struct fwd_base *base, bool ipv6) {
+	return ipv6 ? base->n_local_addresses6 : base->n_local_addresses;
+}
+
+static inline uint16_t fwd_all_local_addresses(const struct fwd_base *base, bool ipv6) {
+	return (uint16_t)(fwd_own_local_addresses(base, ipv6) * (1 + base->sync.n_peers));
+}
 
 // The port of the `index`-th local address of a family.
 static inline uint8_t fwd_base_local_port(const struct fwd_base *base, bool ipv6, uint16_t index) {

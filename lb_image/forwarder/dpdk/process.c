@@ -13,6 +13,7 @@
 
 #include <control_server.h>
 #include <generation.h>
+#include <sync.h>
 #include <vips.h>
 
 #include <errno.h>
@@ -150,7 +151,7 @@ static void start(struct process *process, struct config_errors *errors) {
 
 	snprintf(prepared, sizeof(prepared), "%s", process->base.base.generation);
 	if (!base_read(options->config_directory, options->allow_vdev, &process->base, errors)
-	    || !base_is_that_of_eal(process, prepared))
+	    || !sync_key_read(&process->base, errors) || !base_is_that_of_eal(process, prepared))
 		return;
 	process->source.directory = options->config_directory;
 	process->source.base = &process->base.base;

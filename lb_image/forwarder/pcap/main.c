@@ -13,6 +13,7 @@
 #include "frames.h"
 #include "generation.h"
 #include "report.h"
+#include "sync.h"
 
 #include <worker.h>
 
@@ -85,7 +86,8 @@ static bool load(struct shell *shell, const char *directory) {
 
 static bool start(struct shell *shell, const char *directory) {
 	struct config_errors errors = {0};
-	bool ok = base_read(directory, true, &shell->base, &errors);
+	bool ok = base_read(directory, true, &shell->base, &errors)
+		&& sync_key_read(&shell->base, &errors);
 	size_t own, size, group_size;
 	void *memory, *group;
 
