@@ -4,7 +4,7 @@ import asyncio
 import time
 
 
-async def eventually(condition, what, timeout_s=10.0, interval_s=0.005):
+async def eventually(condition, what, timeout_s=30.0, interval_s=0.005):
     """Wait until `condition()` is true and return what it gave; AssertionError names `what` after the deadline."""
     deadline = time.monotonic() + timeout_s
     while not (result := condition()):

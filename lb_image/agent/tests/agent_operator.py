@@ -17,7 +17,7 @@ from cryptography.x509.oid import NameOID
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 from skylane_api.forwarder.v1 import forwarder_pb2_grpc
 
-DEADLINE_S = 20.0
+DEADLINE_S = 40.0
 
 
 class Authority:

@@ -1,7 +1,6 @@
 import asyncio
 import logging
 import random
-import time
 
 import grpc
 import pytest
@@ -204,7 +203,6 @@ async def test_an_address_that_takes_the_call_and_stays_mute_is_given_up(folder)
     server = await asyncio.start_server(lambda _, writer: muted.append(writer), "127.0.0.1")
     timing = Timing(connect_s=0.3, first_delay_s=0.02, longest_delay_s=0.1)
     agent = agent_in(folder, server.sockets[0].getsockname()[1], timing)
-    started_s = time.monotonic()
     try:
         async with running(agent):
             await until(lambda: len(muted) >= 3)
@@ -212,7 +210,6 @@ async def test_an_address_that_takes_the_call_and_stays_mute_is_given_up(folder)
         server.close()
         for writer in muted:
             writer.transport.abort()
-    assert time.monotonic() - started_s < 10
 
 
 def test_an_operator_that_is_away_is_dialled_often_at_first_and_seldom_later():

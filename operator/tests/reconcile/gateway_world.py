@@ -95,7 +95,7 @@ class GatewayWorld(World):
             (found,) = self.gateway_class()["status"]["conditions"]
             return found if (found["status"], found["reason"]) == (status, reason) else None
 
-        return await eventually(holds, f"Accepted={status} {reason} of the class", 20)
+        return await eventually(holds, f"Accepted={status} {reason} of the class", 40)
 
     async def _until(self, kind, name, conditions_of, wanted):
         def holds():
@@ -107,7 +107,7 @@ class GatewayWorld(World):
             return None
 
         try:
-            return await eventually(holds, f"{wanted} of {kind} {name}", 20)
+            return await eventually(holds, f"{wanted} of {kind} {name}", 40)
         except AssertionError as late:
             status = json.dumps(self.read(kind, name).get("status"), indent=1)
             raise AssertionError(f"{late}; the status is {status}") from late

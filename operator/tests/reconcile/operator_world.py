@@ -161,7 +161,7 @@ class World:
     def service(self, name="web"):
         return self.get("v1", "services", name)
 
-    async def until_service_condition(self, kind, status, reason=None, name="web", timeout_s=20.0):
+    async def until_service_condition(self, kind, status, reason=None, name="web", timeout_s=40.0):
         """The condition `skylane.dev/<kind>` of a Service, once it is so."""
 
         def holds():
@@ -187,7 +187,7 @@ class World:
         conditions = self.load_balancer(name).get("status", {}).get("conditions", ())
         return next((condition for condition in conditions if condition["type"] == kind), {"status": None})
 
-    async def until_condition(self, kind, status, reason=None, name="edge", timeout_s=20.0):
+    async def until_condition(self, kind, status, reason=None, name="edge", timeout_s=40.0):
         def holds():
             found = self.condition(kind, name)
             return found if found["status"] == status and reason in (None, found["reason"]) else None
@@ -224,11 +224,11 @@ class World:
                 task.result()
             return operator.term is not None and operator.term.began.is_set()
 
-        await eventually(leads, "the operator to lead", 20)
+        await eventually(leads, "the operator to lead", 40)
 
     async def stop_operator(self):
         self._stop_operator.set()
-        await asyncio.wait_for(self._operator_task, 20)
+        await asyncio.wait_for(self._operator_task, 40)
         self.operator = None
 
     # pods, agents, forwarders
@@ -238,7 +238,7 @@ class World:
             pods = self.api.request("GET", self.path("v1", "pods"))["items"]
             return next((pod for pod in pods if pod["metadata"]["name"] == name), None)
 
-        return await eventually(there, f"pod {name}", 20)
+        return await eventually(there, f"pod {name}", 40)
 
     def set_ready(self, pod, status="True"):
         def alter(body):
@@ -287,7 +287,7 @@ class World:
     async def stop_agent(self, pod):
         task, stop = self._agents.pop(pod)
         stop.set()
-        await asyncio.wait_for(task, 20)
+        await asyncio.wait_for(task, 40)
 
     def agent_state(self, pod, load_balancer="edge"):
         return self.operator.term.agents.states_of(Key(self.namespace, load_balancer)).get(pod)

@@ -114,7 +114,7 @@ class Replica:
                 await self.operator.run(self._stop)
 
         self.task = asyncio.create_task(run_operator())
-        await asyncio.wait_for(self.operator.wait_ready(), 20)
+        await asyncio.wait_for(self.operator.wait_ready(), 40)
 
     @property
     def leads(self):
@@ -128,7 +128,7 @@ class Replica:
 
     async def stop(self):
         self._stop.set()
-        await asyncio.wait_for(self.task, 20)
+        await asyncio.wait_for(self.task, 40)
 
 
 class Killable:

@@ -82,9 +82,9 @@ async def test_restarted_operator_disturbs_nothing(world):
     port = world.operator.term.grpc_port
     await world.stop_operator()
     await world.start_operator(port)
-    await eventually(lambda: (state := world.agent_state(POD)) and state.connected, "the agent's return", 20)
+    await eventually(lambda: (state := world.agent_state(POD)) and state.connected, "the agent's return", 40)
     set_endpoints(world, "10.244.0.9")
-    await eventually(lambda: backends_on_disk(world) == ["10.244.0.9"], "the change after the restart", 20)
+    await eventually(lambda: backends_on_disk(world) == ["10.244.0.9"], "the change after the restart", 40)
     assert forwarder.process.poll() is None
     assert forwarder.process.pid == process
     # Written once, by the change; the restart itself sent nothing.
@@ -143,7 +143,7 @@ async def test_agent_with_the_token_of_another_pod_is_refused(world):
     token = world.api.token(world.namespace, "edge-skylane", "skylane.dev/operator", account)
     world.start_agent(POD, token=token)
     world.start_agent("edge-skylane-1")
-    await eventually(lambda: world.agent_state("edge-skylane-1").connected, "the rightful agent", 20)
+    await eventually(lambda: world.agent_state("edge-skylane-1").connected, "the rightful agent", 40)
     assert not world.agent_state(POD).connected
     assert not listener_file(world).exists()
 
@@ -157,7 +157,7 @@ async def test_foreground_deletion_ends(world):
     def gone():
         return not world.api.request("GET", world.path("skylane.dev/v1alpha1", "loadbalancers"))["items"]
 
-    await eventually(gone, "the end of the LoadBalancer", 20)
+    await eventually(gone, "the end of the LoadBalancer", 40)
 
 
 async def test_object_of_somebody_else_is_left_as_it_is(world):

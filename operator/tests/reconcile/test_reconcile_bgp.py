@@ -66,7 +66,7 @@ async def announcing(world):
 
 async def until_routes(net, *vips):
     wanted = {vip: {NIC_ADDRESS} for vip in vips}
-    await eventually(lambda: net.routes() == wanted, f"routes {wanted}", 20)
+    await eventually(lambda: net.routes() == wanted, f"routes {wanted}", 40)
 
 
 async def test_a_vip_is_announced_once_peer_and_secret_are_there(world, caplog):
@@ -123,7 +123,7 @@ async def test_another_password_is_taken_and_a_peer_that_goes_ends_the_session(w
 
 
 async def until_told(world, text):
-    await eventually(lambda: text in world.condition("Advertised").get("message", ""), text, 20)
+    await eventually(lambda: text in world.condition("Advertised").get("message", ""), text, 40)
 
 
 def label_node(world, label):

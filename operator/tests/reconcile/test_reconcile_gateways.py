@@ -253,7 +253,7 @@ async def test_restarted_operator_disturbs_no_gateway_and_moves_no_address(world
     await eventually(
         lambda: (world.agent_state(POD) or None) and world.agent_state(POD).connected, "the agent"
     )
-    await eventually(lambda: world.operator.term._settled, "settled", 20)
+    await eventually(lambda: world.operator.term._settled, "settled", 40)
     assert listeners_on_disk(world) == before
     assert versions == [
         world.read(kind, name)["metadata"]["resourceVersion"]

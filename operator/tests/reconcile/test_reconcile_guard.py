@@ -100,6 +100,6 @@ async def test_a_listener_of_a_load_balancer_has_its_guard_too(world):
     status = world.load_balancer()["status"]["listeners"][0]
     assert (status["backends"], status["heldBackends"]) == (10, 9)
     assert world.condition("Ready")["status"] == "True"
-    await eventually(lambda: list(served(world).values()) == [ADDRESSES[:1]], "what has lasted", 20)
+    await eventually(lambda: list(served(world).values()) == [ADDRESSES[:1]], "what has lasted", 40)
     await world.until_condition("BackendsHealthy", "True", "EndpointsReady")
     assert "heldBackends" not in world.load_balancer()["status"]["listeners"][0]

@@ -89,7 +89,7 @@ async def until_healthy(world, count):
         status = listener_status(world)
         return status if status.get("healthyBackends") == count else None
 
-    return await eventually(so_many, f"{count} healthy backends", 20)
+    return await eventually(so_many, f"{count} healthy backends", 40)
 
 
 def weights(world):
@@ -98,7 +98,7 @@ def weights(world):
 
 
 async def until_weights(world, wanted):
-    await eventually(lambda: weights(world) == wanted, f"the weights {wanted}", 20)
+    await eventually(lambda: weights(world) == wanted, f"the weights {wanted}", 40)
 
 
 async def test_status_tells_who_is_sick_and_why_until_it_is_well(world, backends):
@@ -202,7 +202,7 @@ async def test_a_restarted_operator_hears_of_the_sick_at_once(world, backends):
         port = world.operator.term.grpc_port
         await world.stop_operator()
         await world.start_operator(port)
-        await eventually(lambda: (state := world.agent_state(POD)) and state.health, "the agent's word", 20)
+        await eventually(lambda: (state := world.agent_state(POD)) and state.health, "the agent's word", 40)
         looked = lambda: not len(world.operator.term.queue) and not len(world.operator.term.status)  # noqa: E731
         await eventually(looked, "the operator's look")
         assert world.load_balancer()["metadata"]["resourceVersion"] == version

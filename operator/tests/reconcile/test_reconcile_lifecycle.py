@@ -131,7 +131,7 @@ async def test_pods_are_replaced_one_at_a_time(world):
                 pod["metadata"]["name"] == name and pod["metadata"]["uid"] != before[name] for pod in pods
             )
 
-        await eventually(new, f"{name} to be replaced", 20)
+        await eventually(new, f"{name} to be replaced", 40)
 
     world.change(*OURS, lambda body: body["spec"]["dataplane"].update(maxFlowsPerWorker=2048))
     await until_replaced("edge-skylane-0")

@@ -35,7 +35,7 @@ def images(world):
 
 async def until_images(world, first, second):
     wanted = {FIRST: first, SECOND: second}
-    await eventually(lambda: images(world) == wanted, f"the images {wanted}", 20)
+    await eventually(lambda: images(world) == wanted, f"the images {wanted}", 40)
 
 
 def step(world):

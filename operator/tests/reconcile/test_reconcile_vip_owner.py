@@ -28,7 +28,7 @@ async def serving(world):
         world.start_forwarder(pod)
         world.start_agent(pod)
         world.set_ready(pod)
-    await eventually(lambda: sorted(grants(world)) == [[False] * 2, [True] * 2], "one owner", 20)
+    await eventually(lambda: sorted(grants(world)) == [[False] * 2, [True] * 2], "one owner", 40)
     return grants(world).index([True] * 2)
 
 
@@ -36,7 +36,7 @@ async def test_the_vips_follow_a_pod_that_is_not_ready_and_stay(world):
     owner = await serving(world)
     moved = [[True] * 2 if ordinal != owner else [False] * 2 for ordinal in (0, 1)]
     world.set_ready(PODS[owner], "False")
-    await eventually(lambda: grants(world) == moved, "the other owner", 20)
+    await eventually(lambda: grants(world) == moved, "the other owner", 40)
     world.set_ready(PODS[owner])
     await world.until_service_condition("Programmed", "True", name="other")
     assert grants(world) == moved
@@ -44,7 +44,7 @@ async def test_the_vips_follow_a_pod_that_is_not_ready_and_stay(world):
     port = world.operator.term.grpc_port
     await world.stop_operator()
     await world.start_operator(port)
-    await eventually(lambda: world.operator.term._settled, "settled", 20)
+    await eventually(lambda: world.operator.term._settled, "settled", 40)
     assert grants(world) == moved
 
 
