@@ -150,6 +150,9 @@ static void count(const struct adopter *adopter, uint32_t index) {
 	const struct fwd_listener *listener = adopter->backends->config->listeners[flow->listener];
 
 	flow->is_counted = false;
+	flow->is_foreign = !flow_table_is_own(adopter->table, index);
+	if (flow->is_foreign)
+		return;
 	worker->counters.listeners[flow->listener].active_flows++;
 	worker->counters.backends[flow->backend_slot].active_flows++;
 	if (flow->state == FLOW_TCP_CLOSED)
@@ -158,7 +161,6 @@ static void count(const struct adopter *adopter, uint32_t index) {
 		client_limits_count(worker, flow);
 	if (flow_is_half_open(flow))
 		half_open_add(&worker->half_open[flow->ipv6], adopter->table, index);
-	adopter->adoption->adopted++;
 }
 
 static bool takes(void *context, uint32_t index) {
@@ -176,6 +178,7 @@ static bool takes(void *context, uint32_t index) {
 	}
 	flow_fill_deltas(flow);
 	count(adopter, index);
+	adopter->adoption->adopted++;
 	return true;
 }
 
@@ -191,4 +194,6 @@ void worker_adopt(
 	flow_table_adopt(&worker->flows, takes, &adopter);
 	adopter.table = &worker->flows6;
 	flow_table_adopt(&worker->flows6, takes, &adopter);
+	flow_table_offer(&worker->flows);
+	flow_table_offer(&worker->flows6);
 }

@@ -19,7 +19,7 @@ static bool answers_arp(
 	const struct fwd_listener *listener;
 
 	if (own != NULL)
-		return own->port == port;
+		return own->port == port && own_address_is_ours(worker, own, false);
 	// VIPs live on the first network. Who speaks of himself does not ask.
 	listener = port == 0 && address != sender ? fwd_config_vip(config, ntohl(address)) : NULL;
 	return listener != NULL

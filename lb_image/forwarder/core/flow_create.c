@@ -270,6 +270,8 @@ FOR_FAMILY void fill_state(
 	flow->last_seen_s = now_s;
 	flow->created_s = now_s;
 	flow->is_counted = false;
+	flow->is_foreign = false;
+	flow->synced_state = FLOW_FREE;
 	flow->untold = listener->client_address;
 	flow->tells = listener->client_address & 3;
 	if (listener->client_address != FWD_CLIENT_ADDRESS_NONE)

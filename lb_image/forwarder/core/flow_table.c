@@ -23,10 +23,13 @@ static uint32_t power_of_two_at_least(uint32_t n) {
 	return power;
 }
 
+// Of this pod.
 static uint32_t places_per_bank(const struct fwd_base *base, bool ipv6) {
-	uint32_t n_local = ipv6 ? base->n_local_addresses6 : base->n_local_addresses;
+	return fwd_own_local_addresses(base, ipv6) * fwd_ports_per_worker(base, ipv6);
+}
 
-	return n_local * fwd_ports_per_worker(base, ipv6);
+static uint32_t max_flows_of(const struct fwd_base *base) {
+	return base->max_flows_per_worker * (1u + base->sync.n_peers);
 }
 
 // One where that is enough, else a quarter more than would be enough: backends do not share the banks evenly.
@@ -45,7 +48,7 @@ static uint32_t buckets_of(const struct fwd_base *base, bool ipv6) {
 
 	if (places_per_bank(base, ipv6) == 0)
 		return 1;
-	return power_of_two_at_least((base->max_flows_per_worker + half - 1) / half);
+	return power_of_two_at_least((max_flows_of(base) + half - 1) / half);
 }
 
 static uint32_t classes_of(const struct fwd_base *base, bool ipv6) {
@@ -61,7 +64,8 @@ static size_t lists_size(const struct fwd_base *base, bool ipv6) {
 size_t flow_table_flows_size(const struct fwd_base *base, bool ipv6) {
 	size_t size = ipv6 ? sizeof(struct flow6) : sizeof(struct flow);
 
-	return (size_t)places_per_bank(base, ipv6) * banks_of(base, ipv6) * size;
+	return (size_t)places_per_bank(base, ipv6) * (1u + base->sync.n_peers)
+		* banks_of(base, ipv6) * size;
 }
 
 _Static_assert(sizeof(struct flow) == 1 << 6 && sizeof(struct flow6) == 1 << 7, "flow_shift");
@@ -133,8 +137,10 @@ void flow_table_init(
 	table->port_min = FWD_LOCAL_PORT_MIN;
 	if (table->steering == NULL)
 		table->port_min += worker_index * table->n_ports;
-	table->n_flows = places_per_bank(base, ipv6) * table->n_banks;
+	table->n_own = places_per_bank(base, ipv6) * table->n_banks;
+	table->n_flows = table->n_own * (1u + base->sync.n_peers);
 	table->max_flows = base->max_flows_per_worker;
+	table->max_foreign = max_flows_of(base) - table->max_flows;
 	table->bucket_mask = buckets_of(base, ipv6) - 1;
 	table->flows = flows;
 	table->buckets = (struct flow_bucket *)at;
@@ -144,15 +150,23 @@ void flow_table_init(
 	table->free_tail = (uint32_t *)at;
 	for (uint32_t list = 0; list < table->n_banks * table->n_classes; list++)
 		table->free_head[list] = table->free_tail[list] = FLOW_NONE;
-	for (uint32_t i = 0; i < table->n_flows; i++) {
+	if (!base->sync.enabled)
+		flow_table_offer(table);
+}
+
+void flow_table_offer(struct flow_table *table) {
+	if (table->n_offered != 0)
+		return;
+	table->n_offered = table->n_own;
+	for (uint32_t i = 0; i < table->n_own; i++) {
 		if (flow_table_at(table, i)->state == FLOW_FREE)
 			append(table, list_of(table, i), i);
 	}
+	if (table->rotation != 0)
+		flow_table_rotate(table, table->rotation);
 }
 
-// Under the table's own seed; of a flow that may be anything.
-static void hash_again(struct flow_table *table, uint32_t index) {
-	struct flow *flow = flow_table_at(table, index);
+void flow_table_hash(const struct flow_table *table, struct flow *flow) {
 	struct flow6 *flow6 = (struct flow6 *)flow;
 
 	if (table->ipv6) {
@@ -176,14 +190,14 @@ void flow_table_adopt(
 		uint32_t i = ahead - ADOPT_AHEAD;
 
 		if (ahead < table->n_flows && flow_table_at(table, ahead)->state != FLOW_FREE) {
-			hash_again(table, ahead);
+			flow_table_hash(table, flow_table_at(table, ahead));
 			__builtin_prefetch(
 				flow_table_bucket(table, flow_table_at(table, ahead)->hash)
 			);
 		}
 		if (ahead < ADOPT_AHEAD || flow_table_at(table, i)->state == FLOW_FREE)
 			continue;
-		if (table->active >= table->max_flows || !takes(context, i)
+		if (!flow_table_has_room(table, i) || !takes(context, i)
 		    || !flow_table_insert(table, i))
 			flow_table_release(table, i);
 	}
@@ -191,8 +205,9 @@ void flow_table_adopt(
 
 void flow_table_rotate(struct flow_table *table, uint64_t seed) {
 	uint32_t lists = table->n_banks * table->n_classes;
-	uint32_t count = (uint32_t)(seed % (table->n_flows / lists + 1));
+	uint32_t count = (uint32_t)(seed % (table->n_own / lists + 1));
 
+	table->rotation = seed;
 	for (uint32_t list = 0; list < lists; list++) {
 		for (uint32_t i = 0; i < count && table->free_head[list] != FLOW_NONE; i++)
 			append(table, list, take_first(table, list, table->ipv6));
@@ -296,7 +311,8 @@ uint32_t flow_table_take6(
 
 void flow_table_release(struct flow_table *table, uint32_t index) {
 	flow_table_at(table, index)->state = FLOW_FREE;
-	append(table, list_of(table, index), index);
+	if (index < table->n_offered)
+		append(table, list_of(table, index), index);
 }
 
 void flow_table_place(
@@ -331,7 +347,10 @@ bool flow_table_insert(struct flow_table *table, uint32_t index) {
 		table->buckets[b].passed++;
 	table->buckets[at].flows[way] = index;
 	table->buckets[at].tags[way] = flow_tag(hash);
-	table->active++;
+	if (flow_table_is_own(table, index))
+		table->active++;
+	else
+		table->foreign++;
 	return true;
 }
 
@@ -355,18 +374,21 @@ void flow_table_delete(struct flow_table *table, uint32_t index) {
 		table->buckets[at].passed--;
 		at = (at + 1) & table->bucket_mask;
 	}
-	table->active--;
+	if (flow_table_is_own(table, index))
+		table->active--;
+	else
+		table->foreign--;
 	flow_table_release(table, index);
 }
 
 bool flow_table_sweep(
 	struct flow_table *table,
 	uint32_t count,
-	bool (*ends)(void *context, const struct flow *flow),
+	bool (*ends)(void *context, struct flow *flow),
 	void *context
 ) {
 	for (; count > 0 && table->sweep_cursor < table->n_flows; count--, table->sweep_cursor++) {
-		const struct flow *flow = flow_table_at(table, table->sweep_cursor);
+		struct flow *flow = flow_table_at(table, table->sweep_cursor);
 
 		if (flow->state != FLOW_FREE && ends(context, flow))
 			flow_table_delete(table, table->sweep_cursor);

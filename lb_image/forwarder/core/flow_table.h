@@ -7,6 +7,9 @@
 // Banks let one local port serve several backends at once: the backend's hash chooses it. There are as many as it takes
 // to offer max_flows places.
 //
+// With session sync there are places for the local addresses of the peers too, behind those of this pod: foreign ones. Their flows come from
+// sync records only, and are found and forwarded like all others.
+//
 // With steering, places are sorted into classes by what their local address and port add to the RSS hash of a reply, one for
 // each entry of the RETA: for every backend it is then known which classes bring its replies to this worker's queue.
 
@@ -32,7 +35,7 @@ enum flow_state {
 #define FLOW_NONE UINT32_MAX
 
 // What lies in memory that outlives the process: to be raised whenever a flow, a neighbour, or what places mean, changes.
-#define FLOW_LAYOUT 3
+#define FLOW_LAYOUT 4
 
 // Addresses and ports in network byte order.
 struct flow_key {
@@ -70,6 +73,9 @@ struct flow {
 	bool is_counted : 1; // among the connections of its client
 	bool ipv6 : 1;       // it is the beginning of a struct flow6
 	uint8_t tells : 2;   // enum fwd_client_address of its listener when it began
+	// Of session sync: the state that the peers know, FLOW_FREE: they know nothing of it.
+	uint8_t synced_state : 3;
+	bool is_foreign : 1; // at a place of a peer, not counted among the connections of anything
 	uint32_t hash;       // of the key
 	union {
 		uint32_t next_free;    // index, in state FLOW_FREE
@@ -79,6 +85,8 @@ struct flow {
 		uint32_t client_isn; // host byte order, while `untold` is not NONE
 		uint32_t created_s;  // when the flow began or its backend had been told, else
 	};
+	uint32_t
+		synced_s; // when the peers were told last, or told us; of a flow with a `synced_state`
 } __attribute__((aligned(64)));
 _Static_assert(sizeof(struct flow) == 64, "one cache line");
 
@@ -103,14 +111,14 @@ _Static_assert(sizeof(struct flow6) == 128, "two cache lines");
 
 // Who changes one of these raises FLOW_LAYOUT.
 _Static_assert(
-	FLOW_LAYOUT == 3 && FLOW_STATE_COUNT == 8 && offsetof(struct flow, local_address) == 12
+	FLOW_LAYOUT == 4 && FLOW_STATE_COUNT == 8 && offsetof(struct flow, local_address) == 12
 		&& offsetof(struct flow, local_port) == 20 && offsetof(struct flow, state) == 24
 		&& offsetof(struct flow, untold) == 25 && offsetof(struct flow, last_seen_s) == 28
 		&& offsetof(struct flow, idle_timeout_s) == 32
 		&& offsetof(struct flow, protocol) == 46 && offsetof(struct flow, hash) == 48
-		&& offsetof(struct flow, created_s) == 56
+		&& offsetof(struct flow, created_s) == 56 && offsetof(struct flow, synced_s) == 60
 		&& offsetof(struct flow6, backend_address) == 112,
-	"layout 3"
+	"layout 4"
 );
 
 // The key of an IPv6 flow; the addresses are where the packet has them.
@@ -140,9 +148,15 @@ struct flow_table {
 	struct flow_bucket *buckets; // bucket_mask + 1 entries
 	uint64_t seed;
 	uint32_t bucket_mask;
-	uint32_t n_flows;   // places: local addresses x ports x banks
-	uint32_t max_flows; // limit of live flows
-	uint32_t active;
+	uint32_t n_flows; // places: local addresses x ports x banks
+	uint32_t n_own;   // of them, those of this pod's own local addresses: the first ones
+	uint32_t
+		n_offered; // of them, those that are in a free list while they are free: all or none
+	uint32_t max_flows; // limit of live flows at own places
+	uint32_t active;    // those
+	uint32_t foreign;   // live flows at foreign places, at most max_flows for each peer
+	uint32_t max_foreign;
+	uint64_t rotation; // for when the places are offered
 	uint32_t n_ports;  // local ports of this worker
 	uint32_t port_min; // first of them
 	uint32_t n_banks;
@@ -332,6 +346,21 @@ uint32_t flow_table_take6(
 	struct flow_table *table, const struct ipv6_address *backend_address, uint16_t backend_port
 );
 
+// Puts the free ones of the own places into the free lists. With session sync: once, when all flows of this pod are there again that peers
+// or a process before have; until then flow_table_take() finds nothing. Without, flow_table_init() does it.
+void flow_table_offer(struct flow_table *table);
+
+// Whether a flow at a place is one of this pod, not of a peer.
+static inline bool flow_table_is_own(const struct flow_table *table, uint32_t index) {
+	return index < table->n_own;
+}
+
+// Whether one more flow may be at this place.
+static inline bool flow_table_has_room(const struct flow_table *table, uint32_t index) {
+	return flow_table_is_own(table, index) ? table->active < table->max_flows
+					       : table->foreign < table->max_foreign;
+}
+
 // Moves `seed` places from the head of every list to its end: a forwarder that comes back must not begin with the local ports
 // of the one before, for which backends still hold connections.
 void flow_table_rotate(struct flow_table *table, uint64_t seed);
@@ -350,6 +379,9 @@ void flow_table_release(struct flow_table *table, uint32_t index);
 // Ends a flow.
 void flow_table_delete(struct flow_table *table, uint32_t index);
 
+// Hash of the flow's key, into the flow.
+void flow_table_hash(const struct flow_table *table, struct flow *flow);
+
 // Makes those flows findable that flow_table_init() found and `takes` says true of, after it has filled what it must but for the hash; all others end. Once,
 // before anything else is done with the table.
 void flow_table_adopt(
@@ -361,6 +393,6 @@ void flow_table_adopt(
 bool flow_table_sweep(
 	struct flow_table *table,
 	uint32_t count,
-	bool (*ends)(void *context, const struct flow *flow),
+	bool (*ends)(void *context, struct flow *flow),
 	void *context
 );

@@ -172,7 +172,7 @@ static void reply_index_undoes_place(void **state) {
 	);
 }
 
-static bool is_last_seen_at(void *context, const struct flow *flow) {
+static bool is_last_seen_at(void *context, struct flow *flow) {
 	assert_int_equal(flow->state, FLOW_UDP);
 	return flow->last_seen_s == *(const uint32_t *)context;
 }
@@ -225,6 +225,84 @@ static void backends_spread_over_all_banks(void **state) {
 		assert_in_range(used[bank], 1600 / table.n_banks / 2, 1600 / table.n_banks * 2);
 }
 
+static void sync_base(uint32_t max_flows) {
+	base = fixture_base(max_flows, 1);
+	base.sync = (struct fwd_sync){.enabled = true, .n_peers = 2};
+	for (uint32_t i = 1; i < 3; i++)
+		base.local_addresses[i] = FIXTURE_LOCAL + i;
+	free(memory);
+	memory = fixture_table(&table, &base, false, 0);
+}
+
+static uint32_t add_foreign(uint32_t n, uint32_t place) {
+	struct flow *flow = &table.flows[table.n_own + place];
+	struct flow_key key = key_of(n);
+
+	flow->client_address = key.client_address;
+	flow->client_port = key.client_port;
+	flow->vip = key.vip;
+	flow->vip_port = key.vip_port;
+	flow->protocol = key.protocol;
+	flow->state = FLOW_UDP;
+	flow_table_hash(&table, flow);
+	assert_true(flow_table_insert(&table, table.n_own + place));
+	return table.n_own + place;
+}
+
+// Places of the peers are of no use for flows of our own, neither at first nor after a flow was there.
+static void foreign_places_are_never_taken(void **state) {
+	uint32_t place;
+
+	(void)state;
+	sync_base(1024);
+	assert_int_equal(table.n_flows, 3 * table.n_own);
+	flow_table_offer(&table);
+	place = add_foreign(1, 7);
+	assert_int_equal(find(1), place);
+	assert_int_equal(table.foreign, 1);
+	assert_int_equal(table.active, 0);
+	flow_table_delete(&table, place);
+	assert_int_equal(find(1), FLOW_NONE);
+	assert_int_equal(table.foreign, 0);
+	for (uint32_t n = 0; n < table.n_own; n++)
+		assert_true(flow_table_take(&table, BACKEND, 80) < table.n_own);
+	assert_int_equal(flow_table_take(&table, BACKEND, 80), FLOW_NONE);
+}
+
+// A pod that joins does not know yet which of its places have flows.
+static void own_places_are_offered_once_and_without_those_of_flows(void **state) {
+	uint32_t taken;
+
+	(void)state;
+	sync_base(1024);
+	assert_int_equal(flow_table_take(&table, BACKEND, 80), FLOW_NONE);
+	table.flows[3].state = table.flows[5].state = FLOW_UDP;
+	flow_table_release(&table, 5);
+	flow_table_offer(&table);
+	flow_table_offer(&table);
+	for (uint32_t n = 0; n < table.n_own - 1; n++) {
+		taken = flow_table_take(&table, BACKEND, 80);
+		assert_true(taken < table.n_own && taken != 3);
+		table.flows[taken].state = FLOW_UDP;
+	}
+	assert_int_equal(flow_table_take(&table, BACKEND, 80), FLOW_NONE);
+}
+
+static void flows_of_the_peers_take_no_room_of_our_own(void **state) {
+	(void)state;
+	sync_base(1024);
+	flow_table_offer(&table);
+	for (uint32_t n = 0; n < 2048; n++)
+		add_foreign(n, n);
+	assert_false(flow_table_has_room(&table, table.n_own));
+	assert_true(flow_table_has_room(&table, 0));
+	for (uint32_t n = 0; n < 1024; n++)
+		add(4096 + n);
+	assert_false(flow_table_has_room(&table, 0));
+	flow_table_delete(&table, table.n_own);
+	assert_true(flow_table_has_room(&table, table.n_own));
+}
+
 int main(void) {
 #define TEST(name) cmocka_unit_test_teardown(name, tear_down)
 	const struct CMUnitTest tests[] = {
@@ -237,6 +315,9 @@ int main(void) {
 		TEST(sweep_ends_those_that_it_is_told_to),
 		TEST(memory_of_a_flow_is_bounded),
 		TEST(backends_spread_over_all_banks),
+		TEST(foreign_places_are_never_taken),
+		TEST(own_places_are_offered_once_and_without_those_of_flows),
+		TEST(flows_of_the_peers_take_no_room_of_our_own),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -68,7 +68,7 @@ static bool answers_nd(
 	const struct fwd_listener *listener;
 
 	if (own != NULL)
-		return own->port == port;
+		return own->port == port && own_address_is_ours(worker, own, true);
 	// VIPs live on the first network.
 	listener = port == 0 ? fwd_config_vip6(config, address) : NULL;
 	return listener != NULL

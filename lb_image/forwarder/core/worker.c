@@ -61,14 +61,14 @@ static void add_own_address6(
 	worker->own6[i] = (struct own_address6){*address, {0, local_index, port, true}};
 }
 
-// A local address comes before a port's own, which may be the same.
+// A local address comes before a port's own, which may be the same; those of the peers are found too, as what their flows are sent from.
 static void init_addresses(struct fwd_worker *worker, const struct fwd_base *base) {
-	for (uint16_t i = 0; i < base->n_local_addresses; i++) {
+	for (uint16_t i = 0; i < fwd_all_local_addresses(base, false); i++) {
 		uint32_t local = base->local_addresses[i];
 
 		add_own_address(worker, local, i, fwd_base_port_of(base, local));
 	}
-	for (uint16_t i = 0; i < base->n_local_addresses6; i++) {
+	for (uint16_t i = 0; i < fwd_all_local_addresses(base, true); i++) {
 		const struct ipv6_address *local = &base->local_addresses6[i];
 
 		add_own_address6(worker, local, i, fwd_base_port_of6(base, local));
@@ -154,7 +154,7 @@ static void need_neighbour(struct fwd_worker *worker, uint16_t index) {
 	worker->needed[index / 64] |= 1ull << index % 64;
 }
 
-static bool flow_ends(void *context, const struct flow *flow) {
+static bool flow_ends(void *context, struct flow *flow) {
 	const struct sweep *sweep = context;
 	bool idle = sweep->now_s - flow->last_seen_s >= flow->idle_timeout_s;
 

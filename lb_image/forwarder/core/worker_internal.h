@@ -70,7 +70,7 @@ static inline void packet_send(struct fwd_packet *packet, uint8_t port) {
 	packet->port_out = port;
 }
 
-// Entry of an own address (network byte order), or NULL.
+// Entry of an own address or of a peer's local one (network byte order), or NULL.
 static inline const struct own_address *
 own_address_find(const struct fwd_worker *worker, uint32_t address) {
 	uint32_t i = (address * 0x9e3779b1u) >> 22;
@@ -91,6 +91,13 @@ own_address6_find(const struct fwd_worker *worker, const struct ipv6_address *ad
 			return &worker->own6[i].own;
 	}
 	return NULL;
+}
+
+// Whether it is an address of this pod, not a peer's local one.
+static inline bool
+own_address_is_ours(const struct fwd_worker *worker, const struct own_address *own, bool ipv6) {
+	return own->local_index == FWD_NO_SLOT
+		|| own->local_index < fwd_own_local_addresses(worker->base, ipv6);
 }
 
 // `whole`: not the first fragment of a datagram, whose length goes beyond what is here.
@@ -254,6 +261,8 @@ void worker_uncount_client(struct fwd_worker *worker, const struct flow *flow);
 
 // Counts a connection that has ended; its flow stays for the last packets.
 static inline void worker_count_close(struct fwd_worker *worker, struct flow *flow) {
+	if (flow->is_foreign)
+		return;
 	if (flow->is_counted)
 		worker_uncount_client(worker, flow);
 	flow->is_counted = false;
@@ -266,6 +275,8 @@ static inline void worker_count_end(struct fwd_worker *worker, const struct flow
 	struct listener_counters *listener = &worker->counters.listeners[flow->listener];
 	struct backend_counters *backend = &worker->counters.backends[flow->backend_slot];
 
+	if (flow->is_foreign)
+		return;
 	if (flow->state == FLOW_TCP_CLOSED) {
 		listener->closed_flows--;
 		backend->closed_flows--;

@@ -98,7 +98,7 @@ static void another_base_is_refused(void **state) {
 	flow_file_close(&file);
 	leave();
 	base.n_workers = 3;
-	assert_refused("workers was 2 and is 3 now");
+	assert_refused("workers was 2 and is 4 now");
 	flow_file_close(&file);
 	leave();
 	base.n_local_addresses = 2;
@@ -123,7 +123,7 @@ static void another_layout_is_refused(void **state) {
 	(void)state;
 	leave();
 	patch(offsetof(struct flow_header, layout), 4711);
-	assert_refused("layout was 4711 and is 3 now");
+	assert_refused("layout was 4711 and is 4 now");
 }
 
 static void a_damaged_header_is_refused(void **state) {

@@ -61,14 +61,15 @@ void flow_header_make(
 	header->max_flows_per_worker = base->max_flows_per_worker;
 	for (unsigned ipv6 = 0; ipv6 < 2; ipv6++)
 		header->steered[ipv6] = fwd_steering(base, ipv6) != NULL;
-	header->n_local_addresses = base->n_local_addresses;
-	header->n_local_addresses6 = base->n_local_addresses6;
+	header->n_peers = base->sync.n_peers;
+	header->n_local_addresses = fwd_all_local_addresses(base, false);
+	header->n_local_addresses6 = fwd_all_local_addresses(base, true);
 	memcpy(header->local_addresses,
 	       base->local_addresses,
-	       base->n_local_addresses * sizeof(base->local_addresses[0]));
+	       header->n_local_addresses * sizeof(base->local_addresses[0]));
 	memcpy(header->local_addresses6,
 	       base->local_addresses6,
-	       base->n_local_addresses6 * sizeof(base->local_addresses6[0]));
+	       header->n_local_addresses6 * sizeof(base->local_addresses6[0]));
 	header->checksum = checksum_of(header);
 }
 
@@ -138,6 +139,7 @@ bool flow_header_fits(
 			found->max_flows_per_worker,
 			wanted->max_flows_per_worker
 		)
+		&& number_fits(&why, "sync.peers", found->n_peers, wanted->n_peers)
 		&& number_fits(
 			&why,
 			"local_addresses of IPv4",

@@ -25,8 +25,9 @@ struct flow_header {
 		[FLOW_BOOT_ID_SIZE]; // of the kernel: another one has another time stamp counter
 	uint32_t n_workers;
 	uint32_t max_flows_per_worker;
-	uint32_t steered[2]; // places are those of RSS; of IPv4, of IPv6
-	uint32_t n_local_addresses;
+	uint32_t steered[2];        // places are those of RSS; of IPv4, of IPv6
+	uint32_t n_peers;           // of session sync
+	uint32_t n_local_addresses; // of this pod and the peers
 	uint32_t n_local_addresses6;
 	uint32_t local_addresses[FWD_MAX_LOCAL_ADDRESSES];
 	struct ipv6_address local_addresses6[FWD_MAX_LOCAL_ADDRESSES];
