@@ -254,6 +254,10 @@ class Cluster:
             obstacle=obstacle,
         )
 
+    def serves(self, resource: Resource) -> bool:
+        """Whether the API server knows the kind, as far as has been seen."""
+        return any(one.resource.kind == resource.kind and not one.absent for one in self.reflectors)
+
     async def read_passwords(self, load_balancer: LoadBalancer) -> None:
         """Have the passwords of its BGP peers at hand that have not been read yet. Raises ApiError."""
         for key in load_balancer.bgp_peers:

@@ -67,7 +67,8 @@ UDP_ROUTE = Resource(
     f"{GATEWAY_GROUP}/v1", "UDPRoute", "udproutes", optional=True, older=f"{GATEWAY_GROUP}/v1alpha2"
 )
 REFERENCE_GRANT = Resource(f"{GATEWAY_GROUP}/v1beta1", "ReferenceGrant", "referencegrants", optional=True)
+DNS_ENDPOINT = Resource("externaldns.k8s.io/v1alpha1", "DNSEndpoint", "dnsendpoints", optional=True)
 TOKEN_REVIEW = Resource("authentication.k8s.io/v1", "TokenReview", "tokenreviews", namespaced=False)
 
 # What we make for a LoadBalancer, in the order in which it is removed.
-OWNED = (POD_DISRUPTION_BUDGET, STATEFUL_SET, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY)
+OWNED = (DNS_ENDPOINT, POD_DISRUPTION_BUDGET, STATEFUL_SET, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY)

@@ -35,6 +35,13 @@ API_VERSION = "skylane.dev/v1alpha1"
 KIND = "LoadBalancer"
 PLURAL = "loadbalancers"
 
+Hostname = Annotated[
+    str,
+    StringConstraints(
+        pattern=r"^(\*\.)?[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)+$",
+        max_length=253,
+    ),
+]
 PoolName = Annotated[
     str, StringConstraints(pattern=r"^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$", min_length=1, max_length=253)
 ]
@@ -211,6 +218,7 @@ class Listener(SpecModel):
     vip: VirtualAddress
     port: Port
     protocol: Protocol = Protocol.TCP
+    hostname: Hostname | None = None
     scheduler: Scheduler = Scheduler.WEIGHTED_ROUND_ROBIN
     hash_on: HashOn = HashOn.SOURCE
     on_backend_removal: BackendRemoval = BackendRemoval.DRAIN

@@ -1,11 +1,13 @@
 """The objects of one LoadBalancer, one function a kind."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from skylane_operator.model.load_balancer import API_VERSION, KIND, Dataplane
 from skylane_operator.plan.base import interface_name
+from skylane_operator.plan.dns import Record
 from skylane_operator.plan.names import TEMPLATE_GENERATION_ANNOTATION, labels, selector_labels, workload_name
 from skylane_operator.plan.types import Plan
 from skylane_operator.render.capabilities import capabilities_for
@@ -13,6 +15,7 @@ from skylane_operator.render.resources import agent_resources, bird_resources, f
 from skylane_operator.render.skeleton import filled
 
 NETWORKS_ANNOTATION = "k8s.v1.cni.cncf.io/networks"
+DNS_TTL_S = 60
 AGENT_UID = 65532  # the "nonroot" of common base images
 
 Object = dict[str, Any]
@@ -80,6 +83,15 @@ def _config_map(plan: Plan, settings: RenderSettings) -> Object:
 
 def _service(plan: Plan) -> Object:
     return filled("service", metadata=_metadata(plan), selector=selector_labels(plan.key))
+
+
+def dns_endpoint(plan: Plan, records: Iterable[Record]) -> Object:
+    """What external-dns (source crd) makes records of."""
+    endpoints = [
+        {"dnsName": one.name, "recordType": one.type, "recordTTL": DNS_TTL_S, "targets": list(one.targets)}
+        for one in records
+    ]
+    return filled("dns_endpoint", metadata=_metadata(plan), endpoints=endpoints)
 
 
 def _pod_disruption_budget(plan: Plan) -> Object:

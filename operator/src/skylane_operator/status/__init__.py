@@ -15,6 +15,7 @@ from skylane_operator.status.owned_health import health_awaited
 from skylane_operator.status.programmed import agents_awaited
 from skylane_operator.status.route import ParentFacts, current_route_status, is_reported, route_status
 from skylane_operator.status.service import current_service_status, pool_status, service_status
+from skylane_operator.status.told import Told
 
 __all__ = [
     "AgentListener",
@@ -22,6 +23,7 @@ __all__ = [
     "GatewayFacts",
     "Observed",
     "ParentFacts",
+    "Told",
     "acceptance",
     "agents_awaited",
     "current_class_status",

@@ -7,13 +7,13 @@ from typing import Any
 from skylane_operator.model.condition import Condition
 from skylane_operator.model.key import SERVICE
 from skylane_operator.model.load_balancer import ListenerStatus, LoadBalancerStatus
-from skylane_operator.model.upgrade import UpgradeStatus
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import ListenerPlan, Plan, Rejected
-from skylane_operator.status.conditions import Verdict, up_to_date, verdicts_for
+from skylane_operator.status.conditions import Verdict, verdicts_for
 from skylane_operator.status.health import healthy_backends, reports_of, unhealthy_backends
 from skylane_operator.status.programmed import pods_running, ready_pods
+from skylane_operator.status.told import NOTHING_TOLD, Told
 
 # The status as the API server gave it, or as it is to be applied.
 Status = dict[str, Any]
@@ -24,18 +24,18 @@ def status_for(
     observed: Observed,
     previous: Mapping[str, Any] | None,
     now: datetime,
-    upgrade: UpgradeStatus | None = None,
+    told: Told = NOTHING_TOLD,
 ) -> Status:
     """Status of a plan. `previous` is the status of the object as last read; `now` is in UTC."""
     generation = plan.load_balancer.metadata.generation
     status = LoadBalancerStatus(
         observed_generation=generation,
-        conditions=dated([*verdicts_for(plan, observed), up_to_date(upgrade)], generation, previous, now),
+        conditions=dated([*verdicts_for(plan, observed), *told.verdicts], generation, previous, now),
         vips=",".join(dict.fromkeys(str(item.listener.vip) for item in plan.listeners)),
         replicas=f"{ready_pods(plan, observed)}/{plan.load_balancer.spec.replicas}",
         backends=len(distinct_endpoints(plan.listeners)),
         services=sum(owner.kind == SERVICE for owner in set(observed.owners.values())),
-        **({"upgrade": upgrade} if upgrade is not None else {}),
+        **({"upgrade": told.upgrade} if told.upgrade is not None else {}),
         listeners=_listener_statuses(plan, observed),
     )
     return _as_applied(status)

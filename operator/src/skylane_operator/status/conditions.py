@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 from typing import Literal, NamedTuple
 
 from skylane_operator.model.kubernetes import Pod
-from skylane_operator.model.upgrade import UpgradeStatus, UpgradeStep
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import REFERENCE_REASONS, Plan, Rejected
@@ -24,11 +23,13 @@ class Verdict(NamedTuple):
     message: str
 
 
-def _true(condition: str, reason: str, message: str) -> Verdict:
+def true(condition: str, reason: str, message: str) -> Verdict:
+    """A condition that holds."""
     return Verdict(condition, "True", reason, message)
 
 
-def _false(condition: str, reason: str, message: str) -> Verdict:
+def false(condition: str, reason: str, message: str) -> Verdict:
+    """A condition that does not."""
     return Verdict(condition, "False", reason, message)
 
 
@@ -59,8 +60,8 @@ def _resolved_refs(plan: Plan, _observed: Observed) -> Verdict:
 def _by_rejections(condition: str, reason: str, message: str, rejected: Iterable[Rejected]) -> Verdict:
     found = list(rejected)
     if not found:
-        return _true(condition, reason, message)
-    return _false(condition, found[0].reason, _joined([r.message for r in found], "; "))
+        return true(condition, reason, message)
+    return false(condition, found[0].reason, joined([r.message for r in found], "; "))
 
 
 def _address_assigned(plan: Plan, _observed: Observed) -> Verdict:
@@ -74,23 +75,23 @@ def _address_assigned(plan: Plan, _observed: Observed) -> Verdict:
 
 def _resources_available(plan: Plan, _observed: Observed) -> Verdict:
     if plan.placement.fits:
-        return _true("ResourcesAvailable", "PodsFit", "the nodes have room for every pod")
-    return _false("ResourcesAvailable", plan.placement.reason, plan.placement.message)
+        return true("ResourcesAvailable", "PodsFit", "the nodes have room for every pod")
+    return false("ResourcesAvailable", plan.placement.reason, plan.placement.message)
 
 
 def _dataplane_ready(plan: Plan, observed: Observed) -> Verdict:
     if observed.obstacle:
-        return _false("DataplaneReady", "NameTaken", observed.obstacle)
+        return false("DataplaneReady", "NameTaken", observed.obstacle)
     wanted = plan.load_balancer.spec.replicas
     ready = ready_pods(plan, observed)
     pending = {name: pod for name, pod in observed.pods.items() if pod.status.phase == "Pending"}
     count = f"{ready} of {wanted} pods are Ready"
     if pending:
         details = [f"pod {name}: {_why_pending(pod)}" for name, pod in sorted(pending.items())]
-        return _false("DataplaneReady", "PodsPending", f"{count}; {_joined(details, '; ')}")
+        return false("DataplaneReady", "PodsPending", f"{count}; {joined(details, '; ')}")
     if ready < wanted:
-        return _false("DataplaneReady", "PodsNotReady", f"{count}{_unready_details(plan, observed)}")
-    return _true("DataplaneReady", "PodsReady", count)
+        return false("DataplaneReady", "PodsNotReady", f"{count}{_unready_details(plan, observed)}")
+    return true("DataplaneReady", "PodsReady", count)
 
 
 def _unready_details(plan: Plan, observed: Observed) -> str:
@@ -98,7 +99,7 @@ def _unready_details(plan: Plan, observed: Observed) -> str:
         f"pod {name}: {_why_unready(pod)}" for name, pod in sorted(observed.pods.items()) if not pod.is_ready
     ]
     details += [f"pod {pod.name} does not exist yet" for pod in plan.pods if pod.name not in observed.pods]
-    return f"; {_joined(details, '; ')}" if details else ""
+    return f"; {joined(details, '; ')}" if details else ""
 
 
 def _why_pending(pod: Pod) -> str:
@@ -120,9 +121,9 @@ def _why_unready(pod: Pod) -> str:
 def _programmed(plan: Plan, observed: Observed) -> Verdict:
     gaps = programming_gaps(plan, observed)
     if not gaps:
-        return _true("Programmed", "Programmed", "every pod runs the newest configuration")
+        return true("Programmed", "Programmed", "every pod runs the newest configuration")
     reason = min((gap.reason for gap in gaps), key=_GAP_ORDER.index)
-    return _false("Programmed", reason, _joined([gap.message for gap in gaps if gap.reason == reason], "; "))
+    return false("Programmed", reason, joined([gap.message for gap in gaps if gap.reason == reason], "; "))
 
 
 _GAP_ORDER = ("AgentNotConnected", "ForwarderRejected", "GenerationPending")
@@ -130,12 +131,12 @@ _GAP_ORDER = ("AgentNotConnected", "ForwarderRejected", "GenerationPending")
 
 def _advertised(plan: Plan, observed: Observed) -> Verdict:
     if ready_pods(plan, observed) == 0:
-        return _false("Advertised", "PodsNotReady", "no pod is Ready to take what a router sends to the VIPs")
+        return false("Advertised", "PodsNotReady", "no pod is Ready to take what a router sends to the VIPs")
     if plan.load_balancer.spec.advertisement is not None:
         found = advertised(plan, observed)
-        verdict = _true if found.reason == "Advertised" else _false
+        verdict = true if found.reason == "Advertised" else false
         return verdict("Advertised", found.reason, found.message)
-    return _true(
+    return true(
         "Advertised",
         "StaticRoute",
         "spec.advertisement names no peers: route each VIP to a pod's address, or put it into the subnet of the first network",
@@ -157,19 +158,19 @@ _READY_ALL_THE_SAME = {
 
 def _backends_healthy(plan: Plan, observed: Observed) -> Verdict:
     if not plan.load_balancer.spec.listeners:
-        return _true(
+        return true(
             "BackendsHealthy", "ServicesOnly", "it has no listeners of its own; each Service tells of its own"
         )
     if not plan.listeners:
-        return _false("BackendsHealthy", "NoEndpoints", "no listener is served; see the condition Accepted")
+        return false("BackendsHealthy", "NoEndpoints", "no listener is served; see the condition Accepted")
     empty = [item.listener for item in plan.listeners if not any(b.weight for b in item.backends)]
     if not empty:
         troubles = list(backend_troubles(plan, observed))
         if troubles:
             reason, texts = worst_of(troubles)
-            return _false("BackendsHealthy", reason, _joined(texts, "; "))
+            return false("BackendsHealthy", reason, joined(texts, "; "))
         total = len(distinct_endpoints(plan.listeners))
-        return _true(
+        return true(
             "BackendsHealthy", "EndpointsReady", f"every listener has ready endpoints ({total} in all)"
         )
     reason = "NoEndpoints" if len(empty) == len(plan.listeners) else "SomeListenersEmpty"
@@ -178,31 +179,22 @@ def _backends_healthy(plan: Plan, observed: Observed) -> Verdict:
         f"{', '.join(f'Service {backend.service}' for backend in listener.backends)}"
         for listener in empty
     ]
-    return _false("BackendsHealthy", reason, f"{_joined(details, '; ')}; look at the pods behind the Service")
+    return false("BackendsHealthy", reason, f"{joined(details, '; ')}; look at the pods behind the Service")
 
 
 def _ready(verdicts: list[Verdict]) -> Verdict:
     for verdict in verdicts:
         if verdict.status != "True" and verdict.reason not in _READY_ALL_THE_SAME:
-            return _false(
+            return false(
                 "Ready",
                 verdict.type,
                 f"{verdict.type} is {verdict.status} ({verdict.reason}): {verdict.message}",
             )
-    return _true("Ready", "Ready", "every listener is served by every pod")
+    return true("Ready", "Ready", "every listener is served by every pod")
 
 
-def up_to_date(upgrade: UpgradeStatus | None) -> Verdict:
-    """Whether every pod is what it should be; Ready does not depend on it."""
-    if upgrade is None:
-        return _true("UpToDate", "UpToDate", "every pod is what the spec and the operator's version ask for")
-    given_up = upgrade.step in {UpgradeStep.STALLED, UpgradeStep.ROLLED_BACK}
-    return _false(
-        "UpToDate", str(upgrade.step) if given_up else "Upgrading", f"{upgrade.step}: {upgrade.message}"
-    )
-
-
-def _joined(parts: list[str], separator: str) -> str:
+def joined(parts: list[str], separator: str) -> str:
+    """The first few of them."""
     more = len(parts) - _MAX_NAMED
     return separator.join(parts[:_MAX_NAMED]) + (f"{separator}and {more} more" if more > 0 else "")
 
