@@ -5,7 +5,7 @@
 #include <arpa/inet.h>
 #include <stdio.h>
 
-static json_t *vip_json(const struct fwd_listener *listener, const struct vip_view *view) {
+static json_t *vip_json(const struct fwd_listener *listener, const struct claim_view *view) {
 	struct ipv6_address address = fwd_listener_vip(listener);
 	const uint8_t *mac = view->other;
 	char text[INET6_ADDRSTRLEN], mac_text[18];
@@ -14,7 +14,7 @@ static json_t *vip_json(const struct fwd_listener *listener, const struct vip_vi
 		"address",
 		ipv6_text(&address, text),
 		"state",
-		vip_state_name(view->state)
+		claim_state_name(view->state)
 	);
 
 	snprintf(
@@ -28,13 +28,13 @@ static json_t *vip_json(const struct fwd_listener *listener, const struct vip_vi
 		mac[4],
 		mac[5]
 	);
-	if (view->state == VIP_CONFLICT)
+	if (view->state == CLAIM_CONFLICT)
 		json_object_set_new(object, "mac", json_string(mac_text));
 	return object;
 }
 
 struct vips {
-	json_int_t counts[VIP_STATES];
+	json_int_t counts[CLAIM_STATES];
 	json_t *named; // NULL: they are counted only
 };
 
@@ -42,7 +42,7 @@ static void
 look_at(struct vips *vips, const struct vip_table *table, const struct fwd_config *config) {
 	for (uint32_t slot = 0; slot < config->slots_end; slot++) {
 		const struct fwd_listener *listener = config->listeners[slot];
-		struct vip_view view;
+		struct claim_view view;
 
 		if (listener == NULL || !fwd_config_stands_for_vip(config, listener))
 			continue;
@@ -53,9 +53,9 @@ look_at(struct vips *vips, const struct vip_table *table, const struct fwd_confi
 }
 
 static void add_counts(const struct vips *vips, json_t *object) {
-	for (unsigned state = 0; state < VIP_STATES; state++)
+	for (unsigned state = 0; state < CLAIM_STATES; state++)
 		json_object_set_new(
-			object, vip_state_name(state), json_integer(vips->counts[state])
+			object, claim_state_name(state), json_integer(vips->counts[state])
 		);
 }
 

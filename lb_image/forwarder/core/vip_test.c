@@ -24,7 +24,7 @@ static int tear_down(void **state) {
 	return 0;
 }
 
-static enum vip_state state_now(void) {
+static enum claim_state state_now(void) {
 	return vip_read(f.worker->group->vips, &f.config, f.listener).state;
 }
 
@@ -42,11 +42,11 @@ static uint64_t owned(void) {
 	uint64_t now_ms = START_MS;
 
 	assert_int_equal(
-		run(&now_ms, START_MS + VIP_PROBES * VIP_PROBE_INTERVAL_MS - 1), VIP_PROBES
+		run(&now_ms, START_MS + CLAIM_PROBES * CLAIM_PROBE_INTERVAL_MS - 1), CLAIM_PROBES
 	);
-	assert_int_equal(state_now(), VIP_PROBING);
+	assert_int_equal(state_now(), CLAIM_PROBING);
 	assert_int_equal(run(&now_ms, now_ms), 1);
-	assert_int_equal(state_now(), VIP_OWNER);
+	assert_int_equal(state_now(), CLAIM_OWNER);
 	return now_ms;
 }
 
@@ -83,20 +83,20 @@ static void a_queue_that_filled_while_we_stood_still_is_not_answered(void **stat
 	assert_int_equal(
 		((struct arp_header *)(out[0].data + sizeof(struct ether_header)))->sender_ip, 0
 	);
-	assert_int_equal(state_now(), VIP_PROBING);
+	assert_int_equal(state_now(), CLAIM_PROBING);
 	assert_false(answers(f.worker, again_ms));
 	now_ms = again_ms + 1;
-	run(&now_ms, again_ms + VIP_PROBES * VIP_PROBE_INTERVAL_MS);
+	run(&now_ms, again_ms + CLAIM_PROBES * CLAIM_PROBE_INTERVAL_MS);
 	assert_true(answers(f.worker, now_ms));
 }
 
 static void a_short_pause_is_no_standstill(void **state) {
-	uint64_t now_ms = owned() + VIP_STANDSTILL_MS - 1;
+	uint64_t now_ms = owned() + CLAIM_STANDSTILL_MS - 1;
 
 	(void)state;
 	assert_true(answers(f.worker, now_ms));
 	run(&now_ms, now_ms);
-	assert_int_equal(state_now(), VIP_OWNER);
+	assert_int_equal(state_now(), CLAIM_OWNER);
 }
 
 static void without_a_link_nothing_is_owned_and_then_probed_for(void **state) {
@@ -108,7 +108,7 @@ static void without_a_link_nothing_is_owned_and_then_probed_for(void **state) {
 	assert_false(answers(f.worker, now_ms));
 	f.worker->group->vips->cut_off = false;
 	assert_int_equal(run(&now_ms, now_ms), 1);
-	assert_int_equal(state_now(), VIP_PROBING);
+	assert_int_equal(state_now(), CLAIM_PROBING);
 }
 
 static void other_workers_answer_for_what_worker_0_owns(void **state) {
@@ -119,8 +119,8 @@ static void other_workers_answer_for_what_worker_0_owns(void **state) {
 	fixture_pair(&f, workers);
 	now_ms = owned();
 	assert_true(answers(workers[1], now_ms));
-	assert_true(answers(workers[1], now_ms - 2));                  // its clock is behind
-	assert_false(answers(workers[1], now_ms + VIP_STANDSTILL_MS)); // worker 0 stands still
+	assert_true(answers(workers[1], now_ms - 2));                    // its clock is behind
+	assert_false(answers(workers[1], now_ms + CLAIM_STANDSTILL_MS)); // worker 0 stands still
 	fixture_pair_stop(&f, workers);
 }
 
@@ -136,7 +136,7 @@ static void an_echo_of_our_own_announcement_is_no_claim(void **state) {
 	run(&now_ms, now_ms);
 	assert_true(vip_hear(vips, &f.base, &f.config, f.listener, other, false));
 	run(&now_ms, now_ms);
-	assert_int_equal(state_now(), VIP_CONFLICT);
+	assert_int_equal(state_now(), CLAIM_CONFLICT);
 	assert_memory_equal(vip_read(vips, &f.config, f.listener).other, other, 6);
 }
 
@@ -153,17 +153,17 @@ static void a_new_grant_begins_with_probing(void **state) {
 	fwd_config_grant(&next, &f.config);
 	assert_int_equal(next.grants[0], FWD_NO_GRANT);
 	f.config = next;
-	assert_int_equal(state_now(), VIP_STANDBY);
+	assert_int_equal(state_now(), CLAIM_STANDBY);
 	assert_false(answers(f.worker, now_ms));
 	f.listener->arp = true;
 	fwd_config_index(&next);
 	fwd_config_grant(&next, &f.config);
 	f.config = next;
 	assert_int_not_equal(f.config.grants[0], grant);
-	assert_int_equal(state_now(), VIP_PROBING);
+	assert_int_equal(state_now(), CLAIM_PROBING);
 	assert_false(answers(f.worker, now_ms));
 	f.config.grants[0] = grant + FWD_MAX_GRANTS;
-	assert_int_equal(state_now(), VIP_PROBING);
+	assert_int_equal(state_now(), CLAIM_PROBING);
 }
 
 int main(void) {

@@ -166,7 +166,7 @@ static void keep_house(struct shell *shell) {
 
 // The VIPs that are there at the start have been probed for when the first frame comes.
 static void warm_up(struct shell *shell) {
-	for (unsigned n = VIP_PROBES; n > 0; n--) {
+	for (unsigned n = CLAIM_PROBES; n > 0; n--) {
 		shell->now_us = shell->start_us - n * TICK_US;
 		keep_vips(shell, true);
 	}
