@@ -113,7 +113,9 @@ class Reconciler:
     def _names(self, plan: Plan) -> Told:
         if not any(item.listener.hostname for item in plan.listeners):
             return Told()
-        there = self.cluster.owned[DNS_ENDPOINT.kind].get(Key(plan.key.namespace, workload_name(plan.key.name)))
+        there = self.cluster.owned[DNS_ENDPOINT.kind].get(
+            Key(plan.key.namespace, workload_name(plan.key.name))
+        )
         observed = self.cluster.observed_for(plan.key, self.agents.states_of(plan.key), {})
         names = names_for(plan, observed, published=there is not None)
         return Told(names=names, names_kind=self.cluster.serves(DNS_ENDPOINT))

@@ -54,7 +54,12 @@ def records(*args, published=True, **kwargs):
 
 
 def test_a_name_has_the_vips_of_its_listeners_by_ip_version():
-    made = plan(listener("b", TWO), listener("a", ONE), listener("six", SIX), listener("other", ONE, "o.example.org", 81))
+    made = plan(
+        listener("b", TWO),
+        listener("a", ONE),
+        listener("six", SIX),
+        listener("other", ONE, "o.example.org", 81),
+    )
     assert records(made, observed("a", "b", "six", "other")) == (
         Record("o.example.org", "A", (ONE,)),
         Record(WEB, "A", (ONE, TWO)),
@@ -90,7 +95,10 @@ def test_one_listener_of_a_vip_is_enough():
 
 def test_a_name_that_is_published_keeps_its_vips_when_none_is_in_service():
     made, seen = plan(listener("a", ONE), listener("six", SIX)), observed("a", "six", ready=False)
-    assert records(made, seen) == (Record(WEB, "A", (ONE,), idle=True), Record(WEB, "AAAA", (SIX,), idle=True))
+    assert records(made, seen) == (
+        Record(WEB, "A", (ONE,), idle=True),
+        Record(WEB, "AAAA", (SIX,), idle=True),
+    )
     names = names_for(made, seen, published=False)
     assert (names.records, names.missing) == ((), (WEB,))
 

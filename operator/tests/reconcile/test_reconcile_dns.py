@@ -77,7 +77,8 @@ def endpoints(world):
     return [item["spec"]["endpoints"] for item in found]
 
 
-async def test_a_name_comes_with_the_first_pod_that_serves_and_goes_with_the_listeners(world, external_dns):
+@pytest.mark.usefixtures("external_dns")
+async def test_a_name_comes_with_the_first_pod_that_serves_and_goes_with_the_listeners(world):
     vip = await named(world)
     found = await world.until_condition("DNSPublished", "False", "NothingInService")
     assert "no pod is Ready" in found["message"]

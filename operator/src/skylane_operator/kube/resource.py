@@ -71,4 +71,12 @@ DNS_ENDPOINT = Resource("externaldns.k8s.io/v1alpha1", "DNSEndpoint", "dnsendpoi
 TOKEN_REVIEW = Resource("authentication.k8s.io/v1", "TokenReview", "tokenreviews", namespaced=False)
 
 # What we make for a LoadBalancer, in the order in which it is removed.
-OWNED = (DNS_ENDPOINT, POD_DISRUPTION_BUDGET, STATEFUL_SET, SERVICE, CONFIG_MAP, SERVICE_ACCOUNT, NETWORK_POLICY)
+OWNED = (
+    DNS_ENDPOINT,
+    POD_DISRUPTION_BUDGET,
+    STATEFUL_SET,
+    SERVICE,
+    CONFIG_MAP,
+    SERVICE_ACCOUNT,
+    NETWORK_POLICY,
+)

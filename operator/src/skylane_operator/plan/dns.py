@@ -73,7 +73,7 @@ def _records(name: str, vips: Mapping[IPAddress, str], *, idle: bool) -> Iterato
 
 
 def why_out_of_service(plan: Plan, observed: Observed, item: ListenerPlan) -> str:
-    """Empty when at least one pod is Ready, runs the listener with a healthy backend, and announces its VIP if any is to be announced."""
+    """Empty when a Ready pod runs the listener with a healthy backend, and announces its VIP where there are peers."""
     if not any(backend.weight for backend in item.backends):
         return "no backend"
     whys = [
