@@ -1,9 +1,12 @@
 import asyncio
 
 import pytest
+from gateway_world import GatewayWorld
 from operator_world import NODE, World, crds, node
+from replicas_world import install, uninstall
 
 from cluster.apiserver import api_server
+from cluster.gateway_api import definitions
 from skylane_operator.kube.client import KubeClient
 
 
@@ -32,4 +35,30 @@ async def world(control_plane, tmp_path):
             yield world
         finally:
             await world.aclose()
+            await asyncio.to_thread(world.delete_namespace)
+
+
+@pytest.fixture(scope="session")
+def gateway_api(control_plane):
+    for definition in definitions():
+        control_plane.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
+    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
+    return control_plane
+
+
+@pytest.fixture
+async def gateway_world(gateway_api, tmp_path):
+    """Its operator may do what the chart lets it do, and no more."""
+    world = GatewayWorld(gateway_api, None, tmp_path)
+    install(world)
+    world.add_class()
+    account = f"system:serviceaccount:{world.namespace}:skylane-operator"
+    kubeconfig = gateway_api.user_kubeconfig(account, "system:authenticated")
+    async with await KubeClient.connect(kubeconfig) as world.client:
+        try:
+            yield world
+        finally:
+            await world.aclose()
+            await asyncio.to_thread(uninstall, world)
+            await asyncio.to_thread(world.delete_class)
             await asyncio.to_thread(world.delete_namespace)

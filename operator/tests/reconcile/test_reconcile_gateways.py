@@ -6,10 +6,6 @@ import json
 import pytest
 from gateway_world import GatewayWorld
 from operator_support import endpoint_slice, eventually, service
-from replicas_world import install, uninstall
-
-from cluster.gateway_api import definitions
-from skylane_operator.kube.client import KubeClient
 
 pytestmark = pytest.mark.apiserver
 
@@ -17,30 +13,9 @@ POD = "edge-skylane-0"
 SLICES = ("discovery.k8s.io/v1", "endpointslices")
 
 
-@pytest.fixture(scope="session")
-def gateway_api(control_plane):
-    for definition in definitions():
-        control_plane.request("POST", "/apis/apiextensions.k8s.io/v1/customresourcedefinitions", definition)
-    control_plane.kubectl("wait", "--for=condition=Established", "--timeout=20s", "crd", "--all")
-    return control_plane
-
-
 @pytest.fixture
-async def world(gateway_api, tmp_path):
-    """Its operator may do what the chart lets it do, and no more."""
-    world = GatewayWorld(gateway_api, None, tmp_path)
-    install(world)
-    world.add_class()
-    account = f"system:serviceaccount:{world.namespace}:skylane-operator"
-    kubeconfig = gateway_api.user_kubeconfig(account, "system:authenticated")
-    async with await KubeClient.connect(kubeconfig) as world.client:
-        try:
-            yield world
-        finally:
-            await world.aclose()
-            await asyncio.to_thread(uninstall, world)
-            await asyncio.to_thread(world.delete_class)
-            await asyncio.to_thread(world.delete_namespace)
+def world(gateway_world):
+    return gateway_world
 
 
 def add_service(world, name="web", *addresses, **kwargs):

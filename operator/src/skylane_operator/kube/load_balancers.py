@@ -16,6 +16,7 @@ from skylane_operator.kube.store import Store
 from skylane_operator.model.address import IPAddress
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer, ServicesPolicy
+from skylane_operator.model.readable import readable_status
 from skylane_operator.plan import Claims, Rejected, claims_for, load_balancer_from
 
 Json = dict[str, Any]
@@ -25,7 +26,7 @@ MAX_DELETED = 1000
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A LoadBalancer, or what is wrong with it; and its status as the API server gave it."""
+    """A LoadBalancer, or what is wrong with it; and its status as far as it can be read."""
 
     key: Key
     uid: str
@@ -65,7 +66,7 @@ def stored_from(body: Json) -> Stored:
         uid=metadata["uid"],
         generation=metadata["generation"],
         version=int(metadata["resourceVersion"]),
-        status=body.get("status") or {},
+        status=readable_status(body.get("status")),
         parsed=parsed,
         claims=claims_for(parsed) if isinstance(parsed, LoadBalancer) else None,
         ending="deletionTimestamp" in metadata,

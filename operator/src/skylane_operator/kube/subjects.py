@@ -6,6 +6,7 @@ from typing import Any
 from skylane_operator.model.gateway import Gateway, GatewayClass, Route
 from skylane_operator.model.key import Key
 from skylane_operator.model.kubernetes import Service
+from skylane_operator.model.readable import readable_status
 from skylane_operator.model.virtual_ip_pool import VirtualIPPool
 from skylane_operator.plan.parse import InvalidPool, pool_from
 from skylane_operator.status import (
@@ -20,7 +21,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class StoredPool:
-    """A VirtualIPPool, or what is wrong with it; and its status as the API server gave it."""
+    """A VirtualIPPool, or what is wrong with it; and its status as far as it can be read."""
 
     key: Key
     uid: str
@@ -32,7 +33,10 @@ def stored_pool_from(body: Json) -> StoredPool:
     """From an object of the API."""
     parsed = pool_from(body)
     return StoredPool(
-        key=parsed.metadata.key, uid=parsed.metadata.uid, status=body.get("status") or {}, parsed=parsed
+        key=parsed.metadata.key,
+        uid=parsed.metadata.uid,
+        status=readable_status(body.get("status")),
+        parsed=parsed,
     )
 
 

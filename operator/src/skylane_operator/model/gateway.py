@@ -9,6 +9,7 @@ from skylane_operator.model.base import ReadModel
 from skylane_operator.model.key import TCP_ROUTE, UDP_ROUTE, Key
 from skylane_operator.model.kubernetes import Items
 from skylane_operator.model.meta import ObjectMeta
+from skylane_operator.model.readable import Status
 from skylane_operator.model.selector import LabelSelector
 
 GATEWAY_GROUP = "gateway.networking.k8s.io"
@@ -37,11 +38,11 @@ class GatewayClassSpec(ReadModel):
 
 
 class GatewayClass(ReadModel):
-    """gateway.networking.k8s.io/v1 GatewayClass. `status` is as the API server gave it."""
+    """gateway.networking.k8s.io/v1 GatewayClass. `status` is as far as it can be read."""
 
     metadata: ObjectMeta
     spec: GatewayClassSpec
-    status: Json = Field(default_factory=dict)
+    status: Status
 
     @property
     def is_ours(self) -> bool:
@@ -117,11 +118,11 @@ class GatewaySpec(ReadModel):
 
 
 class Gateway(ReadModel):
-    """gateway.networking.k8s.io/v1 Gateway. `status` is as the API server gave it."""
+    """gateway.networking.k8s.io/v1 Gateway. `status` is as far as it can be read."""
 
     metadata: ObjectMeta
     spec: GatewaySpec
-    status: Json = Field(default_factory=dict)
+    status: Status
 
     @property
     def key(self) -> Key:
@@ -181,14 +182,14 @@ class RouteSpec(ReadModel):
 
 
 class Route(ReadModel):
-    """A TCPRoute or UDPRoute. `status` is as the API server gave it, `api_version` that of the object."""
+    """A TCPRoute or UDPRoute. `status` is as far as it can be read, `api_version` is that of the object."""
 
     kind: str
     api_version: str
     metadata: ObjectMeta
     resource_version: Annotated[str, Field(validation_alias=AliasPath("metadata", "resourceVersion"))]
     spec: RouteSpec
-    status: Json = Field(default_factory=dict)
+    status: Status
 
     @property
     def key(self) -> Key:

@@ -11,6 +11,7 @@ from skylane_operator.model.base import ReadModel
 from skylane_operator.model.key import Key
 from skylane_operator.model.meta import ObjectMeta
 from skylane_operator.model.quantity import millicores_of, units_of
+from skylane_operator.model.readable import readable_conditions
 
 T = TypeVar("T")
 
@@ -99,7 +100,8 @@ class ServiceStatus(ReadModel):
     """Status of a Service."""
 
     load_balancer: LoadBalancerPoints = LoadBalancerPoints()
-    conditions: Items[ServiceCondition] = ()
+    # Nobody checks what writers put there: a condition without its time (null in JSON) is not rare.
+    conditions: Annotated[tuple[ServiceCondition, ...], BeforeValidator(readable_conditions)] = ()
 
 
 class Service(ReadModel):

@@ -11,6 +11,8 @@ from skylane_operator.model.kubernetes import READY, SERVING, TERMINATING, Endpo
 # Text, as the slices give it: parsing every address anew would be half the cost of a plan.
 SocketAddress = tuple[str, int]
 
+_PORTS = range(1, 65536)
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
@@ -68,8 +70,12 @@ def _version_of(address: str) -> int:
 
 
 def _target_ports(piece: EndpointSlice, port: ServicePort) -> list[int]:
+    # The API server takes any number for a port; one that is none would have the forwarder refuse the whole listener.
     return [
         target.port
         for target in piece.ports
-        if target.port is not None and (target.name or "") == port.name and target.protocol == port.protocol
+        if target.port is not None
+        and target.port in _PORTS
+        and (target.name or "") == port.name
+        and target.protocol == port.protocol
     ]

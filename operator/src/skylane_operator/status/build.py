@@ -104,7 +104,9 @@ def dated(
 ) -> tuple[Condition, ...]:
     """Conditions with their times: the time of the last change of `status`, kept while it does not change."""
     before = {
-        (c["type"], c["status"]): c["lastTransitionTime"] for c in (previous or {}).get("conditions", ())
+        (c["type"], c["status"]): c["lastTransitionTime"]
+        for c in (previous or {}).get("conditions", ())
+        if c.get("lastTransitionTime")
     }
     return tuple(
         Condition(

@@ -1,11 +1,13 @@
 """The status of a TCPRoute or UDPRoute: our entries of a list that every controller of a parent writes to."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from skylane_operator.model.gateway import CONTROLLER_NAME, Route
+from skylane_operator.model.readable import readable_status
 from skylane_operator.plan.gateway_routes import Backends, RouteFault, RouteReason
 from skylane_operator.status.build import Status, dated
 from skylane_operator.status.conditions import Verdict
@@ -30,12 +32,14 @@ def route_status(route: Route, parents: tuple[ParentFacts, ...], backends: Backe
     The list is atomic: who applies it replaces all of it, and so must have read the very version that he replaces.
     """
     before: list[Json] = route.status.get("parents") or []
-    ours = {_identity(one["parentRef"]): one for one in before if one["controllerName"] == CONTROLLER_NAME}
+    ours = {
+        _identity(one.get("parentRef")): one for one in before if one["controllerName"] == CONTROLLER_NAME
+    }
     wanted = {_identity(one.reference): _entry(route, one, backends, ours, now) for one in parents}
     kept = [
-        entry if entry["controllerName"] != CONTROLLER_NAME else wanted.pop(_identity(entry["parentRef"]))
+        entry if entry["controllerName"] != CONTROLLER_NAME else wanted.pop(_identity(entry.get("parentRef")))
         for entry in before
-        if entry["controllerName"] != CONTROLLER_NAME or _identity(entry["parentRef"]) in wanted
+        if entry["controllerName"] != CONTROLLER_NAME or _identity(entry.get("parentRef")) in wanted
     ]
     return {"parents": [*kept, *wanted.values()]}
 
@@ -50,18 +54,16 @@ def is_reported(route: Route) -> bool:
     return any(one["controllerName"] == CONTROLLER_NAME for one in route.status.get("parents") or ())
 
 
-Identity = tuple[tuple[str, Any], ...]
-
-
-def _identity(reference: Mapping[str, Any]) -> Identity:
-    return tuple(sorted(reference.items()))
+def _identity(reference: object) -> str:
+    # Text, because a later version of Gateway API may put anything into a reference.
+    return json.dumps(reference, sort_keys=True)
 
 
 def _entry(
-    route: Route, parent: ParentFacts, backends: Backends, ours: Mapping[Identity, Json], now: datetime
+    route: Route, parent: ParentFacts, backends: Backends, ours: Mapping[str, Json], now: datetime
 ) -> Json:
     verdicts = [_accepted(parent), _resolved(backends)]
-    previous = ours.get(_identity(parent.reference))
+    previous = readable_status(ours.get(_identity(parent.reference)))
     conditions = dated(verdicts, route.metadata.generation, previous, now)
     return {
         "parentRef": dict(parent.reference),
