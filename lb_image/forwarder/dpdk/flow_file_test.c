@@ -98,7 +98,7 @@ static void another_base_is_refused(void **state) {
 	flow_file_close(&file);
 	leave();
 	base.n_workers = 3;
-	assert_refused("workers was 2 and is 4 now");
+	assert_refused("workers was 2 and is 3 now");
 	flow_file_close(&file);
 	leave();
 	base.n_local_addresses = 2;
