@@ -13,7 +13,7 @@ from skylane_operator.kube.apply import Applier
 from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.load_balancers import Stored
-from skylane_operator.kube.resource import DNS_ENDPOINT
+from skylane_operator.kube.names import AGAIN_S, NamePublisher, Published
 from skylane_operator.kube.rollout import Templates, replace_stale_pod, template_of
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.memories import Memories
@@ -21,17 +21,12 @@ from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer
 from skylane_operator.model.upgrade import UpgradeStatus
 from skylane_operator.plan import Plan, plan_for
-from skylane_operator.plan.dns import names_for
-from skylane_operator.plan.names import workload_name
 from skylane_operator.plan.upgrade import UpgradeInputs, is_rolled_back, upgrade_for
 from skylane_operator.plan.upgrade import look_again_s as upgrade_look_again_s
 from skylane_operator.plan.vip_owner import Grant, vip_grant
-from skylane_operator.render import Object, RenderSettings, dns_endpoint, objects_for
+from skylane_operator.render import Object, RenderSettings, objects_for
 from skylane_operator.snapshot import snapshot_for
 from skylane_operator.status import Told, agents_awaited, rejected_status_for, status_for
-
-# For a kind to be installed that a LoadBalancer asks for.
-KIND_AGAIN_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +45,7 @@ class Reconciler:
     settled: Callable[[], bool]
     now: Callable[[], datetime]
     templates: Templates
+    names: NamePublisher
     upgrade_deadline_s: int
     memories: Memories[Key] = field(default_factory=Memories)
 
@@ -81,15 +77,13 @@ class Reconciler:
         look_again_s = _sooner(self.memories.keep(plan.key, plan.listeners), grant.look_again_s)
         obstacle = ""
         objects = objects_for(plan, self.settings())
-        told = self._names(plan)
-        if objects and told.names_kind and told.names is not None and told.names.records:
-            objects.append(dns_endpoint(plan, told.names.records))
         upgrading = UpgradeInputs(
             UpgradeStatus.read(stored.status.get("upgrade")),
             template_of(objects),
             self.now(),
             self.upgrade_deadline_s,
         )
+        published = await self._publish(plan, stored.uid)
         try:
             upgrading = await self._apply(plan, stored.uid, objects, upgrading)
         except ForeignObjectError as error:
@@ -102,23 +96,20 @@ class Reconciler:
             )
             if self.settled() or not agents_awaited(plan, observed):
                 upgrade = upgrade_for(plan, observed, upgrading)
-                told = replace(told, upgrade=upgrade)
+                told = Told(upgrade, published.names, published.fault)
                 self.status.write(stored, status_for(plan, observed, stored.status, self.now(), told))
                 look_again_s = _sooner(look_again_s, upgrade_look_again_s(upgrade, upgrading))
-            if not told.names_kind:
-                look_again_s = _sooner(look_again_s, KIND_AGAIN_S)
+            if published.fault:
+                look_again_s = _sooner(look_again_s, AGAIN_S)
         await replace_stale_pod(self.client, plan, observed)
         return look_again_s
 
-    def _names(self, plan: Plan) -> Told:
-        if not any(item.listener.hostname for item in plan.listeners):
-            return Told()
-        there = self.cluster.owned[DNS_ENDPOINT.kind].get(
-            Key(plan.key.namespace, workload_name(plan.key.name))
-        )
+    async def _publish(self, plan: Plan, uid: str) -> Published:
+        """What names resolve to; nothing is said of it before it can be known who is in service."""
         observed = self.cluster.observed_for(plan.key, self.agents.states_of(plan.key), {})
-        names = names_for(plan, observed, published=there is not None)
-        return Told(names=names, names_kind=self.cluster.serves(DNS_ENDPOINT))
+        if agents_awaited(plan, observed) and not self.settled():
+            return Published()
+        return await self.names.publish(plan, uid, observed)
 
     def _vip_grant(self, load_balancer: LoadBalancer) -> Grant:
         key = load_balancer.key

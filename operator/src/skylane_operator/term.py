@@ -25,7 +25,15 @@ from skylane_operator.kube.connection import connection_info
 from skylane_operator.kube.events import EventWriter
 from skylane_operator.kube.gateways import ROUTES
 from skylane_operator.kube.leader_address import LeaderAddress
-from skylane_operator.kube.resource import GATEWAY, GATEWAY_CLASS, LOAD_BALANCER, SERVICE, VIRTUAL_IP_POOL
+from skylane_operator.kube.names import NamePublisher
+from skylane_operator.kube.resource import (
+    DNS_ENDPOINT,
+    GATEWAY,
+    GATEWAY_CLASS,
+    LOAD_BALANCER,
+    SERVICE,
+    VIRTUAL_IP_POOL,
+)
 from skylane_operator.kube.rollout import Templates
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.kube.tls_secret import ensure_secret
@@ -77,16 +85,20 @@ class Term:
             for version in resource.versions()
         }
         self._server = AgentServer(self.agents, self._identity, self._certificate)
+        applier = Applier(client, cluster.owned)
         self._reconciler = Reconciler(
             client=client,
             cluster=cluster,
             agents=self.agents,
-            applier=Applier(client, cluster.owned),
+            applier=applier,
             status=self.status,
             settings=self._render_settings,
             settled=lambda: self._settled,
             now=lambda: datetime.now(UTC),
             templates=Templates(client),
+            names=NamePublisher(
+                client, applier, cluster.owned[DNS_ENDPOINT.kind], lambda: cluster.serves(DNS_ENDPOINT)
+            ),
             upgrade_deadline_s=self._settings.upgrade_deadline_s,
         )
         self._address_reconciler = AddressReconciler(

@@ -8,6 +8,7 @@ from operator_world import load_balancer
 from test_reconcile_lifecycle import add_service, run_pod
 
 from skylane_operator import reconcile
+from skylane_operator.model.key import Key
 
 pytestmark = pytest.mark.apiserver
 
@@ -87,6 +88,16 @@ async def test_a_name_comes_with_the_first_pod_that_serves_and_goes_with_the_lis
     record = {"dnsName": WEB, "recordType": "A", "recordTTL": 60, "targets": [vip]}
     await eventually(lambda: endpoints(world) == [[record]], "the name")
     assert (await world.until_condition("DNSPublished", "True"))["message"] == f"{WEB} is {vip}"
+    # An operator that begins anew knows nobody who is in service before the agents have called.
+    generation = world.get(*NAMES)["metadata"]["generation"]
+    port = world.operator.term.grpc_port
+    await world.stop_operator()
+    await world.start_operator(port)
+    await eventually(lambda: world.agent_state(POD) and world.agent_state(POD).connected, "the agent")
+    handled = world.operator.term.queue.handled
+    world.operator.term.queue.mark(Key(world.namespace, "edge"))
+    await eventually(lambda: world.operator.term.queue.handled > handled, "a reconcile")
+    assert world.get(*NAMES)["metadata"]["generation"] == generation
     # With nothing in service the name stays: an answer that is remembered as none would outlast the trouble.
     world.delete("discovery.k8s.io/v1", "endpointslices", "web-1")
     await world.until_condition("DNSPublished", "False", "NothingInService")
@@ -101,10 +112,11 @@ async def test_a_name_comes_with_the_first_pod_that_serves_and_goes_with_the_lis
 
 
 async def test_without_external_dns_it_is_told_and_a_later_one_is_found(world, control_plane, monkeypatch):
-    monkeypatch.setattr(reconcile, "KIND_AGAIN_S", 0.2)
+    monkeypatch.setattr(reconcile, "AGAIN_S", 0.2)
     await named(world)
     await run_pod(world, POD)
-    await world.until_condition("DNSPublished", "False", "NotInstalled")
+    told = await world.until_condition("DNSPublished", "False", "NotWritten")
+    assert "install external-dns with its CRD" in told["message"]
     await world.until_condition("Ready", "True")
     with installed(control_plane):
         await world.until_condition("DNSPublished", "True", timeout_s=90)

@@ -29,7 +29,7 @@ def test_a_name_with_nothing_in_service():
     assert found.message == "new.example.org has no VIP in service (198.51.100.12: not programmed yet)"
 
 
-def test_the_kind_is_missing():
-    found = published(Names((ONE,), {}), names_kind=False)
-    assert (found.status, found.reason) == ("False", "NotInstalled")
-    assert "install external-dns with its CRD" in found.message
+def test_they_could_not_be_written():
+    found = published(Names((ONE,), {}), names_fault="the API server does not know DNSEndpoint")
+    assert (found.status, found.reason) == ("False", "NotWritten")
+    assert found.message == "the API server does not know DNSEndpoint"

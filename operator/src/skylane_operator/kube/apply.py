@@ -6,7 +6,7 @@ from typing import Any
 from skylane_operator.errors import ApiNotFoundError, ForeignObjectError
 from skylane_operator.kube.client import APPLY, KubeClient
 from skylane_operator.kube.owned import Owned, digest, owned_from
-from skylane_operator.kube.resource import OWNED, Resource
+from skylane_operator.kube.resource import DNS_ENDPOINT, OWNED, Resource
 from skylane_operator.kube.store import Store
 from skylane_operator.model.key import Key
 
@@ -15,7 +15,7 @@ Json = dict[str, Any]
 FIELD_MANAGER = "skylane-operator"
 
 _log = logging.getLogger(__name__)
-_BY_KIND = {resource.kind: resource for resource in OWNED}
+_BY_KIND = {resource.kind: resource for resource in (*OWNED, DNS_ENDPOINT)}
 
 
 class Applier:

@@ -14,6 +14,7 @@ from skylane_operator.kube.passwords import Passwords
 from skylane_operator.kube.reflector import Changed, Reflector
 from skylane_operator.kube.resource import (
     BGP_PEER,
+    DNS_ENDPOINT,
     ENDPOINT_SLICE,
     NAMESPACE,
     NETWORK_ATTACHMENT,
@@ -119,7 +120,7 @@ class Cluster:
         self.passwords = Passwords(client, self._password_changed, self._password_used)
         self.owned: dict[str, Store[Owned]] = {
             resource.kind: Store({"load_balancer": lambda owned: (owned.load_balancer,)})
-            for resource in OWNED
+            for resource in (*OWNED, DNS_ENDPOINT)
         }
         self.gateways = Gateways(namespaces, changes)
         self.reflectors: list[Reflector[Any]] = []
@@ -148,7 +149,7 @@ class Cluster:
         self._reflect(
             NAMESPACE, Namespace.model_validate, self.namespaces, self._namespace_changed, everywhere=True
         )
-        for resource in OWNED:
+        for resource in (*OWNED, DNS_ENDPOINT):
             self._reflect(
                 resource, owned_from, self.owned[resource.kind], self._owned_changed, selector=LABEL_SELECTOR
             )

@@ -72,7 +72,6 @@ TOKEN_REVIEW = Resource("authentication.k8s.io/v1", "TokenReview", "tokenreviews
 
 # What we make for a LoadBalancer, in the order in which it is removed.
 OWNED = (
-    DNS_ENDPOINT,
     POD_DISRUPTION_BUDGET,
     STATEFUL_SET,
     SERVICE,

@@ -10,16 +10,16 @@ from skylane_operator.status.conditions import Verdict, false, joined, true
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """`names` is None when no listener has one; `names_kind`: the API server knows DNSEndpoint."""
+    """`names` is None when no listener has one; `names_fault`: why they could not be written."""
 
     upgrade: UpgradeStatus | None = None
     names: Names | None = None
-    names_kind: bool = True
+    names_fault: str = ""
 
     @property
     def verdicts(self) -> list[Verdict]:
         """Its conditions. Ready depends on none of them."""
-        names = [] if self.names is None else [_dns_published(self.names, kind=self.names_kind)]
+        names = [] if self.names is None else [_dns_published(self.names, self.names_fault)]
         return [_up_to_date(self.upgrade), *names]
 
 
@@ -36,14 +36,9 @@ def _up_to_date(upgrade: UpgradeStatus | None) -> Verdict:
     )
 
 
-def _dns_published(names: Names, *, kind: bool) -> Verdict:
-    if not kind:
-        return false(
-            "DNSPublished",
-            "NotInstalled",
-            "the API server does not know DNSEndpoint of externaldns.k8s.io/v1alpha1; install external-dns with its CRD, "
-            "or leave out spec.listeners[].hostname",
-        )
+def _dns_published(names: Names, fault: str) -> Verdict:
+    if fault:
+        return false("DNSPublished", "NotWritten", fault)
     idle = sorted({record.name for record in names.records if record.idle} | set(names.missing))
     left_out = {name: joined(list(whys), ", ") for name, whys in (names.out_of_service or {}).items()}
     if idle:
