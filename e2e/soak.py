@@ -29,7 +29,7 @@ from cluster import network
 from cluster.paths import REPOSITORY
 from lib.containers import container_status, first_process
 from lib.kube import Cluster
-from lib.load import Load
+from lib.load import Load, Toll
 
 REPORT = REPOSITORY / "build" / "soak.json"
 METRICS_PORT = 8081
@@ -43,6 +43,8 @@ STAYS, GOES = PODS
 # Python's allocator and the caches of a Kubernetes client come to rest in the first minutes.
 WARM_UP = 0.4
 MAY_GROW_RATIO, MAY_GROW_MIB = 0.05, 1.0
+# A pod that goes costs what is under way to it: a packet of a hundred, a connection of fifty.
+MAY_DROP_RATIO, MAY_LOSE_RATIO = 0.01, 0.02
 # Why a packet may be dropped here: reason to explanation.
 EXPLAINED = {
     "no_flow": "the router sends flows of a pod that goes or comes to another one",
@@ -63,6 +65,8 @@ class Soak:
     cluster: Cluster
     changes: Counter[str] = field(default_factory=Counter)
     memory: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
+    pids: dict[str, set[int]] = field(default_factory=lambda: defaultdict(set))
+    received: dict[str, int] = field(default_factory=dict)
     drops: dict[str, dict[str, int]] = field(default_factory=dict)
 
     def change_endpoints(self, dice: random.Random) -> None:
@@ -84,10 +88,13 @@ class Soak:
     def sample(self) -> None:
         for name, pid in self._processes().items():
             self.memory[name].append(_rss_mib(pid))
+            self.pids[name].add(pid)
         for pod in steps.pods_of(self.cluster, NAME):
-            drops = _drops(pod["status"].get("podIP", ""))
-            if drops is not None:
-                self.drops[pod["metadata"]["uid"]] = drops
+            counts = _counts(pod["status"].get("podIP", ""))
+            if counts is not None:
+                uid = pod["metadata"]["uid"]
+                self.received[uid] = counts.pop("", 0)
+                self.drops[uid] = counts
 
     def _processes(self) -> dict[str, int]:
         containers = {
@@ -134,19 +141,21 @@ def _rss_mib(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
-def _drops(address: str) -> dict[str, int] | None:
-    """Drops by reason of the pod's forwarder; None while it cannot be asked."""
+def _counts(address: str) -> dict[str, int] | None:
+    """Drops by reason of the pod's forwarder, and what it received by no reason; None while it cannot be asked."""
     try:
         with urllib.request.urlopen(f"http://{address}:{METRICS_PORT}/metrics", timeout=2) as answer:
             text = answer.read().decode()
     except OSError:
         return None
-    found = {}
+    found: Counter[str] = Counter()
     for line in text.splitlines():
+        if line.startswith("skylane_worker_packets_total{") and 'direction="rx"' in line:
+            found[""] += int(float(line.rpartition(" ")[2]))
         if line.startswith("skylane_forwarder_drops_total{"):
             labels, _, count = line.rpartition(" ")
-            found[labels.partition('reason="')[2].partition('"')[0]] = int(float(count))
-    return found
+            found[labels.partition('reason="')[2].partition('"')[0]] += int(float(count))
+    return dict(found)
 
 
 def churn(soak: Soak, seconds: float, dice: random.Random) -> None:
@@ -167,16 +176,26 @@ def churn(soak: Soak, seconds: float, dice: random.Random) -> None:
         due[name] = (max(when + every, time.monotonic()), every, act)
 
 
-def faults_of(rows: list[dict[str, Any]], drops: dict[str, int]) -> list[str]:
+def faults_of(soak: Soak, rows: list[dict[str, Any]], toll: Toll) -> list[str]:
     """What must not be."""
+    drops, received = soak.total_drops(), sum(soak.received.values())
+    faults = [f"{name} was started again" for name, pids in soak.pids.items() if len(pids) > 1]
+    if not rows or not received:
+        faults.append("nothing was measured")
+    if sum(drops.values()) > MAY_DROP_RATIO * received:
+        faults.append(f"{sum(drops.values())} of {received} packets dropped")
+    if toll.lost > MAY_LOSE_RATIO * toll.connections:
+        faults.append(f"{toll.lost} of {toll.connections} connections lost")
     grown = [
         f"{row['process']} grew from {row['begin_mib']} to {row['end_mib']} MiB"
         for row in rows
         if row["end_mib"] > row["begin_mib"] * (1 + MAY_GROW_RATIO) + MAY_GROW_MIB
     ]
-    return grown + [
-        f"{count} packets dropped: {reason}" for reason, count in drops.items() if reason not in EXPLAINED
-    ]
+    return (
+        faults
+        + grown
+        + [f"{count} packets dropped: {reason}" for reason, count in drops.items() if reason not in EXPLAINED]
+    )
 
 
 def main() -> int:
@@ -207,7 +226,7 @@ def main() -> int:
     REPORT.parent.mkdir(parents=True, exist_ok=True)
     REPORT.write_text(json.dumps(report, indent=1) + "\n")
     print(REPORT.read_text())
-    faults = faults_of(rows, drops)
+    faults = faults_of(soak, rows, toll)
     print("\n".join(faults) or "nothing grew, and every drop is explained")
     return 1 if faults else 0
 

@@ -14,6 +14,7 @@ from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.load_balancers import Stored
 from skylane_operator.kube.names import AGAIN_S, NamePublisher, Published
+from skylane_operator.kube.resource import STATEFUL_SET
 from skylane_operator.kube.rollout import Templates, replace_stale_pod, template_of
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.memories import Memories
@@ -21,6 +22,10 @@ from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer
 from skylane_operator.model.upgrade import UpgradeStatus
 from skylane_operator.plan import Plan, plan_for
+from skylane_operator.plan.dns import checks_awaited
+from skylane_operator.plan.names import workload_name
+from skylane_operator.plan.observed import Observed
+from skylane_operator.plan.rollout import is_known
 from skylane_operator.plan.upgrade import UpgradeInputs, is_rolled_back, upgrade_for
 from skylane_operator.plan.upgrade import look_again_s as upgrade_look_again_s
 from skylane_operator.plan.vip_owner import Grant, vip_grant
@@ -47,6 +52,7 @@ class Reconciler:
     templates: Templates
     names: NamePublisher
     upgrade_deadline_s: int
+    began: datetime
     memories: Memories[Key] = field(default_factory=Memories)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -81,6 +87,7 @@ class Reconciler:
             UpgradeStatus.read(stored.status.get("upgrade")),
             template_of(objects),
             self.now(),
+            self.began,
             self.upgrade_deadline_s,
         )
         published = await self._publish(plan, stored.uid)
@@ -91,12 +98,11 @@ class Reconciler:
             raise
         finally:
             # Also when the API server refused something: what is true of the rest is told all the same.
-            observed = self.cluster.observed_for(
-                plan.key, self.agents.states_of(plan.key), self.agents.owners_of(plan.key), obstacle
-            )
+            observed = self._observed(plan, obstacle)
             if self.settled() or not agents_awaited(plan, observed):
                 upgrade = upgrade_for(plan, observed, upgrading)
-                told = Told(upgrade, published.names, published.fault)
+                known = is_known(plan, observed)
+                told = Told(upgrade, known, published.names, published.fault)
                 self.status.write(stored, status_for(plan, observed, stored.status, self.now(), told))
                 look_again_s = _sooner(look_again_s, upgrade_look_again_s(upgrade, upgrading))
             if published.fault:
@@ -104,10 +110,18 @@ class Reconciler:
         await replace_stale_pod(self.client, plan, observed)
         return look_again_s
 
+    def _observed(self, plan: Plan, obstacle: str) -> Observed:
+        key = plan.key
+        observed = self.cluster.observed_for(
+            key, self.agents.states_of(key), self.agents.owners_of(key), obstacle
+        )
+        seen = self.applier.has_seen(STATEFUL_SET.kind, Key(key.namespace, workload_name(key.name)))
+        return observed if seen else replace(observed, stateful_set=None)
+
     async def _publish(self, plan: Plan, uid: str) -> Published:
         """What names resolve to; nothing is said of it before it can be known who is in service."""
         observed = self.cluster.observed_for(plan.key, self.agents.states_of(plan.key), {})
-        if agents_awaited(plan, observed) and not self.settled():
+        if (agents_awaited(plan, observed) or checks_awaited(plan, observed)) and not self.settled():
             return Published()
         return await self.names.publish(plan, uid, observed)
 

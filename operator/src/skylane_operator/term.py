@@ -100,6 +100,7 @@ class Term:
                 client, applier, cluster.owned[DNS_ENDPOINT.kind], lambda: cluster.serves(DNS_ENDPOINT)
             ),
             upgrade_deadline_s=self._settings.upgrade_deadline_s,
+            began=datetime.now(UTC),
         )
         self._address_reconciler = AddressReconciler(
             cluster=cluster,

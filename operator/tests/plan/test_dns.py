@@ -9,7 +9,7 @@ from skylane_operator.model.forwarder import ForwarderBackend
 from skylane_operator.model.kubernetes import StatusCondition
 from skylane_operator.model.load_balancer import Advertisement
 from skylane_operator.plan import plan_for
-from skylane_operator.plan.dns import Record, names_for
+from skylane_operator.plan.dns import Record, checks_awaited, names_for
 from skylane_operator.plan.observed import (
     AgentAdvertisement,
     AgentHealth,
@@ -40,16 +40,18 @@ def plan(*listeners, advertised=False):
     return replace(made, listeners=served, load_balancer=made.load_balancer.model_copy(update={"spec": spec}))
 
 
-def observed(*names, ready=True, health=None, advertisement=None):
+def observed(*names, ready=True, health=None, advertisement=None, refused=None):
     one = pod(POD, "node-a", {}, load_balancer="demo")
     condition = StatusCondition(type="Ready", status=str(ready))
     one = one.model_copy(update={"status": one.status.model_copy(update={"conditions": (condition,)})})
     running = {name: AgentListener("g") for name in names}
+    if refused:
+        running[refused] = AgentListener("", "line 7: no")
     agent = AgentState(True, "b", running, health=health or {}, advertisement=advertisement)  # noqa: FBT003
     return Observed(pods={POD: one}, agents={POD: agent})
 
 
-def records(*args, published=True, **kwargs):
+def records(*args, published=(WEB, "o.example.org"), **kwargs):
     return names_for(*args, published=published, **kwargs).records
 
 
@@ -68,7 +70,7 @@ def test_a_name_has_the_vips_of_its_listeners_by_ip_version():
 
 
 def test_a_listener_without_a_name_has_none():
-    assert names_for(plan(listener("a", ONE, None)), observed("a"), published=True).records == ()
+    assert names_for(plan(listener("a", ONE, None)), observed("a"), published={WEB}).records == ()
 
 
 @pytest.mark.parametrize(
@@ -76,12 +78,13 @@ def test_a_listener_without_a_name_has_none():
     [
         ({"ready": False}, "no pod is Ready"),
         ({"names": ["a"]}, "not programmed yet"),
+        ({"refused": "b"}, "not programmed yet"),
         ({"health": {"b": AgentHealth(unhealthy=1)}}, "no healthy backend"),
     ],
 )
 def test_a_vip_that_is_not_in_service_is_left_out(changes, why):
     seen = observed(*changes.pop("names", ["a", "b"]), **changes)
-    names = names_for(plan(listener("a", ONE), listener("b", TWO)), seen, published=True)
+    names = names_for(plan(listener("a", ONE), listener("b", TWO)), seen, published={WEB})
     assert f"{TWO}: {why}" in names.out_of_service[WEB]
     if "Ready" not in why:
         assert names.records == (Record(WEB, "A", (ONE,)),)
@@ -99,7 +102,7 @@ def test_a_name_that_is_published_keeps_its_vips_when_none_is_in_service():
         Record(WEB, "A", (ONE,), idle=True),
         Record(WEB, "AAAA", (SIX,), idle=True),
     )
-    names = names_for(made, seen, published=False)
+    names = names_for(made, seen, published={"o.example.org"})
     assert (names.records, names.missing) == ((), (WEB,))
 
 
@@ -118,4 +121,12 @@ def test_a_name_that_is_published_keeps_its_vips_when_none_is_in_service():
 )
 def test_with_peers_a_vip_counts_when_it_is_announced(said, found):
     made = plan(listener("a", ONE), listener("b", TWO), advertised=True)
-    assert records(made, observed("a", "b", advertisement=said), published=False) == found
+    assert records(made, observed("a", "b", advertisement=said), published=()) == found
+
+
+def test_checks_are_awaited_of_listeners_that_have_a_name():
+    check = {"healthCheck": {"type": "TCP"}}
+    made = plan(listener("a", ONE) | check, listener("b", TWO, None) | check, listener("c", SIX))
+    assert checks_awaited(made, observed("a", "b", "c"))
+    assert not checks_awaited(made, observed("a", "b", "c", ready=False))
+    assert not checks_awaited(made, observed("a", "b", "c", health={"a": AgentHealth(unhealthy=0)}))

@@ -52,6 +52,12 @@ class Applier:
                 if live is not None and live.owner_uid == owner_uid and (resource.kind, key) not in kept:
                     await self._delete(resource, key, live.uid)
 
+    def has_seen(self, kind: str, key: Key) -> bool:
+        """Whether the store has the object as our last apply left it: before that, what it says may be of the one before."""
+        live = self._stores[kind].get(key)
+        applied = self._applied.get((kind, key))
+        return live is not None and applied is not None and applied[1] == live.fingerprint
+
     def forget(self, owner: Key) -> None:
         """The owner is gone; the garbage collector removes its objects."""
         for kind, store in self._stores.items():

@@ -46,7 +46,7 @@ class NamePublisher:
         ours = live if live is not None and live.owner_uid == uid else None
         names = None
         if any(item.listener.hostname for item in plan.listeners):
-            names = names_for(plan, observed, published=ours is not None)
+            names = names_for(plan, observed, published=ours.dns_names if ours is not None else ())
             if not self._installed():
                 return Published(
                     names,

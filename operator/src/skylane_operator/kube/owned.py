@@ -18,13 +18,17 @@ _BOOKKEEPING = {"managedFields", "resourceVersion", "generation"}
 
 @dataclass(frozen=True, slots=True)
 class Owned:
-    """One object. `fingerprint` changes when anything but its status does; `stateful_set` is given for that kind."""
+    """One object. `fingerprint` changes when anything but its status does.
+
+    `stateful_set` is given for that kind, `dns_names` are those of a DNSEndpoint.
+    """
 
     load_balancer: Key
     owner_uid: str
     uid: str
     fingerprint: str
     stateful_set: StatefulSet | None = None
+    dns_names: frozenset[str] = frozenset()
 
 
 def owned_from(body: Json) -> Owned:
@@ -32,13 +36,22 @@ def owned_from(body: Json) -> Owned:
     metadata = body["metadata"]
     owners = [owner["uid"] for owner in metadata.get("ownerReferences", ()) if owner.get("controller")]
     name = metadata.get("labels", {}).get(LOAD_BALANCER_LABEL, "")
+    spec = body.get("spec")
+    spec = spec if isinstance(spec, dict) else {}  # a CRD may have no schema
     return Owned(
         load_balancer=Key(metadata["namespace"], name),
         owner_uid=owners[0] if owners else "",
         uid=metadata["uid"],
         fingerprint=fingerprint_of(body),
-        stateful_set=StatefulSet.model_validate(body) if "serviceName" in body.get("spec", {}) else None,
+        stateful_set=StatefulSet.model_validate(body) if "serviceName" in spec else None,
+        dns_names=_dns_names(spec.get("endpoints")),
     )
+
+
+def _dns_names(endpoints: object) -> frozenset[str]:
+    listed = endpoints if isinstance(endpoints, list) else []
+    names = [one.get("dnsName") for one in listed if isinstance(one, dict)]
+    return frozenset(name for name in names if isinstance(name, str))
 
 
 def fingerprint_of(body: Json) -> str:

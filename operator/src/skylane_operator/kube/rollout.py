@@ -67,6 +67,9 @@ class Templates:
             )
         except ApiNotFoundError:
             return None
+        owners = body["metadata"].get("ownerReferences", ())
+        if not any(owner["kind"] == STATEFUL_SET.kind and owner["name"] == workload.name for owner in owners):
+            return None
         # It is kept as a strategic merge patch.
         template = {
             name: value for name, value in body["data"]["spec"]["template"].items() if name != "$patch"

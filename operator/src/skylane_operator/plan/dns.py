@@ -1,6 +1,6 @@
 """Names of VIPs that are in service, for a DNS provider (external-dns, source crd)."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 
 from skylane_operator.model.address import IPAddress
@@ -29,11 +29,20 @@ class Names:
     missing: tuple[str, ...] = ()
 
 
-def names_for(plan: Plan, observed: Observed, *, published: bool) -> Names:
+def checks_awaited(plan: Plan, observed: Observed) -> bool:
+    """Whether a pod has not told yet what its health checks found, of a listener that has a name."""
+    named = [
+        item.listener.name for item in plan.listeners if item.listener.hostname and item.listener.health_check
+    ]
+    ready = [agent for pod, agent in observed.agents.items() if observed.pods[pod].is_ready]
+    return any(name not in agent.health for name in named for agent in ready)
+
+
+def names_for(plan: Plan, observed: Observed, *, published: Container[str]) -> Names:
     """Each name with those of its VIPs that are in service.
 
-    A name none of whose VIPs is in service keeps all of them if it is `published`: an answer of which one may work again is better
-    than none, which resolvers remember (RFC 2308). One that is not there yet waits.
+    A name none of whose VIPs is in service keeps all of them if it is among the `published`: an answer of which one may work
+    again is better than none, which resolvers remember (RFC 2308). One that is not there yet waits.
     """
     by_name: dict[str, dict[IPAddress, str]] = {}
     for item in plan.listeners:
@@ -46,7 +55,7 @@ def names_for(plan: Plan, observed: Observed, *, published: bool) -> Names:
     missing: list[str] = []
     for name, vips in sorted(by_name.items()):
         idle = all(vips.values())
-        if idle and not published:
+        if idle and name not in published:
             missing.append(name)
         else:
             records.extend(_records(name, vips, idle=idle))
@@ -86,7 +95,8 @@ def why_out_of_service(plan: Plan, observed: Observed, item: ListenerPlan) -> st
 
 def _why_not_by(plan: Plan, item: ListenerPlan, agent: AgentState) -> str:
     listener, report = item.listener, agent.health.get(item.listener.name)
-    if listener.name not in agent.listeners:
+    running = agent.listeners.get(listener.name)
+    if running is None or not running.generation:
         return "not programmed yet"
     if report is not None and report.unhealthy >= len(item.staying):
         return "no healthy backend"

@@ -1,7 +1,7 @@
 """Which forwarder pods are stale, and which of them may be replaced: one at a time, and only while all others serve."""
 
 from skylane_operator.model.kubernetes import Pod
-from skylane_operator.plan.observed import Observed
+from skylane_operator.plan.observed import AgentState, Observed
 from skylane_operator.plan.types import Plan, PodPlan
 
 REVISION_LABEL = "controller-revision-hash"
@@ -61,7 +61,10 @@ def _others_serve(pod: Pod, plan: Plan, observed: Observed) -> bool:
 
 
 def why_not_serving(planned: PodPlan, observed: Observed) -> str:
-    """Empty when the pod is Ready and its forwarder has taken every listener, or refused it: waiting mends that not."""
+    """Empty when the pod is Ready, its forwarder has taken every listener, and it announces as the others do.
+
+    What other pods refuse too counts as taken: waiting mends that not.
+    """
     pod, agent = observed.pods.get(planned.name), observed.agents.get(planned.name)
     if pod is None:
         return f"pod {planned.name} does not exist yet"
@@ -73,8 +76,39 @@ def why_not_serving(planned: PodPlan, observed: Observed) -> str:
         return f"the agent of pod {planned.name} is not connected"
     if not agent.base_generation:
         return f"the forwarder of pod {planned.name} does not run yet"
-    for listener in planned.listeners:
-        running = agent.listeners.get(listener.name)
-        if running is None or (running.generation != listener.generation and not running.error):
-            return f"pod {planned.name} has not taken listener {listener.name} yet"
+    others = [other for name, other in observed.agents.items() if name != planned.name and other.connected]
+    return _why_not_running(planned, agent, others, observed) or _why_not_announcing(planned, agent, others)
+
+
+def _why_not_running(
+    planned: PodPlan, agent: AgentState, others: list[AgentState], observed: Observed
+) -> str:
+    # Those of Services and Gateways have other generations on each pod; what counts is that they are there.
+    wanted = dict.fromkeys(observed.owners, "") | {one.name: one.generation for one in planned.listeners}
+    for name, generation in wanted.items():
+        running = agent.listeners.get(name)
+        if running is not None and running.error:
+            if any(name in other.listeners and not other.listeners[name].error for other in others):
+                return f"pod {planned.name} refuses listener {name}, which others run: {running.error}"
+        elif running is None or (generation and running.generation != generation):
+            return f"pod {planned.name} has not taken listener {name} yet"
     return ""
+
+
+def _why_not_announcing(planned: PodPlan, agent: AgentState, others: list[AgentState]) -> str:
+    if planned.routing is None or not planned.routing.peers:
+        return ""
+    if any(map(_has_session, others)) and not _has_session(agent):
+        return f"pod {planned.name} has no BGP session yet"
+    if any(map(_announces, others)) and not _announces(agent):
+        return f"pod {planned.name} announces no VIP yet"
+    return ""
+
+
+def _has_session(agent: AgentState) -> bool:
+    said = agent.advertisement
+    return said is not None and any(session.established for session in said.sessions)
+
+
+def _announces(agent: AgentState) -> bool:
+    return agent.advertisement is not None and agent.advertisement.announced > 0

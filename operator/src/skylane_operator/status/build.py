@@ -7,6 +7,7 @@ from typing import Any
 from skylane_operator.model.condition import Condition
 from skylane_operator.model.key import SERVICE
 from skylane_operator.model.load_balancer import ListenerStatus, LoadBalancerStatus
+from skylane_operator.model.upgrade import UpgradeStatus
 from skylane_operator.plan.listeners import distinct_endpoints
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.types import ListenerPlan, Plan, Rejected
@@ -51,7 +52,9 @@ def rejected_status_for(
         Verdict("Ready", "False", "Accepted", f"Accepted is False ({rejected[0].reason}): {message}"),
     ]
     conditions = dated(verdicts, generation, previous, now)
-    return _as_applied(LoadBalancerStatus(observed_generation=generation, conditions=conditions))
+    upgrade = UpgradeStatus.read((previous or {}).get("upgrade"))
+    kept = {} if upgrade is None else {"upgrade": upgrade}
+    return _as_applied(LoadBalancerStatus(observed_generation=generation, conditions=conditions, **kept))
 
 
 def _as_applied(status: LoadBalancerStatus) -> Status:

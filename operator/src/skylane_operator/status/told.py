@@ -10,9 +10,13 @@ from skylane_operator.status.conditions import Verdict, false, joined, true
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """`names` is None when no listener has one; `names_fault`: why they could not be written."""
+    """`names` is None when no listener has one; `names_fault`: why they could not be written.
+
+    `known`: it has been seen of which revision pods should be.
+    """
 
     upgrade: UpgradeStatus | None = None
+    known: bool = False
     names: Names | None = None
     names_fault: str = ""
 
@@ -20,14 +24,17 @@ class Told:
     def verdicts(self) -> list[Verdict]:
         """Its conditions. Ready depends on none of them."""
         names = [] if self.names is None else [_dns_published(self.names, self.names_fault)]
-        return [_up_to_date(self.upgrade), *names]
+        return [_up_to_date(self.upgrade, known=self.known), *names]
 
 
 NOTHING_TOLD = Told()
 
 
-def _up_to_date(upgrade: UpgradeStatus | None) -> Verdict:
+def _up_to_date(upgrade: UpgradeStatus | None, *, known: bool) -> Verdict:
     """Whether every pod is what it should be; Ready does not depend on it."""
+    if not known:
+        message = "it has not been seen yet what pods should be, or the spec cannot be used; see the condition Accepted"
+        return Verdict("UpToDate", "Unknown", "NotKnown", message)
     if upgrade is None:
         return true("UpToDate", "UpToDate", "every pod is what the spec and the operator's version ask for")
     given_up = upgrade.step in {UpgradeStep.STALLED, UpgradeStep.ROLLED_BACK}
