@@ -3,7 +3,7 @@
 #include "base.h"
 
 #include "json_address.h"
-#include "sync.h"
+#include "sync_base.h"
 
 #include <string.h>
 

@@ -4,7 +4,7 @@
 #include "check.h"
 #include "config_error.h"
 #include "config_faults.h"
-#include "sync.h"
+#include "sync_base.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -144,21 +144,29 @@ static bool belongs(const struct adopter *adopter, struct flow *flow) {
 	return adopter->now_s - flow->last_seen_s < flow->idle_timeout_s;
 }
 
-static void count(const struct adopter *adopter, uint32_t index) {
-	struct fwd_worker *worker = adopter->worker;
-	struct flow *flow = flow_table_at(adopter->table, index);
-	const struct fwd_listener *listener = adopter->backends->config->listeners[flow->listener];
+void worker_count_again(
+	struct fwd_worker *worker, const struct fwd_config *config, struct flow *flow
+) {
+	const struct fwd_listener *listener = config->listeners[flow->listener];
 
-	flow->is_counted = false;
-	flow->is_foreign = !flow_table_is_own(adopter->table, index);
-	if (flow->is_foreign)
-		return;
 	worker->counters.listeners[flow->listener].active_flows++;
 	worker->counters.backends[flow->backend_slot].active_flows++;
 	if (flow->state == FLOW_TCP_CLOSED)
 		worker_count_close(worker, flow);
 	else if (listener != NULL && listener->policy.client_max_connections != 0)
 		client_limits_count(worker, flow);
+}
+
+static void count(const struct adopter *adopter, uint32_t index) {
+	struct flow *flow = flow_table_at(adopter->table, index);
+	struct fwd_worker *worker = adopter->worker;
+
+	adopter->adoption->adopted++;
+	flow->is_counted = false;
+	flow->is_foreign = !flow_table_is_own(adopter->table, index);
+	if (flow->is_foreign)
+		return;
+	worker_count_again(worker, adopter->backends->config, flow);
 	if (flow_is_half_open(flow))
 		half_open_add(&worker->half_open[flow->ipv6], adopter->table, index);
 }
@@ -178,7 +186,6 @@ static bool takes(void *context, uint32_t index) {
 	}
 	flow_fill_deltas(flow);
 	count(adopter, index);
-	adopter->adoption->adopted++;
 	return true;
 }
 
@@ -196,4 +203,6 @@ void worker_adopt(
 	flow_table_adopt(&worker->flows6, takes, &adopter);
 	flow_table_offer(&worker->flows);
 	flow_table_offer(&worker->flows6);
+	if (worker->sync != NULL)
+		sync_adopted(worker->sync);
 }

@@ -69,10 +69,19 @@ static bool is_l4(const struct packet_view *view) {
 	return view->ip->protocol == IPPROTO_TCP || view->ip->protocol == IPPROTO_UDP;
 }
 
-static inline __attribute__((always_inline)) void
-aim(const struct fwd_worker *worker, struct packet_view *view) {
-	const struct own_address *own = own_address_find(worker, view->ip->dst);
+// What comes to a port's own address is no flow's.
+static __attribute__((noinline)) void aim_port(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view
+) {
+	if (!sync_handle(worker, config, packet, view))
+		aim_client(worker, view);
+}
 
+static inline __attribute__((always_inline)) void
+aim(const struct fwd_worker *worker, struct packet_view *view, const struct own_address *own) {
 	if (own != NULL && own->local_index != FWD_NO_SLOT)
 		aim_reply(worker, view, own->local_index);
 	else
@@ -101,7 +110,7 @@ static __attribute__((noinline)) void classify_fragment(
 		packet_drop(packet, reason);
 		return;
 	}
-	aim(worker, view);
+	aim(worker, view, own_address_find(worker, view->ip->dst));
 	if (view->kind == VIEW_REPLY) {
 		view->kind = VIEW_FIRST_OF_REPLY;
 		return;
@@ -117,6 +126,7 @@ static void classify_ipv4(
 	struct packet_view *view
 ) {
 	enum drop_reason reason = check_ipv4(packet, view);
+	const struct own_address *own;
 
 	if (__builtin_expect(
 		    reason == DROP_NONE && (view->ip->fragment & htons(IPV4_FRAGMENT_MASK)), 0
@@ -136,7 +146,11 @@ static void classify_ipv4(
 		packet_drop(packet, reason);
 		return;
 	}
-	aim(worker, view);
+	own = own_address_find(worker, view->ip->dst);
+	if (own != NULL && own->local_index == FWD_NO_SLOT)
+		aim_port(worker, config, packet, view);
+	else
+		aim(worker, view, own);
 }
 
 static inline __attribute__((always_inline)) void classify_unicast(

@@ -47,6 +47,19 @@
 	X(NEIGHBOUR_TABLE_FULL, "neighbour_table_full", "no room for another next hop") \
 	X(NO_ROUTE, "no_route", "next hop is off-link and the port has no gateway") \
 	X(MTU_EXCEEDED, "mtu_exceeded", "datagram is longer than the port's MTU") \
+	X(SYNC_MALFORMED, \
+	  "sync_malformed", \
+	  "session sync datagram of another layout or length, or none at all") \
+	X(SYNC_UNKNOWN_PEER, \
+	  "sync_unknown_peer", \
+	  "session sync datagram of no peer's ordinal and address, or from beyond the link") \
+	X(SYNC_BAD_TAG, "sync_bad_tag", "session sync datagram that was not made with our key") \
+	X(SYNC_REPLAYED, \
+	  "sync_replayed", \
+	  "session sync datagram that is not younger than one heard before") \
+	X(SYNC_JOINING, \
+	  "sync_joining", \
+	  "new flow, or a packet of an unknown one, while the flows of this pod are asked for") \
 	X(TX_FULL, "tx_full", "the port's transmit queue was full") \
 	X(HANDOVER_FULL, "handover_full", "the ring to the worker that owns the flow was full")
 

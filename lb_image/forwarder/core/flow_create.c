@@ -82,7 +82,7 @@ FOR_FAMILY const struct fwd_listener *find_listener(
 		return NULL;
 	}
 	if (view_protocol(view, ipv6) == IPPROTO_TCP && flags != TCP_SYN) {
-		*reason = DROP_NO_FLOW;
+		*reason = worker_joins(worker) ? DROP_SYNC_JOINING : DROP_NO_FLOW;
 		return NULL;
 	}
 	// What a SYN brings must be cut off where a header is to stand.
@@ -407,7 +407,7 @@ create(struct fwd_worker *worker,
 	if (!make_room(worker, key->protocol == IPPROTO_TCP, ipv6))
 		return FLOW_NONE;
 	backend = &listener->backends[picked];
-	*reason = DROP_LOCAL_PORTS_EXHAUSTED;
+	*reason = worker_joins(worker) ? DROP_SYNC_JOINING : DROP_LOCAL_PORTS_EXHAUSTED;
 	index = take(worker, backend, ipv6);
 	if (index == FLOW_NONE)
 		return FLOW_NONE;

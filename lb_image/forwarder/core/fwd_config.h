@@ -70,7 +70,9 @@ struct fwd_sync {
 	uint16_t udp_port;
 	uint16_t n_peers;
 	struct fwd_peer peers[FWD_MAX_PEERS];
-	uint8_t key[FWD_SYNC_KEY_SIZE]; // written by the shell before any worker starts
+	// Written by the shell before any worker starts.
+	uint8_t key[FWD_SYNC_KEY_SIZE];
+	uint64_t epoch_us; // start of the process: rises over restarts of the pod
 };
 
 // Fixed for the life of the process.

@@ -285,8 +285,9 @@ static __attribute__((noinline)) void
 stray_reply(struct fwd_worker *worker, struct fwd_packet *packet, const struct packet_view *view) {
 	if (packet_hand_over(worker, packet, owner_of(worker, view)))
 		return;
-	packet_drop(packet, DROP_NO_FLOW);
-	reject_unknown_tcp(worker, packet, view);
+	packet_drop(packet, worker_joins(worker) ? DROP_SYNC_JOINING : DROP_NO_FLOW);
+	if (packet->drop_reason == DROP_NO_FLOW)
+		reject_unknown_tcp(worker, packet, view);
 }
 
 FAST_PATH uint32_t process_reply(

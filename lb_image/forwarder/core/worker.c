@@ -35,7 +35,8 @@ size_t worker_flows_size(const struct fwd_base *base) {
 size_t worker_memory_size(const struct fwd_base *base) {
 	return worker_struct_size() + flow_table_size(base, false) + flow_table_size(base, true)
 		+ client_table_size(worker_group_clients(base->max_flows_per_worker))
-		+ half_open_size(base, false) + half_open_size(base, true);
+		+ half_open_size(base, false) + half_open_size(base, true)
+		+ (base->sync.enabled ? round_line(sizeof(struct sync)) : 0);
 }
 
 static void
@@ -122,6 +123,9 @@ struct fwd_worker *worker_init(
 	half_open_init(&worker->half_open[false], at, base, false);
 	at += half_open_size(base, false);
 	half_open_init(&worker->half_open[true], at, base, true);
+	at += half_open_size(base, true);
+	if (base->sync.enabled && index == 0)
+		worker->sync = sync_init(at, base, &group->peers);
 	worker->sweep_step =
 		(worker->flows.n_flows + worker->flows6.n_flows) / SWEEP_CALLS + SWEEP_MIN;
 	init_addresses(worker, base);
@@ -162,6 +166,8 @@ static bool flow_ends(void *context, struct flow *flow) {
 		worker_count_end(sweep->worker, flow);
 		return true;
 	}
+	if (sweep->worker->sync != NULL)
+		sync_note(sweep->worker, flow);
 	need_neighbour(sweep->worker, flow->client_neighbour);
 	need_neighbour(sweep->worker, flow->backend_neighbour);
 	return false;
@@ -267,9 +273,13 @@ unsigned worker_housekeeping(
 	uint32_t now_s = (uint32_t)(now_ms / 1000);
 	unsigned made;
 
+	worker->now_s = now_s;
+	worker->now_ms = now_ms;
 	sweep_flows(worker, config, now_s);
 	if (worker->index != 0)
 		return 0;
+	if (worker->sync != NULL)
+		sync_run(worker, now_ms);
 	keep_gateways(worker, now_s);
 	resolve_backends(worker, config, now_s);
 	made = probe_gateways(worker, now_ms, out, max);

@@ -14,6 +14,7 @@
 #include "neighbour.h"
 #include "packet.h"
 #include "scheduler.h"
+#include "sync.h"
 #include "trace.h"
 #include "worker_group.h"
 
@@ -97,6 +98,7 @@ struct fwd_worker {
 	struct fragment_table fragments;
 	struct half_open half_open[2]; // of IPv4, of IPv6
 	struct client_table clients;   // value: open connections; other workers read it
+	struct sync *sync;             // of worker 0; NULL: without session sync
 	struct trace
 		*trace; // NULL: none; set at any time by the control thread, see worker_set_trace()
 	struct worker_counters counters;
@@ -137,6 +139,10 @@ unsigned worker_housekeeping(
 	struct fwd_emit *out,
 	unsigned max
 );
+
+// The next datagram of the session sync that housekeeping has made, as a frame for the first port: into SYNC_FRAME_MAX bytes. Its
+// length, 0: there is none. To be called after housekeeping until then.
+unsigned worker_sync_frame(struct fwd_worker *worker, uint8_t *frame);
 
 // Shows the worker's next bursts in `trace` (NULL: no more). To be called by the control thread, which may free the one before when
 // the worker has begun another burst since.

@@ -10,6 +10,7 @@
 #include "client_table.h"
 #include "fwd_config.h"
 #include "gateway_probe.h"
+#include "peers.h"
 #include "vip.h"
 
 #include <stddef.h>
@@ -25,6 +26,7 @@ struct worker_group {
 	struct client_table rates;    // value: when the client's bucket of tokens will be full
 	struct gateway_probe gateways;
 	struct vip_table *vips;
+	struct peer_table peers; // of session sync
 };
 
 // Entries of a table of clients for so many flows: a power of two, of bounded size.

@@ -288,6 +288,16 @@ static inline void worker_count_end(struct fwd_worker *worker, const struct flow
 	backend->active_flows--;
 }
 
+// Counts a flow that was there before: of a process before this one, or told by a peer.
+void worker_count_again(
+	struct fwd_worker *worker, const struct fwd_config *config, struct flow *flow
+);
+
+// Whether this pod waits for the flows that its peers know: what fits no flow may yet do so.
+static inline bool worker_joins(const struct fwd_worker *worker) {
+	return worker->sync != NULL && !sync_is_complete(worker->sync);
+}
+
 // The worker that has the flow of a packet with these addresses and ports (as they lie in the packet), if it has one at all; the
 // worker itself where that cannot be told.
 uint16_t worker_owner(

@@ -164,12 +164,39 @@ static void emit(struct lcore_worker *worker, const struct fwd_emit *frames, uns
 	flush_all(worker);
 }
 
+// Datagrams to the peers.
+static void sync_peers(struct lcore_worker *worker) {
+	struct lcore_tx *tx = &worker->tx[0];
+
+	while (worker->core->sync->n_queued > 0) {
+		struct rte_mbuf *mbuf = rte_pktmbuf_alloc(worker->pool);
+		unsigned length;
+
+		if (mbuf == NULL) {
+			worker->counters.no_buffer++;
+			return;
+		}
+		length = worker_sync_frame(worker->core, rte_pktmbuf_mtod(mbuf, uint8_t *));
+		if (length == 0) {
+			rte_pktmbuf_free(mbuf);
+			break;
+		}
+		rte_pktmbuf_append(mbuf, (uint16_t)length);
+		tx->packets[tx->count++] = mbuf;
+		if (tx->count == LCORE_BURST)
+			flush(worker, tx);
+	}
+	flush(worker, tx);
+}
+
 static void
 housekeeping(struct lcore_worker *worker, const struct fwd_config *config, uint64_t now_ms) {
 	struct fwd_emit frames[LCORE_BURST];
 
 	emit(worker, frames, worker_housekeeping(worker->core, config, now_ms, frames, LCORE_BURST)
 	);
+	if (unlikely(worker->core->sync != NULL))
+		sync_peers(worker);
 }
 
 // A nap is short enough for a QSBR grace period to wait for it, so the thread stays online.

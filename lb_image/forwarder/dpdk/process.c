@@ -13,7 +13,7 @@
 
 #include <control_server.h>
 #include <generation.h>
-#include <sync.h>
+#include <sync_base.h>
 #include <vips.h>
 
 #include <errno.h>
@@ -21,6 +21,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 // How often a missing base.json and the link are looked for, and the longest wait for a signal to be noticed.
@@ -142,6 +143,13 @@ build(struct process *process, const char *const *names, size_t count, struct co
 	return generation_build(&process->source, names, count, errors);
 }
 
+static uint64_t now_us(void) {
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+}
+
 // From waiting to running. A bad base.json leaves the process waiting; a device that cannot be opened ends
 // it, since EAL starts only once.
 static void start(struct process *process, struct config_errors *errors) {
@@ -153,6 +161,7 @@ static void start(struct process *process, struct config_errors *errors) {
 	if (!base_read(options->config_directory, options->allow_vdev, &process->base, errors)
 	    || !sync_key_read(&process->base, errors) || !base_is_that_of_eal(process, prepared))
 		return;
+	process->base.base.sync.epoch_us = now_us();
 	process->source.directory = options->config_directory;
 	process->source.base = &process->base.base;
 	first = build(process, NULL, 0, errors);

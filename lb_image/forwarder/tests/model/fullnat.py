@@ -15,7 +15,7 @@ from collections import Counter, deque
 from ipaddress import IPv6Address
 
 from model import answers, client_address, nd, policy, wire, wire6
-from model.links import Links
+from model.foreign import Foreign, hear
 from model.scheduling import Backend, Key, Scheduler
 from model.state import Endpoint, Flow, Json, Port
 from model.wire import ICMP, TCP, UDP, Address, Datagram, MalformedError, ip
@@ -26,14 +26,12 @@ FRAGMENT_FORGET_S = 30
 FIRST_FRAGMENT_ID = 0x5EED  # the pcap shell's seed
 
 
-class Model(Links):
+class Model(Foreign):
     """Feed it frames; it says what comes out and counts what does not."""
 
     def __init__(self, base: Json, listeners: list[Json]) -> None:
         super().__init__(base)
         self.free: dict[type, deque[Endpoint]] = {int: deque(), IPv6Address: deque()}
-        for address in self.locals:
-            self.free[type(address)] += ((address, port) for port in range(1024, 65536))
         self.max_flows = base["max_flows_per_worker"]
         self.max_half_open = max(1, self.max_flows * base.get("half_open_percent", 50) // 100)
         self.resets = base.get("unknown_tcp", "reset") == "reset"
@@ -48,6 +46,8 @@ class Model(Links):
         self.omitted = 0  # segments that had no room for the client's address
         self.fragments: dict[tuple[object, ...], tuple[Flow, int, int]] = {}
         self.fragment_id = FIRST_FRAGMENT_ID
+        if not self.sync:
+            self.offer()
         self.load(listeners)
 
     def load(self, listeners: list[Json]) -> None:
@@ -79,6 +79,7 @@ class Model(Links):
         if now_s == self.now_s:
             return []
         self.now_s = now_s
+        self.run_sync(self.now_ms)
         for key, flow in list(self.flows.items()):
             if now_s - flow.last_seen_s >= flow.timeout_s or self.is_orphan(flow):
                 self.end(key)
@@ -145,11 +146,14 @@ class Model(Links):
             wire6.check_transport(datagram)
         return self.pass_on(port, frame, datagram)
 
-    def pass_on(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes]:
+    def pass_on(self, port: Port, frame: bytes, datagram: Datagram) -> tuple[int, bytes] | None:
         if datagram.offset:
             return self.later_fragment(datagram)
-        if datagram.destination in self.locals:
+        if datagram.destination in self.locals + self.foreign:
             return self.from_backend(datagram)
+        if self.sync and self.sync.is_for(datagram):
+            hear(self, self.sync, datagram)
+            return None
         return self.from_client(port, frame, datagram)
 
     @staticmethod
@@ -199,7 +203,7 @@ class Model(Links):
         flow = self.replies.get((datagram.destination, datagram.ports[1]))
         source = (datagram.source, datagram.ports[0])
         if not flow or flow.protocol != datagram.protocol or flow.backend != source:
-            raise MalformedError("no_flow")
+            raise MalformedError(self.without_flow)
         sent = self.send(self.ports[0], datagram, flow.vip, flow.client)
         sent = client_address.from_backend(flow, datagram, sent, self.local_port(flow.local[0]))
         self.touch(flow, datagram.flags, "backend")
@@ -256,7 +260,7 @@ class Model(Links):
             known = self.is_vip(key[2]) or self.is_own(key[2])
             raise MalformedError("no_listener" if known else "not_ours")
         if datagram.protocol == TCP and datagram.flags & (SYN | ACK | FIN | RST) != SYN:
-            raise MalformedError("no_flow")
+            raise MalformedError(self.without_flow)
         client_address.refuse_fragment(listener.get("client_address", "none"), datagram, untold=True)
         if datagram.ttl <= 1:
             raise MalformedError("ttl_exceeded")
@@ -268,7 +272,7 @@ class Model(Links):
         policy.make_room(self, family, datagram.protocol)
         free = self.free[family]
         if not free:
-            raise MalformedError("local_ports_exhausted")
+            raise MalformedError("sync_joining" if self.joins else "local_ports_exhausted")
         flow = Flow(
             (key[0], key[1]), (key[2], key[3]), free[0], (backend.address, backend.port),
             key[4], backend, self.schedulers[listener["name"]], listener["timeouts"], self.now_s, "syn" if key[4] == TCP else "udp",
@@ -285,6 +289,7 @@ class Model(Links):
             entry.hear(frame[6:12], self.now_s)
         self.flows[key] = self.replies[flow.local] = flow
         backend.active += 1
+        flow.created_s = self.now_s
         client_address.begin(listener, flow, datagram)
         flow.counted = bool(listener.get("client_limits", {}).get("max_connections"))
         self.set_timeout(flow)
@@ -292,12 +297,14 @@ class Model(Links):
 
     def live(self, family: type) -> int:
         """Flows of a family; each has the table for itself."""
-        return sum(type(key[0]) is family for key in self.flows)
+        return sum(type(key[0]) is family and not flow.foreign for key, flow in self.flows.items())
 
     def end(self, key: Key) -> None:
         flow = self.flows.pop(key)
-        flow.owner.active -= 1
         del self.replies[flow.local]
+        if flow.foreign:
+            return
+        flow.owner.active -= 1
         self.free[type(key[0])].append(flow.local)
 
     def touch(self, flow: Flow, flags: int, side: str) -> None:

@@ -8,6 +8,7 @@ from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 
 from model import nd, wire
 from model.state import CONFIRM_S, FORGET_S, KEEP_S, Json, Neighbour, Port
+from model.sync import Sync
 from model.vips import Say, Vips
 from model.wire import Address, Datagram, MalformedError, ip
 
@@ -43,6 +44,8 @@ class Links:
         self.neighbours = {(p.index, one): Neighbour() for p in self.ports for one in p.gateways}
         own = [(self.local_port(a), a) for a in self.locals] + [(p, a) for p in self.ports for a in p.own]
         self.announced = {(p.index, a): Announced(p.index, a) for p, a in own}
+        self.sync = Sync(base) if "sync" in base else None
+        self.foreign = self.sync.foreign if self.sync else []
         self.vips = Vips(self.ports)
         self.now_s = -1
         self.now_ms = 0

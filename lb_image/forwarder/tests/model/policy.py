@@ -23,7 +23,8 @@ def admit(model: Model, listener: Json, key: Key) -> None:
     if not takes_source(listener, key[0]):
         raise MalformedError("source_denied")
     scheduler, limit = model.schedulers[listener["name"]], listener.get("max_connections", 0)
-    alive = sum(not flow.closed() for flow in model.flows.values() if flow.scheduler is scheduler)
+    ours = (flow for flow in model.flows.values() if not flow.foreign)
+    alive = sum(not flow.closed() for flow in ours if flow.scheduler is scheduler)
     if limit and alive >= limit:
         raise MalformedError("connection_limit")
     limits = listener.get("client_limits", {})
@@ -89,7 +90,8 @@ def choose(model: Model, listener: Json, key: Key) -> Backend:
     scheduler, backends = model.schedulers[listener["name"]], model.backends[listener["name"]]
 
     def takes(backend: Backend) -> bool:
-        alive = sum(not flow.closed() for flow in model.flows.values() if flow.owner is backend)
+        ours = (flow for flow in model.flows.values() if not flow.foreign)
+        alive = sum(not flow.closed() for flow in ours if flow.owner is backend)
         return not backend.limit or alive < backend.limit
 
     if listener.get("session_affinity_s"):

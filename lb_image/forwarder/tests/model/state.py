@@ -86,6 +86,8 @@ class Flow:
     alone: bool = False  # the header goes without payload
     counted: bool = False  # among the connections of its client
     hops: set[tuple[int, Address]] = field(default_factory=set)
+    foreign: bool = False  # at the local address of a peer
+    created_s: int = 0
 
     def closed(self) -> bool:
         return self.phase == "reset" or self.ends == {"client", "backend"}

@@ -18,6 +18,7 @@ from typing import Any
 
 from model.canonical import canonical
 from model.fullnat import Model
+from model.sync import KEY
 from model.wire import BROADCAST
 
 Json = dict[str, Any]
@@ -77,6 +78,9 @@ def generation(listener: Json) -> Json:
 def write_directory(folder: Path, base: Json, listeners: list[Json]) -> Path:
     """A configuration directory as the agent would write it."""
     (folder / "listeners").mkdir(parents=True)
+    if "sync" in base:
+        base = {**base, "sync": {**base["sync"], "key_file": str(folder / "key")}}
+        (folder / "key").write_text(KEY.hex() + "\n")
     (folder / "base.json").write_text(json.dumps({**base, "generation": "0" * 16}))
     for listener in listeners:
         (folder / "listeners" / f"{listener['name']}.json").write_text(json.dumps(generation(listener)))
@@ -137,6 +141,7 @@ def run_model(case: Case) -> Outcome:
     out: list[Frame] = []
     start_us = case.sent[0].time_us
     for at_us in () if case.cold else WARM_UP_US:
+        model.run_sync(at_us // 1000)
         model.vips.visit(at_us // 1000)
     events = steps(case)
     for sent in in_order(case.sent, names):
@@ -146,6 +151,7 @@ def run_model(case: Case) -> Outcome:
             if listeners is not None:
                 model.load(listeners)
                 continue
+            model.run_sync(model.now_ms)
             out += [Frame(start_us + at_us, names[port], data) for port, data in model.look_after_vips()]
         model.now_ms = (sent.time_us - start_us) // 1000
         for port, data in model.tick((sent.time_us - start_us) // 1_000_000):

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-#include "sync.h"
+#include "sync_base.h"
 
 #include "json_address.h"
 
