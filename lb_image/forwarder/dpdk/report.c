@@ -3,6 +3,7 @@
 #include "report.h"
 
 #include <counters.h>
+#include <sync_report.h>
 #include <vips.h>
 
 #include <rte_cycles.h>
@@ -157,6 +158,12 @@ void report_stats(
 	json_object_set_new(reply, "steering", steering_json(dataplane, false));
 	if (dataplane->base.n_local_addresses6 > 0)
 		json_object_set_new(reply, "steering6", steering_json(dataplane, true));
+	if (cores[0]->sync != NULL)
+		json_object_set_new(
+			reply,
+			"sync",
+			sync_report(cores[0], lcore_now_ms(&dataplane->shared, rte_rdtsc()))
+		);
 }
 
 json_t *report_backends(

@@ -6,9 +6,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from live.namespaces import connected
-from live.network import VIP, Network
+from live.network import VIP
 
 from lib.proc import wait_until
 
@@ -41,10 +42,17 @@ class Stream:
         self.longest_s = max(self.longest_s, time.monotonic() - began)
 
 
+class HasClient(Protocol):
+    """A network with a namespace that clients are in."""
+
+    @property
+    def client(self) -> str: ...
+
+
 @contextmanager
-def long_stream(network: Network) -> Iterator[Stream]:
+def long_stream(network: HasClient, vip: str = VIP) -> Iterator[Stream]:
     """A stream that runs during the block."""
-    with connected(network.client, (VIP, 80)) as connection:
+    with connected(network.client, (vip, 80)) as connection:
         connection.recv(64)  # the greeting
         stream = Stream(connection)
         thread = threading.Thread(target=stream.run)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import socket
 import struct
@@ -17,27 +16,18 @@ from typing import Any
 
 import pytest
 from live.client import request
-from live.forwarder import BINARY, Forwarder, base, listener
+from live.forwarder import Forwarder, base, listener
 from live.namespaces import entered
-from live.servers import running_servers
+from live.segment import CLIENT, SERVER, VIP, Segment, mac_of, made_segment
 
-from lib.net import add_address, add_namespace, add_veth, delete_namespace, ip
+from lib.net import ip
 from lib.proc import wait_until
 
-CLIENT, SERVER, VIP, VIP6 = "10.77.0.50", "10.77.0.60", "10.77.0.200", "2001:db8:77::c8"
+VIP6 = "2001:db8:77::c8"
 ARP = 0x0806
 TIMEOUT_S = 20
 # The owner's end is told by the test's own change of the configuration; on an idle machine what follows takes 0.3 s.
 TAKE_OVER_MAX_S = 5
-
-
-@dataclass
-class Segment:
-    """Names of the namespaces: a switch, a client and two pods."""
-
-    switch: str
-    client: str
-    pods: tuple[str, str]
 
 
 @dataclass
@@ -62,23 +52,7 @@ class Sniffer:
 
 @pytest.fixture(scope="module")
 def segment() -> Iterator[Segment]:
-    assert os.geteuid() == 0, "network namespaces need root"
-    assert BINARY.exists(), f"{BINARY} is not built"
-    prefix = f"sky-l2-{os.getpid()}"
-    segment = Segment(f"{prefix}-switch", f"{prefix}-client", (f"{prefix}-pod0", f"{prefix}-pod1"))
-    with ExitStack() as stack:
-        for name in (segment.switch, segment.client, *segment.pods):
-            stack.callback(delete_namespace, name)
-            add_namespace(name, forwards=False)
-        ip(segment.switch, "link add bridge type bridge mcast_snooping 0")
-        ip(segment.switch, "link set bridge up")
-        for number, name in enumerate((segment.client, *segment.pods)):
-            add_veth((name, "net1"), (segment.switch, f"port{number}"))
-            ip(segment.switch, f"link set port{number} master bridge")
-            ip(name, "link set net1 addrgenmode none")
-        for address in (f"{CLIENT}/24", f"{SERVER}/24"):
-            add_address(segment.client, "net1", address)
-        stack.enter_context(running_servers(segment.client, (SERVER,)))
+    with made_segment() as segment:
         yield segment
 
 
@@ -144,10 +118,6 @@ def ask_for_vip(segment: Segment, times: int) -> None:
         frame = head + mac + socket.inet_aton(CLIENT) + bytes(6) + socket.inet_aton(VIP)
         for _ in range(times):
             packets.send(frame.ljust(60, b"\0"))
-
-
-def mac_of(namespace: str) -> str:
-    return ip(namespace, "-o link show net1").partition("link/ether ")[2].split()[0]
 
 
 def served(segment: Segment) -> bool:
