@@ -10,7 +10,7 @@ static void note(struct announce *announce, struct ipv6_address address, uint8_t
 	){.address = address, .port = port, .rounds = ANNOUNCE_ROUNDS};
 }
 
-void announce_init(struct announce *announce, const struct fwd_base *base) {
+static void note_locals(struct announce *announce, const struct fwd_base *base) {
 	for (unsigned i = 0; i < base->n_local_addresses; i++) {
 		uint32_t local = base->local_addresses[i];
 
@@ -21,6 +21,12 @@ void announce_init(struct announce *announce, const struct fwd_base *base) {
 
 		note(announce, *local, fwd_base_port_of6(base, local));
 	}
+}
+
+// With session sync local addresses are announced when they are ours: local_owner.h.
+void announce_init(struct announce *announce, const struct fwd_base *base) {
+	if (!base->sync.enabled)
+		note_locals(announce, base);
 	for (uint8_t i = 0; i < base->n_ports; i++) {
 		if (base->ports[i].address != 0)
 			note(announce, ipv6_mapped(base->ports[i].address), i);

@@ -18,15 +18,20 @@ static bool answers_arp(
 	const struct own_address *own = own_address_find(worker, address);
 	const struct fwd_listener *listener;
 
+	if (own != NULL && worker->group->locals == NULL)
+		return own->port == port;
+	// Who speaks of himself does not ask.
+	if (address == sender)
+		return false;
 	if (own != NULL)
 		return own->port == port && own_address_is_ours(worker, own, false);
-	// VIPs live on the first network. Who speaks of himself does not ask.
-	listener = port == 0 && address != sender ? fwd_config_vip(config, ntohl(address)) : NULL;
+	// VIPs live on the first network.
+	listener = port == 0 ? fwd_config_vip(config, ntohl(address)) : NULL;
 	return listener != NULL
 		&& vip_is_ours(worker->group->vips, config, listener, worker->now_ms);
 }
 
-// Whoever sends from a VIP says that he has it, whoever asks from nowhere that he would like to (RFC 5227).
+// Whoever sends from an address says that he has it, whoever asks from nowhere that he would like to (RFC 5227).
 static bool hear_claim(
 	const struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -34,9 +39,13 @@ static bool hear_claim(
 	const struct arp_header *arp
 ) {
 	bool probes = arp->sender_ip == 0;
-	uint32_t claimed = ntohl(probes ? arp->target_ip : arp->sender_ip);
-	const struct fwd_listener *listener = port == 0 ? fwd_config_vip(config, claimed) : NULL;
+	uint32_t claimed = probes ? arp->target_ip : arp->sender_ip;
+	const struct own_address *own = own_address_find(worker, claimed);
+	const struct fwd_listener *listener;
 
+	if (own != NULL)
+		return own_address_hear(worker, own, false, port, arp->sender_mac, probes);
+	listener = port == 0 ? fwd_config_vip(config, ntohl(claimed)) : NULL;
 	return listener != NULL
 		&& vip_hear(
 			worker->group->vips, worker->base, config, listener, arp->sender_mac, probes

@@ -179,6 +179,13 @@ static unsigned seek(const struct claim_turn *turn, uint64_t heard, struct fwd_e
 	return own(turn, 0, out);
 }
 
+void claim_renew(struct claim *claim, const struct claim_clock *clock, uint32_t grant) {
+	if (read_state(claim, clock, grant) != CLAIM_OWNER)
+		return;
+	claim->sent = 0;
+	claim->due_ms = 0;
+}
+
 unsigned claim_run(const struct claim_turn *turn, struct fwd_emit *out) {
 	struct claim *claim = turn->claim;
 	uint64_t word = atomic_load_explicit(&claim->word, memory_order_relaxed);

@@ -81,6 +81,9 @@ bool claim_hear(
 	bool probes
 );
 
+// Where the address is ours it is announced as often as when it had just become so: somebody else may have had it, too. For worker 0.
+void claim_renew(struct claim *claim, const struct claim_clock *clock, uint32_t grant);
+
 // The clock runs on. For worker 0, before it looks after the addresses.
 void claim_clock_keep(struct claim_clock *clock, uint64_t now_ms);
 

@@ -75,7 +75,7 @@ static bool answers_nd(
 		&& vip_is_ours(worker->group->vips, config, listener, worker->now_ms);
 }
 
-// Whoever advertises a VIP, or solicits from it, says that he has it; whoever asks from nowhere would like to (RFC 4862).
+// Whoever advertises an address, or solicits from it, says that he has it; whoever asks from nowhere would like to (RFC 4862).
 static bool hear_claim(
 	const struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -87,18 +87,15 @@ static bool hear_claim(
 	bool solicits = message->nd->icmp.type == ND_SOLICITATION;
 	bool probes = solicits && ipv6_is_unspecified(&view->ip6->src);
 	struct ipv6_address claimed = solicits && !probes ? view->ip6->src : message->nd->target;
-	const struct fwd_listener *listener =
-		packet->port_in == 0 ? fwd_config_vip6(config, &claimed) : NULL;
+	const uint8_t *mac = message->mac != NULL ? message->mac : ether->src;
+	const struct own_address *own = own_address6_find(worker, &claimed);
+	const struct fwd_listener *listener;
 
+	if (own != NULL)
+		return own_address_hear(worker, own, true, packet->port_in, mac, probes);
+	listener = packet->port_in == 0 ? fwd_config_vip6(config, &claimed) : NULL;
 	return listener != NULL
-		&& vip_hear(
-			worker->group->vips,
-			worker->base,
-			config,
-			listener,
-			message->mac != NULL ? message->mac : ether->src,
-			probes
-		);
+		&& vip_hear(worker->group->vips, worker->base, config, listener, mac, probes);
 }
 
 // Whoever has no address yet asks whether anybody has the one it wants (RFC 4862): the answer goes to all nodes.

@@ -281,12 +281,20 @@ static uint16_t owner_of(const struct fwd_worker *worker, const struct packet_vi
 	return worker_owner(worker, view->ipv6, src, ports->src, dst, ports->dst);
 }
 
+// Where another pod has the address, it has the flow, too: a reset from here would end what goes on there.
+static bool answers_strays(const struct fwd_worker *worker, const struct packet_view *view) {
+	const struct own_address *own = view->ipv6 ? own_address6_find(worker, &view->ip6->dst)
+						   : own_address_find(worker, view->ip->dst);
+
+	return own != NULL && own_address_is_ours(worker, own, view->ipv6);
+}
+
 static __attribute__((noinline)) void
 stray_reply(struct fwd_worker *worker, struct fwd_packet *packet, const struct packet_view *view) {
 	if (packet_hand_over(worker, packet, owner_of(worker, view)))
 		return;
 	packet_drop(packet, worker_joins(worker) ? DROP_SYNC_JOINING : DROP_NO_FLOW);
-	if (packet->drop_reason == DROP_NO_FLOW)
+	if (packet->drop_reason == DROP_NO_FLOW && answers_strays(worker, view))
 		reject_unknown_tcp(worker, packet, view);
 }
 

@@ -13,6 +13,8 @@
 #define SWEEP_MIN 64
 // Entries of the neighbour table that worker 0 looks at per call.
 #define NEIGHBOUR_STEP 128
+// Local addresses that worker 0 looks at per call, to have them.
+#define LOCAL_STEP 32
 // Addresses that worker 0 looks at per call, to announce them.
 #define ANNOUNCE_STEP 4
 // Listeners and on-link backends that worker 0 looks at per call: where the neighbour table is full, each backend costs a search
@@ -258,9 +260,16 @@ unsigned worker_vip_housekeeping(
 	struct fwd_emit *out,
 	unsigned max
 ) {
-	return vip_run(
-		worker->group->vips, worker->base, config, now_ms, WORKER_VIP_STEP, out, max
-	);
+	struct local_owner *locals = worker->group->locals;
+	unsigned made =
+		vip_run(worker->group->vips, worker->base, config, now_ms, WORKER_VIP_STEP, out, max
+		);
+
+	if (locals != NULL)
+		made += local_owner_run(
+			locals, worker->base, now_ms, LOCAL_STEP, out + made, max - made
+		);
+	return made;
 }
 
 unsigned worker_housekeeping(

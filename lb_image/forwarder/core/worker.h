@@ -148,7 +148,7 @@ unsigned worker_sync_frame(struct fwd_worker *worker, uint8_t *frame);
 // the worker has begun another burst since.
 void worker_set_trace(struct fwd_worker *worker, struct trace *trace);
 
-// Its part that has to do with the ownership of VIPs, of worker 0: for a shell whose time runs in larger steps. Looks at so many
+// Its part that has to do with the ownership of VIPs and local addresses, of worker 0: for a shell whose time runs in larger steps. Looks at so many
 // listener slots.
 #define WORKER_VIP_STEP 16
 unsigned worker_vip_housekeeping(

@@ -10,6 +10,7 @@
 #include "client_table.h"
 #include "fwd_config.h"
 #include "gateway_probe.h"
+#include "local_owner.h"
 #include "peers.h"
 #include "vip.h"
 
@@ -27,6 +28,8 @@ struct worker_group {
 	struct gateway_probe gateways;
 	struct vip_table *vips;
 	struct peer_table peers; // of session sync
+	struct local_owner
+		*locals; // NULL without session sync: a pod has its local addresses, and no others
 };
 
 // Entries of a table of clients for so many flows: a power of two, of bounded size.

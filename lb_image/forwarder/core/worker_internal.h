@@ -93,11 +93,31 @@ own_address6_find(const struct fwd_worker *worker, const struct ipv6_address *ad
 	return NULL;
 }
 
-// Whether it is an address of this pod, not a peer's local one.
+// Whether to answer ARP and neighbour solicitations for it; with session sync a local address may have another owner.
 static inline bool
 own_address_is_ours(const struct fwd_worker *worker, const struct own_address *own, bool ipv6) {
-	return own->local_index == FWD_NO_SLOT
-		|| own->local_index < fwd_own_local_addresses(worker->base, ipv6);
+	const struct local_owner *locals = worker->group->locals;
+
+	return locals == NULL || own->local_index == FWD_NO_SLOT
+		|| local_owner_is_ours(
+			locals, worker->base, ipv6, own->local_index, worker->now_ms
+		);
+}
+
+// Somebody with this MAC speaks of it, in a frame that came on `port`; `probes`: as of one that he would like to have. True when that is
+// news for whoever decides.
+static inline bool own_address_hear(
+	const struct fwd_worker *worker,
+	const struct own_address *own,
+	bool ipv6,
+	uint8_t port,
+	const uint8_t mac[ETHER_ADDR_SIZE],
+	bool probes
+) {
+	struct local_owner *locals = worker->group->locals;
+
+	return locals != NULL && own->local_index != FWD_NO_SLOT && own->port == port
+		&& local_owner_hear(locals, worker->base, ipv6, own->local_index, mac, probes);
 }
 
 // `whole`: not the first fragment of a datagram, whose length goes beyond what is here.

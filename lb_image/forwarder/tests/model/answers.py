@@ -28,12 +28,18 @@ def answer(model: Model, port: Port, frame: bytes, reason: str, *details: int) -
     if datagram.protocol == datagram.icmp_protocol or datagram.offset or not is_host(datagram.source):
         return None
     if reason == "no_flow":
-        body = wire.reset_for(datagram) if model.resets else None
+        body = wire.reset_for(datagram) if model.resets and may_reset(model, datagram.destination) else None
     else:
         body = icmp_error(model, datagram, reason, *details)
     if body is None:
         return None
     return port.index, (frame[6:12] + port.mac + frame[12:14] + body).ljust(60, b"\0")
+
+
+def may_reset(model: Model, address: Address) -> bool:
+    """Not for a local address that another pod owns: it may know the flow."""
+    is_local = address in model.locals + model.foreign
+    return not is_local or not model.turns or model.turns.owned(address)
 
 
 def icmp_error(model: Model, datagram: Datagram, reason: str, *mtu: int) -> bytes | None:

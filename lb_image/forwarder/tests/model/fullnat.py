@@ -178,7 +178,7 @@ class Model(Foreign):
         entry = self.neighbours.get((port.index, sender))
         if entry:
             entry.hear(sender_mac, self.now_s)
-        claims = self.vips.hear(port, sender or target, sender_mac, probes=not sender)
+        claims = self.hear_claim(port, sender or target, sender_mac, probes=not sender)
         if operation == 1 and self.answers_for(port, target, sender):
             head = sender_mac + port.mac + frame[12:20] + b"\0\2"
             return port.index, head + port.mac + frame[38:42] + sender_mac + frame[28:32] + frame[42:]
@@ -189,8 +189,9 @@ class Model(Foreign):
     def answers_for(self, port: Port, address: Address, sender: Address | None = None) -> bool:
         if address in port.own:
             return True
-        if address in self.locals:
-            return self.local_port(address) is port
+        if address in self.locals + self.foreign:
+            here = self.local_port(address) is port
+            return here and (not self.turns or (address != sender and self.turns.owned(address)))
         return port.index == 0 and address != sender and self.vips.owned(address)
 
     def is_vip(self, address: Address) -> bool:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 
 from model import nd, wire
+from model.locals import Locals
 from model.state import CONFIRM_S, FORGET_S, KEEP_S, Json, Neighbour, Port
 from model.sync import Sync
 from model.vips import Say, Vips
@@ -42,25 +43,38 @@ class Links:
         self.ports = [port_of(index, port) for index, port in enumerate(base["ports"])]
         self.locals = [ip(a) for a in base["local_addresses"]]
         self.neighbours = {(p.index, one): Neighbour() for p in self.ports for one in p.gateways}
-        own = [(self.local_port(a), a) for a in self.locals] + [(p, a) for p in self.ports for a in p.own]
+        kept = [] if "sync" in base else [(self.local_port(a), a) for a in self.locals]
+        own = kept + [(p, a) for p in self.ports for a in p.own]
         self.announced = {(p.index, a): Announced(p.index, a) for p, a in own}
         self.sync = Sync(base) if "sync" in base else None
         self.foreign = self.sync.foreign if self.sync else []
         self.vips = Vips(self.ports)
+        self.turns = Locals(base, self.sync, self.ports) if self.sync else None
         self.now_s = -1
         self.now_ms = 0
 
     def look_after_vips(self) -> list[tuple[int, bytes]]:
-        """Probes and announcements that are due."""
-        said = self.vips.visit(self.now_ms)
-        return [
-            (0, self.probe(vip) if word is Say.PROBE else self.request(0, vip, vip)) for vip, word in said
-        ]
+        """Probes and announcements that are due; of local addresses too, while pods sync."""
+        said = [(self.ports[0], *one) for one in self.vips.visit(self.now_ms)]
+        if self.turns:
+            said += [
+                (self.local_port(address), address, word) for address, word in self.turns.visit(self.now_ms)
+            ]
+        return [(port.index, self.say(port, address, word)) for port, address, word in said]
 
-    def probe(self, vip: Address) -> bytes:
-        if isinstance(vip, IPv6Address):
-            return nd.probe(self.ports[0], vip)
-        return self.request(0, 0, vip)
+    def say(self, port: Port, address: Address, word: Say) -> bytes:
+        if word is Say.HERE:
+            return self.request(port.index, address, address)
+        if isinstance(address, IPv6Address):
+            return nd.probe(port, address)
+        return self.request(port.index, 0, address)
+
+    def hear_claim(self, port: Port, address: Address, mac: bytes, *, probes: bool) -> bool:
+        """Somebody has, or would like to have, a VIP or a local address. True when it matters."""
+        if address not in self.locals + self.foreign:
+            return self.vips.hear(port, address, mac, probes=probes)
+        here = self.turns and self.local_port(address) is port
+        return bool(here and self.turns and self.turns.hear(port, address, mac, probes=probes))
 
     def announce(self) -> list[tuple[int, bytes]]:
         """RFC 5227, section 3, RFC 4861, section 7.2.6: our own addresses, three times from the start."""

@@ -112,7 +112,7 @@ def nd(model: Model, port: Port, frame: bytes, datagram: Datagram6) -> tuple[int
         entry.hear(mac, model.now_s, solicited=bool(flags & SOLICITED), override=bool(flags & OVERRIDE))
     probes = datagram.source == UNSPECIFIED
     claimed = datagram.source if asks and not probes else target
-    claims = model.vips.hear(port, claimed, mac or frame[6:12], probes=asks and probes)
+    claims = model.hear_claim(port, claimed, mac or frame[6:12], probes=asks and probes)
     if asks and model.answers_for(port, target):
         if datagram.source == UNSPECIFIED:
             return port.index, advertisement(port, target, ALL_NODES, group_mac(ALL_NODES), OVERRIDE)

@@ -16,7 +16,7 @@ MAGIC, VERSION = 0x534B5953, 1
 HEADER = struct.Struct("!IBBBBQQQHHI")
 ENDS = {4: struct.Struct("!4s4s4s4s"), 6: struct.Struct("!16s16s16s16s")}
 COMMON = struct.Struct("!HHHHBBBxII")
-REQUEST, BULK, BULK_END = 8, 16, 32
+COMPLETE, LEAVING, REQUEST, BULK, BULK_END = 2, 4, 8, 16, 32
 SILENT_MS, LISTEN_MS, ALONE_MS = 250, 300, 2000
 GRACE_S = 60
 STATES = {1: "udp", 4: "established", 5: "fin", 6: "fin", 7: "reset"}
@@ -89,8 +89,12 @@ class Peer:
     epoch: int = 0
     sequence: int = 0
     heard_ms: int | None = None
+    flags: int = 0
     received: int = 0
     told: bool = False
+
+    def is_alive(self, now_ms: int) -> bool:
+        return self.heard_ms is not None and now_ms - self.heard_ms < SILENT_MS
 
 
 class Sync:
@@ -109,7 +113,7 @@ class Sync:
         """Another look at the clock. True at the moment when the pod is complete."""
         self.began_ms = now_ms if self.began_ms is None else self.began_ms
         waited_ms = now_ms - self.began_ms
-        alive = [p for p in self.peers.values() if p.heard_ms is not None and now_ms - p.heard_ms < SILENT_MS]
+        alive = [p for p in self.peers.values() if p.is_alive(now_ms)]
         if self.complete or waited_ms < LISTEN_MS:
             return False
         self.complete = all(p.told for p in alive) if alive else waited_ms >= ALONE_MS
@@ -141,7 +145,7 @@ class Sync:
             raise MalformedError("sync_replayed")
         if epoch != peer.epoch:
             peer.received, peer.told = 0, False
-        peer.epoch, peer.sequence, peer.heard_ms = epoch, sequence, now_ms
+        peer.epoch, peer.sequence, peer.heard_ms, peer.flags = epoch, sequence, now_ms, flags
         if not self.complete and for_epoch == OUR_EPOCH_US and round_ == 1:
             peer.received += count if flags & BULK else 0
             peer.told |= bool(flags & BULK_END) and peer.received >= total

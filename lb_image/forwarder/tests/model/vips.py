@@ -57,8 +57,20 @@ class Grant:
         self.due_ms = now_ms + (EARLY_EVERY_MS if self.said < EARLY_ANNOUNCEMENTS else LATER_EVERY_MS)
         return Say.HERE
 
+    def renew(self) -> None:
+        """An owner announces the address as at the start."""
+        if self.owned:
+            self.said, self.due_ms = 0, None
+
     def tired(self, now_ms: int) -> bool:
         return self.defended_ms is not None and now_ms - self.defended_ms < DEFEND_ONCE_IN_MS
+
+    def hear(self, ours: bytes, mac: bytes, *, probes: bool) -> bool:
+        """Somebody else has, or would like to have, the address; our MAC on its segment. True when it matters."""
+        if probes and (self.owned or ours < mac):
+            return False
+        self.claimant = mac
+        return True
 
 
 class Vips:
@@ -80,10 +92,7 @@ class Vips:
         grant = self.grants.get(address)
         if port.index != 0 or not grant or mac in self.ours:
             return False
-        if probes and (grant.owned or self.ours[0] < mac):
-            return False
-        grant.claimant = mac
-        return True
+        return grant.hear(port.mac, mac, probes=probes)
 
     def owned(self, address: Address) -> bool:
         return address in self.grants and self.grants[address].owned

@@ -26,6 +26,7 @@ from packets.build import (
 from packets.cases_answers import ANSWERS, FORGET
 from packets.cases_client_address import CLIENT_ADDRESS, toa_begins_anew, toa_not_forged
 from packets.cases_ipv6 import IPV6
+from packets.cases_local_owner import LOCAL_OWNER
 from packets.cases_policy import POLICY
 from packets.cases_proxy import PROXY_V2
 from packets.cases_schedulers import SCHEDULERS
@@ -364,7 +365,7 @@ CASES = [
     corrupt_is_not_laundered, bad_ip_checksum, tcp_timestamps_untouched, ip_options, fragments, malformed,
     other_protocols, mtu, frame_padding, flow_table_full, no_gateway, backends_on_link, two_networks,
     two_local_addresses, *ANSWERS, *SCHEDULERS, fragments_that_end, *FORGET, *POLICY, *IPV6,
-    *CLIENT_ADDRESS, *VIPS, toa_begins_anew, *PROXY_V2, toa_not_forged, *SYNC,
+    *CLIENT_ADDRESS, *VIPS, toa_begins_anew, *PROXY_V2, toa_not_forged, *SYNC, *LOCAL_OWNER,
 ]  # fmt: skip
 
 
