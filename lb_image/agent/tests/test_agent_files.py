@@ -53,6 +53,20 @@ def test_files_have_exactly_the_fields_of_the_messages():
     }
 
 
+def test_session_sync_is_written_only_where_there_is_one():
+    message = base("a" * 16)
+    assert "sync" not in base_file(message)
+    message.sync.udp_port = 5407
+    message.sync.key_file = "/etc/skylane-sync/key"
+    message.sync.peers.add(ordinal=1, address="10.77.0.12", local_addresses=["10.77.0.102"])
+    assert base_file(message)["sync"] == {
+        "ordinal": 0,
+        "udp_port": 5407,
+        "key_file": "/etc/skylane-sync/key",
+        "peers": [{"ordinal": 1, "address": "10.77.0.12", "local_addresses": ["10.77.0.102"]}],
+    }
+
+
 def test_fields_of_a_port_that_are_not_set_are_left_out():
     message = base("a" * 16)
     message.ports[0].ClearField("interface")

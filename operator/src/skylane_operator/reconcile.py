@@ -17,6 +17,7 @@ from skylane_operator.kube.names import AGAIN_S, NamePublisher, Published
 from skylane_operator.kube.resource import STATEFUL_SET
 from skylane_operator.kube.rollout import Templates, replace_stale_pod, template_of
 from skylane_operator.kube.status_writer import StatusWriter
+from skylane_operator.kube.sync_secrets import SyncSecrets
 from skylane_operator.memories import Memories
 from skylane_operator.model.key import Key
 from skylane_operator.model.load_balancer import LoadBalancer
@@ -29,7 +30,7 @@ from skylane_operator.plan.rollout import is_known
 from skylane_operator.plan.upgrade import UpgradeInputs, is_rolled_back, upgrade_for
 from skylane_operator.plan.upgrade import look_again_s as upgrade_look_again_s
 from skylane_operator.plan.vip_owner import Grant, vip_grant
-from skylane_operator.render import Object, RenderSettings, objects_for
+from skylane_operator.render import Object, RenderSettings, objects_for, sync_secret_for
 from skylane_operator.snapshot import snapshot_for
 from skylane_operator.status import Told, agents_awaited, rejected_status_for, status_for
 
@@ -45,6 +46,7 @@ class Reconciler:
     cluster: Cluster
     agents: Agents
     applier: Applier
+    sync_secrets: SyncSecrets
     status: StatusWriter
     settings: Callable[[], RenderSettings]
     settled: Callable[[], bool]
@@ -92,6 +94,7 @@ class Reconciler:
         )
         published = await self._publish(plan, stored.uid)
         try:
+            look_again_s = _sooner(look_again_s, await self._ensure_sync_secret(plan, stored.uid))
             upgrading = await self._apply(plan, stored.uid, objects, upgrading)
         except ForeignObjectError as error:
             obstacle = str(error)
@@ -136,6 +139,14 @@ class Reconciler:
         snapshots = snapshot_for(plan)
         self.agents.push(plan.key, {pod.name: snapshots[pod.ordinal] for pod in plan.pods})
 
+    async def _ensure_sync_secret(self, plan: Plan, uid: str) -> float | None:
+        if not plan.deployable:
+            return None
+        awaited = self.cluster.awaits_pods(plan.key)
+        return await self.sync_secrets.ensure(
+            plan.key, uid, lambda sync_key: sync_secret_for(plan, sync_key), awaited=awaited
+        )
+
     async def _apply(
         self, plan: Plan, uid: str, objects: list[Object], upgrading: UpgradeInputs
     ) -> UpgradeInputs:
@@ -156,6 +167,7 @@ class Reconciler:
         self.memories.forget(key)
         self.applier.forget(key)
         self.templates.forget(key)
+        self.sync_secrets.forget(key)
         self.status.forget(key)
 
 

@@ -36,6 +36,7 @@ from skylane_operator.kube.resource import (
 )
 from skylane_operator.kube.rollout import Templates
 from skylane_operator.kube.status_writer import StatusWriter
+from skylane_operator.kube.sync_secrets import SyncSecrets
 from skylane_operator.kube.tls_secret import ensure_secret
 from skylane_operator.kube.token_review import TokenIdentity, identity_of
 from skylane_operator.model.key import Key, ObjectKey
@@ -91,6 +92,7 @@ class Term:
             cluster=cluster,
             agents=self.agents,
             applier=applier,
+            sync_secrets=SyncSecrets(client),
             status=self.status,
             settings=self._render_settings,
             settled=lambda: self._settled,

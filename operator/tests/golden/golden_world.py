@@ -37,7 +37,7 @@ from skylane_operator.plan.parse import bgp_peer_from
 from skylane_operator.plan.removal_guard import GuardMemory
 from skylane_operator.plan.slow_start import StartMemory
 from skylane_operator.plan.types import Password
-from skylane_operator.render import RenderSettings, objects_for
+from skylane_operator.render import RenderSettings, objects_for, sync_secret_for
 from skylane_operator.snapshot import snapshot_for
 from skylane_operator.status import rejected_status_for, status_for
 
@@ -203,7 +203,7 @@ def outcome_of(case):
     plan = plan_for(inputs_of(kinds, load_balancer))
     return {
         "plan": _plan_section(plan),
-        "render": objects_for(plan, SETTINGS),
+        "render": [*filter(None, [sync_secret_for(plan, bytes(range(16)))]), *objects_for(plan, SETTINGS)],
         "snapshot": {
             ordinal: {
                 "base": snapshot.base,

@@ -1,3 +1,4 @@
+import pytest
 from plan_world import inputs, load_balancer
 
 from skylane_operator.plan import claims_for, plan_for
@@ -74,3 +75,65 @@ def test_local_address_that_is_the_gateway_is_named():
     assert len(found) == 1
     assert "spec.dataplane.networks[0].gateway" in found[0].message
     assert not plan.deployable
+
+
+SYNC = {"sessionSync": {"enabled": True}}
+
+
+def test_session_sync_names_every_pod_that_there_are_addresses_for():
+    first, second = (pod.base.sync for pod in three(**SYNC).pods)
+    assert (first.ordinal, first.udp_port, [peer.ordinal for peer in first.peers]) == (0, 5407, [1, 2])
+    assert (second.ordinal, [peer.ordinal for peer in second.peers]) == (1, [0, 2])
+    assert str(first.peers[0].address) == "10.77.0.12"
+    assert [str(address) for address in first.peers[0].local_addresses] == ["10.77.0.103", "10.77.0.104"]
+
+
+def test_scaling_within_the_addresses_touches_no_session():
+    two, more = three(**SYNC), three(replicas=3, **SYNC)
+    assert two.template_generation == more.template_generation
+    assert [pod.base.generation for pod in two.pods] == [pod.base.generation for pod in more.pods[:2]]
+
+
+def test_more_addresses_give_every_pod_another_base_and_no_other_template():
+    few = {"localAddresses": [f"10.77.0.{number}" for number in range(101, 105)]}
+    two, three_of_them = three(**few, **SYNC), three(**SYNC)
+    assert [peer.ordinal for peer in two.pods[0].base.sync.peers] == [1]
+    assert two.pods[0].base.generation != three_of_them.pods[0].base.generation
+    assert two.template_generation == three_of_them.template_generation
+
+
+def test_session_sync_changes_the_template_and_another_port_does():
+    templates = {
+        three(**sync).template_generation
+        for sync in ({}, SYNC, {"sessionSync": {"enabled": True, "udpPort": 5408}})
+    }
+    assert len(templates) == 3
+
+
+def test_one_pod_alone_syncs_with_nobody():
+    plan = plan_for(inputs(**SYNC))
+    assert plan.pods[0].base.sync is None
+    assert plan.template_generation == plan_for(inputs()).template_generation
+
+
+def test_no_pod_has_more_than_fifteen_peers():
+    network = {
+        "name": "external",
+        "networkAttachment": "nic",
+        "resourceName": "skylane.dev/nic",
+        "driver": "af_packet",
+        "addresses": [f"10.77.0.{10 + ordinal}/24" for ordinal in range(20)],
+        "gateway": "10.77.0.1",
+    }
+    local = [f"10.77.0.{100 + ordinal}" for ordinal in range(20)]
+    plan = plan_for(inputs(networks=[network], localAddresses=local, **SYNC))
+    assert [peer.ordinal for peer in plan.pods[0].base.sync.peers] == list(range(1, 16))
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [({"workers": 2}, "workers must be 1"), ({"replicas": 17}, "replicas must be at most 16")],
+)
+def test_what_cannot_sync_is_refused(spec, field):
+    with pytest.raises(ValueError, match=field):
+        load_balancer(**spec, **SYNC)

@@ -9,7 +9,7 @@ GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 
 
 @pytest.mark.apiserver
-@pytest.mark.parametrize("case", ["demo", "exclusive-vfio"])
+@pytest.mark.parametrize("case", ["demo", "exclusive-vfio", "session-sync"])
 def test_objects_are_taken(api_server, case):
     for item in yaml.safe_load((GOLDEN / f"{case}.out.yaml").read_text())["render"]:
         text = yaml.safe_dump(item)

@@ -9,7 +9,7 @@ from plan_world import inputs, node
 
 from skylane_operator.model.network import Driver
 from skylane_operator.plan import plan_for
-from skylane_operator.render import RenderSettings, objects_for
+from skylane_operator.render import RenderSettings, objects_for, sync_secret_for
 from skylane_operator.render.capabilities import capabilities_for
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -94,3 +94,40 @@ def test_of_the_pod_network_only_the_agents_port_can_be_called():
     named = [port["name"] for container in pod["spec"]["containers"] for port in container.get("ports", [])]
     assert policy["ingress"] == [{"ports": [{"port": name, "protocol": "TCP"} for name in named]}]
     assert policy["policyTypes"] == ["Ingress"]
+
+
+def two_that_sync():
+    network = {
+        "name": "external",
+        "networkAttachment": "nic",
+        "resourceName": "skylane.dev/nic",
+        "driver": "af_packet",
+        "addresses": ["10.77.0.11/24", "10.77.0.12/24"],
+        "gateway": "10.77.0.1",
+    }
+    local = ["10.77.0.101", "10.77.0.102"]
+    return {"networks": [network], "localAddresses": local, "sessionSync": {"enabled": True}}
+
+
+def test_the_key_of_session_sync_is_where_the_forwarder_alone_finds_it():
+    plan = plan_for(inputs(nodes=[node("a")], **two_that_sync()))
+    secret = sync_secret_for(plan, bytes(range(16)))
+    spec = template(**two_that_sync())["spec"]
+    (volume,) = [one for one in spec["volumes"] if "secret" in one]
+    assert volume["secret"] == {"secretName": secret["metadata"]["name"], "defaultMode": 0o400}
+    mounted = {
+        container["name"]: mount
+        for container in spec["containers"]
+        for mount in container["volumeMounts"]
+        if mount["name"] == volume["name"]
+    }
+    assert list(mounted) == ["forwarder"]
+    (file,) = secret["stringData"]
+    assert plan.pods[0].base.sync.key_file == f"{mounted['forwarder']['mountPath']}/{file}"
+    assert secret["stringData"][file] == "000102030405060708090a0b0c0d0e0f"
+    assert secret["metadata"]["ownerReferences"][0]["uid"] == "u"
+
+
+def test_no_secret_without_session_sync():
+    assert sync_secret_for(plan_for(inputs(nodes=[node("a")])), bytes(16)) is None
+    assert not any("secret" in volume for volume in template()["spec"]["volumes"])

@@ -57,6 +57,7 @@ BEYOND = (
     [
         ("demo", '"NET_ADMIN", "NET_RAW", "SYS_NICE"'),
         ("exclusive-vfio", '"IPC_LOCK", "SYS_NICE"'),
+        ("session-sync", '"NET_ADMIN", "NET_RAW", "SYS_NICE"'),
     ],
 )
 def test_forwarder_pod_is_refused_for_what_it_needs_and_nothing_else(

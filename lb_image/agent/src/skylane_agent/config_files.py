@@ -22,6 +22,23 @@ def base_file(base: pb.Base) -> Json:
         "steering": base.steering,
         "ports": [_port(port) for port in base.ports],
         "local_addresses": list(base.local_addresses),
+        **({"sync": _sync(base.sync)} if base.HasField("sync") else {}),
+    }
+
+
+def _sync(sync: pb.Sync) -> Json:
+    return {
+        "ordinal": sync.ordinal,
+        "udp_port": sync.udp_port,
+        "key_file": sync.key_file,
+        "peers": [
+            {
+                "ordinal": peer.ordinal,
+                "address": peer.address,
+                "local_addresses": list(peer.local_addresses),
+            }
+            for peer in sync.peers
+        ],
     }
 
 

@@ -259,6 +259,10 @@ class Cluster:
         """Whether the API server knows the kind, as far as has been seen."""
         return any(one.resource.kind == resource.kind and not one.absent for one in self.reflectors)
 
+    def awaits_pods(self, key: Key) -> bool:
+        """Whether a pod of it is Pending."""
+        return any(pod.status.phase == "Pending" for pod in self.pods.by("forwarder", key))
+
     async def read_passwords(self, load_balancer: LoadBalancer) -> None:
         """Have the passwords of its BGP peers at hand that have not been read yet. Raises ApiError."""
         for key in load_balancer.bgp_peers:

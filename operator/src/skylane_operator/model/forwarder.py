@@ -36,6 +36,23 @@ class ForwarderPort(FileModel):
     mtu: int = 1500
 
 
+class ForwarderPeer(FileModel):
+    """Another pod that has flows: its address on the first port, and the local addresses that are its own."""
+
+    ordinal: int
+    address: IPv4Address
+    local_addresses: tuple[IPAddress, ...]
+
+
+class ForwarderSync(FileModel):
+    """Session sync: who this pod is, and who the others are. The key of `key_file` is known to these pods alone."""
+
+    ordinal: int
+    udp_port: int
+    key_file: str
+    peers: tuple[ForwarderPeer, ...]
+
+
 class ForwarderBase(FileModel):
     """base.json: what never changes inside a running pod."""
 
@@ -49,6 +66,7 @@ class ForwarderBase(FileModel):
     steering: Steering
     ports: tuple[ForwarderPort, ...]
     local_addresses: tuple[IPAddress, ...]
+    sync: ForwarderSync | None = None
 
 
 class ForwarderTimeouts(FileModel):

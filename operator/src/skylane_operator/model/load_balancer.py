@@ -34,6 +34,7 @@ from skylane_operator.model.upgrade import UpgradeStatus
 API_VERSION = "skylane.dev/v1alpha1"
 KIND = "LoadBalancer"
 PLURAL = "loadbalancers"
+SYNCED_PODS_MAX = 16
 
 Hostname = Annotated[
     str,
@@ -149,6 +150,13 @@ class Hugepages(SpecModel):
         return self
 
 
+class SessionSync(SpecModel):
+    """spec.dataplane.sessionSync: whether pods know one another's flows."""
+
+    enabled: bool = False
+    udp_port: Port = 5407
+
+
 class Toleration(SpecModel):
     """A core/v1 Toleration."""
 
@@ -177,6 +185,7 @@ class Dataplane(SpecModel):
         tuple[AddressIPv6, ...], Field(alias="localAddressesIPv6", max_length=256)
     ] = ()
     local_addresses_per_replica: Annotated[int, Field(ge=1, le=16)] = 1
+    session_sync: SessionSync = SessionSync()
     node_selector: Annotated[dict[str, str], Field(max_length=64, default_factory=dict)]
     tolerations: Annotated[tuple[Toleration, ...], Field(max_length=64)] = ()
 
@@ -191,6 +200,12 @@ class Dataplane(SpecModel):
         if self.poll_mode is not None:
             return self.poll_mode
         return PollMode.BUSY if self.cpu.policy is CpuPolicy.EXCLUSIVE else PollMode.ADAPTIVE
+
+    @model_validator(mode="after")
+    def _one_worker_syncs(self) -> Self:
+        if self.session_sync.enabled and self.workers != 1:
+            raise ValueError("workers must be 1 with sessionSync.enabled")
+        return self
 
 
 class BackendReference(SpecModel):
@@ -306,6 +321,12 @@ class LoadBalancerSpec(SpecModel):
     def _serves_something(self) -> Self:
         if not self.listeners and self.services is None:
             raise ValueError("listeners must hold at least one listener, or services must be given")
+        return self
+
+    @model_validator(mode="after")
+    def _few_enough_sync(self) -> Self:
+        if self.dataplane.session_sync.enabled and self.replicas > SYNCED_PODS_MAX:
+            raise ValueError(f"replicas must be at most {SYNCED_PODS_MAX} with dataplane.sessionSync.enabled")
         return self
 
 

@@ -1,8 +1,12 @@
 """The base configuration of each pod: its devices, its own address and its slice of the local addresses."""
 
-from skylane_operator.model.forwarder import ForwarderBase, ForwarderPort
-from skylane_operator.model.load_balancer import Dataplane, LoadBalancerSpec
+from skylane_operator.model.address import IPAddress
+from skylane_operator.model.forwarder import ForwarderBase, ForwarderPeer, ForwarderPort, ForwarderSync
+from skylane_operator.model.load_balancer import SYNCED_PODS_MAX, Dataplane, LoadBalancerSpec
 from skylane_operator.plan.generation import digest_of, with_generation
+
+# Where the forwarder's container has the key of its LoadBalancer's session sync.
+SYNC_KEY_FILE = "/etc/skylane-sync/key"
 
 
 def interface_name(network_index: int) -> str:
@@ -12,7 +16,11 @@ def interface_name(network_index: int) -> str:
 
 def ordinals_with_addresses(spec: LoadBalancerSpec) -> int:
     """For how many pods the addresses of the spec are enough; at most `replicas`."""
-    dataplane = spec.dataplane
+    return min(spec.replicas, _ordinals_provided_for(spec.dataplane))
+
+
+def _ordinals_provided_for(dataplane: Dataplane) -> int:
+    """For how many pods the addresses are enough."""
     own = [network.addresses for network in dataplane.networks]
     own_ipv6 = [network.ipv6.addresses for network in dataplane.networks if network.ipv6]
     local = [
@@ -20,14 +28,11 @@ def ordinals_with_addresses(spec: LoadBalancerSpec) -> int:
         *([dataplane.local_addresses_ipv6] if dataplane.local_addresses_ipv6 else []),
     ]
     per_replica = dataplane.local_addresses_per_replica
-    return min(
-        spec.replicas, *map(len, own), *map(len, own_ipv6), *(len(given) // per_replica for given in local)
-    )
+    return min(*map(len, own), *map(len, own_ipv6), *(len(given) // per_replica for given in local))
 
 
 def base_for(dataplane: Dataplane, ordinal: int) -> ForwarderBase:
     """Base of the pod `ordinal`, which must be below ordinals_with_addresses()."""
-    count = dataplane.local_addresses_per_replica
     return with_generation(
         ForwarderBase(
             workers=dataplane.workers,
@@ -49,12 +54,45 @@ def base_for(dataplane: Dataplane, ordinal: int) -> ForwarderBase:
                 )
                 for index, network in enumerate(dataplane.networks)
             ),
-            local_addresses=tuple(
-                address
-                for given in (dataplane.local_addresses, dataplane.local_addresses_ipv6)
-                for address in given[ordinal * count : (ordinal + 1) * count]
-            ),
+            local_addresses=_local_addresses(dataplane, ordinal),
+            sync=_sync(dataplane, ordinal) if syncs(dataplane) else None,
         )
+    )
+
+
+def _local_addresses(dataplane: Dataplane, ordinal: int) -> tuple[IPAddress, ...]:
+    count = dataplane.local_addresses_per_replica
+    return tuple(
+        address
+        for given in (dataplane.local_addresses, dataplane.local_addresses_ipv6)
+        for address in given[ordinal * count : (ordinal + 1) * count]
+    )
+
+
+def syncs(dataplane: Dataplane) -> bool:
+    """Whether its pods shall know one another's flows, and there may be more than one."""
+    return dataplane.session_sync.enabled and _synced_ordinals(dataplane) > 1
+
+
+def _synced_ordinals(dataplane: Dataplane) -> int:
+    """All that there are addresses for, whatever `replicas` is: to scale within them then touches no pod that runs."""
+    return min(SYNCED_PODS_MAX, _ordinals_provided_for(dataplane))
+
+
+def _sync(dataplane: Dataplane, ordinal: int) -> ForwarderSync:
+    return ForwarderSync(
+        ordinal=ordinal,
+        udp_port=dataplane.session_sync.udp_port,
+        key_file=SYNC_KEY_FILE,
+        peers=tuple(
+            ForwarderPeer(
+                ordinal=other,
+                address=dataplane.networks[0].addresses[other].ip,
+                local_addresses=_local_addresses(dataplane, other),
+            )
+            for other in range(_synced_ordinals(dataplane))
+            if other != ordinal
+        ),
     )
 
 
@@ -69,5 +107,7 @@ def template_generation(dataplane: Dataplane) -> str:
         network.model_dump(mode="json", exclude={"addresses": True, "ipv6": {"addresses"}})
         for network in dataplane.networks
     ]
+    if not syncs(dataplane):
+        own.add("session_sync")  # pods without are what they were before there was any
     common = dataplane.model_dump(mode="json", exclude=own | {"networks"})
     return digest_of({**common, "networks": networks})

@@ -11,6 +11,11 @@ def workload_name(load_balancer: str) -> str:
     return f"{load_balancer}-skylane"
 
 
+def sync_secret_name(load_balancer: str) -> str:
+    """The Secret with the key of its session sync."""
+    return f"{workload_name(load_balancer)}-session-sync"
+
+
 def pod_name(load_balancer: str, ordinal: int) -> str:
     """Name that the StatefulSet controller gives to the pod."""
     return f"{workload_name(load_balancer)}-{ordinal}"

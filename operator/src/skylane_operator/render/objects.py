@@ -3,12 +3,19 @@
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import PurePosixPath
 from typing import Any
 
 from skylane_operator.model.load_balancer import API_VERSION, KIND, Dataplane
-from skylane_operator.plan.base import interface_name
+from skylane_operator.plan.base import SYNC_KEY_FILE, interface_name, syncs
 from skylane_operator.plan.dns import Record
-from skylane_operator.plan.names import TEMPLATE_GENERATION_ANNOTATION, labels, selector_labels, workload_name
+from skylane_operator.plan.names import (
+    TEMPLATE_GENERATION_ANNOTATION,
+    labels,
+    selector_labels,
+    sync_secret_name,
+    workload_name,
+)
 from skylane_operator.plan.types import Plan
 from skylane_operator.render.capabilities import capabilities_for
 from skylane_operator.render.resources import agent_resources, bird_resources, forwarder_resources
@@ -17,6 +24,7 @@ from skylane_operator.render.skeleton import filled
 NETWORKS_ANNOTATION = "k8s.v1.cni.cncf.io/networks"
 DNS_TTL_S = 60
 AGENT_UID = 65532  # the "nonroot" of common base images
+_SYNC_KEY = PurePosixPath(SYNC_KEY_FILE)
 
 Object = dict[str, Any]
 
@@ -49,6 +57,17 @@ def objects_for(plan: Plan, settings: RenderSettings) -> list[Object]:
     if plan.load_balancer.spec.replicas > 1:
         objects.append(_pod_disruption_budget(plan))
     return objects
+
+
+def sync_secret_for(plan: Plan, key: bytes) -> Object | None:
+    """The Secret of the session sync, were it to be made now with this key; None where pods know nothing of one another.
+
+    It is made once and never looked at again: the operator may create Secrets, and read none.
+    """
+    if not syncs(plan.load_balancer.spec.dataplane):
+        return None
+    metadata = _metadata(plan) | {"name": sync_secret_name(plan.key.name)}
+    return filled("session_sync_secret", metadata=metadata, file=_SYNC_KEY.name, key=key.hex())
 
 
 def _metadata(plan: Plan) -> Object:
@@ -118,6 +137,8 @@ def _stateful_set(plan: Plan, settings: RenderSettings) -> Object:
         agent_uid=AGENT_UID,
         capabilities=capabilities_for(network.driver for network in dataplane.networks),
         hugepages_medium=f"HugePages-{dataplane.hugepages.size}",
+        sync_secret=sync_secret_name(plan.key.name) if syncs(dataplane) else "",
+        sync_key_folder=str(_SYNC_KEY.parent),
         forwarder_resources=forwarder_resources(plan),
         agent_resources=agent_resources(plan),
         bird_resources=bird_resources(plan),

@@ -227,7 +227,7 @@ class BGPPeer(_message.Message):
     def __init__(self, name: _Optional[str] = ..., address: _Optional[str] = ..., port: _Optional[int] = ..., peer_asn: _Optional[int] = ..., local_asn: _Optional[int] = ..., hold_time_s: _Optional[int] = ..., keepalive_time_s: _Optional[int] = ..., multihop: _Optional[bool] = ..., password: _Optional[str] = ..., graceful_restart: _Optional[bool] = ..., communities: _Optional[_Iterable[str]] = ..., local_pref: _Optional[int] = ..., med: _Optional[int] = ..., as_path_prepend: _Optional[int] = ...) -> None: ...
 
 class Base(_message.Message):
-    __slots__ = ("generation", "workers", "poll_mode", "max_flows_per_worker", "ports", "local_addresses", "unknown_tcp", "steering", "half_open_percent")
+    __slots__ = ("generation", "workers", "poll_mode", "max_flows_per_worker", "ports", "local_addresses", "unknown_tcp", "steering", "half_open_percent", "sync")
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     WORKERS_FIELD_NUMBER: _ClassVar[int]
     POLL_MODE_FIELD_NUMBER: _ClassVar[int]
@@ -237,6 +237,7 @@ class Base(_message.Message):
     UNKNOWN_TCP_FIELD_NUMBER: _ClassVar[int]
     STEERING_FIELD_NUMBER: _ClassVar[int]
     HALF_OPEN_PERCENT_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
     generation: str
     workers: int
     poll_mode: str
@@ -246,7 +247,30 @@ class Base(_message.Message):
     unknown_tcp: str
     steering: str
     half_open_percent: int
-    def __init__(self, generation: _Optional[str] = ..., workers: _Optional[int] = ..., poll_mode: _Optional[str] = ..., max_flows_per_worker: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., local_addresses: _Optional[_Iterable[str]] = ..., unknown_tcp: _Optional[str] = ..., steering: _Optional[str] = ..., half_open_percent: _Optional[int] = ...) -> None: ...
+    sync: Sync
+    def __init__(self, generation: _Optional[str] = ..., workers: _Optional[int] = ..., poll_mode: _Optional[str] = ..., max_flows_per_worker: _Optional[int] = ..., ports: _Optional[_Iterable[_Union[Port, _Mapping]]] = ..., local_addresses: _Optional[_Iterable[str]] = ..., unknown_tcp: _Optional[str] = ..., steering: _Optional[str] = ..., half_open_percent: _Optional[int] = ..., sync: _Optional[_Union[Sync, _Mapping]] = ...) -> None: ...
+
+class Sync(_message.Message):
+    __slots__ = ("ordinal", "udp_port", "key_file", "peers")
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    UDP_PORT_FIELD_NUMBER: _ClassVar[int]
+    KEY_FILE_FIELD_NUMBER: _ClassVar[int]
+    PEERS_FIELD_NUMBER: _ClassVar[int]
+    ordinal: int
+    udp_port: int
+    key_file: str
+    peers: _containers.RepeatedCompositeFieldContainer[SyncPeer]
+    def __init__(self, ordinal: _Optional[int] = ..., udp_port: _Optional[int] = ..., key_file: _Optional[str] = ..., peers: _Optional[_Iterable[_Union[SyncPeer, _Mapping]]] = ...) -> None: ...
+
+class SyncPeer(_message.Message):
+    __slots__ = ("ordinal", "address", "local_addresses")
+    ORDINAL_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    LOCAL_ADDRESSES_FIELD_NUMBER: _ClassVar[int]
+    ordinal: int
+    address: str
+    local_addresses: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, ordinal: _Optional[int] = ..., address: _Optional[str] = ..., local_addresses: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Port(_message.Message):
     __slots__ = ("name", "driver", "interface", "resource", "address", "gateway", "mtu", "address6", "gateway6")
