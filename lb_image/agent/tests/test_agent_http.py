@@ -78,7 +78,7 @@ async def test_ready_with_all_metrics_while_the_forwarder_runs(tmp_path, agent):
     assert ConfigDir(tmp_path / "config").write_listeners([listener_file(listener("web", "1" * 16))]) == {}
     write_base(tmp_path / "config")
     with running_forwarder(tmp_path):
-        await until(lambda: agent.local.running)
+        await until(lambda: agent.local.running and agent.sync.joined)
         assert await get(agent, "/readyz") == (200, "ok\n")
         _, text = await get(agent, "/metrics")
     for sample in (
@@ -107,6 +107,12 @@ def test_metrics_are_in_the_text_format():
             "workers": [{"rx_packets": 1, "tx_packets": 2, "busy_cycles": 2**63, "idle_cycles": 4}],
             "drops": {'odd"\\\nreason': 5},
             "listeners": {"web": {"packets_in": 6, "connections": 7}},
+            "sync": {
+                "state": "complete",
+                "peers": [{"ordinal": 1, "address": "10.77.0.12", "state": "silent", "heard_ms": None}],
+                "sent_records": 9,
+                "foreign_flows": 10,
+            },
         }
     )
     text = metrics_text(
@@ -127,6 +133,10 @@ def test_metrics_are_in_the_text_format():
     assert f'skylane_worker_cycles_total{{worker="0",state="busy"}} {2**63}' in lines
     assert 'skylane_listener_backends{listener="web",health="unhealthy"} 1' in lines
     assert 'skylane_listener_panic{listener="web"} 0' in lines
+    assert "skylane_forwarder_sync_complete 1" in lines
+    assert 'skylane_forwarder_sync_peer_up{peer="1"} 0' in lines
+    assert 'skylane_forwarder_sync_records_total{kind="sent"} 9' in lines
+    assert "skylane_forwarder_sync_foreign_flows 10" in lines
     assert 'skylane_health_probes_total{outcome="passed"} 8' in lines
     families = [line.split()[2] for line in lines if line.startswith("# TYPE")]
     assert len(families) == len(set(families))

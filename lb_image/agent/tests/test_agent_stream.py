@@ -214,7 +214,7 @@ async def test_an_address_that_takes_the_call_and_stays_mute_is_given_up(folder)
 
 def test_an_operator_that_is_away_is_dialled_often_at_first_and_seldom_later():
     timing = Timing()
-    stream = OperatorStream(None, Parts(None, None, None, None), random.Random(1), timing)  # noqa: S311 - a test's
+    stream = OperatorStream(None, Parts(None, None, None, None, None), random.Random(1), timing)  # noqa: S311 - a test's
     waits = stream._delays()
     at_first = [next(waits) for _ in range(timing.soon_attempts)]
     assert max(at_first) <= 0.5

@@ -55,3 +55,14 @@ def test_what_blocks_an_ip_version_withholds_its_vips_alone(vips, calls):
     assert vips.withheld == {A: "why", B: "why"}
     vips.block({})
     assert (vips.announced, vips.withheld) == ({A, B, "2001:db8::1"}, {})
+
+
+def test_what_holds_all_back_comes_after_what_a_vip_itself_lacks(vips, calls):
+    vips.update({"web": serving(), "six": serving("2001:db8::1"), "mail": serving(B, usable=False)})
+    vips.block({4: "gateway"})
+    vips.hold("sync")
+    vips.hold("sync")
+    assert (vips.announced, vips.withheld) == (set(), {A: "sync", "2001:db8::1": "sync", B: NO_BACKEND})
+    assert len(calls) == 3
+    vips.hold("")
+    assert (vips.announced, vips.withheld) == ({"2001:db8::1"}, {A: "gateway", B: NO_BACKEND})

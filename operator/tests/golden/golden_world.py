@@ -2,7 +2,8 @@
 
 The input is a series of Kubernetes objects; the first is the LoadBalancer in question. Kinds that a case does not mention come from
 common.yaml. A document of kind `Agents` maps pod names to what their agents say; a listener or base `planned` runs what the plan
-says; `health` is what they say of their checks, `advertisement` of their routing daemon. Of a Secret there is its password, or its
+says; `health` is what they say of their checks, `advertisement` of their routing daemon, `sync` of
+other pods' flows. Of a Secret there is its password, or its
 fault. A document of kind `Previous` is the status before, one of kind `Earlier` what listeners remember.
 """
 
@@ -30,6 +31,7 @@ from skylane_operator.plan.observed import (
     AgentListener,
     AgentSession,
     AgentState,
+    AgentSync,
     Observed,
     SickBackend,
 )
@@ -131,6 +133,9 @@ def _agent(said, pod):
         listeners,
         health=health,
         routing_error=said.get("routing_error", ""),
+        sync=AgentSync(said["sync"]["state"], tuple(said["sync"].get("silent", ())))
+        if "sync" in said
+        else None,
         advertisement=AgentAdvertisement(
             **advertisement
             | {"sessions": sessions, "reasons": tuple(map(tuple, advertisement.get("reasons", ())))}

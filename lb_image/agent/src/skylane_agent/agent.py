@@ -1,6 +1,7 @@
 """The agent as a whole: its parts, wired, from start to stop."""
 
 import asyncio
+import logging
 import random
 from http import HTTPStatus
 
@@ -15,7 +16,10 @@ from skylane_agent.routes.announcer import Announcer
 from skylane_agent.routes.gateways import GatewayWatch
 from skylane_agent.settings import AgentSettings
 from skylane_agent.stream import OperatorStream, Parts, Timing
+from skylane_agent.sync_watch import JOINING, SyncWatch
 from skylane_agent.waiting import Marked, first_of
+
+log = logging.getLogger(__name__)
 
 
 class Agent:
@@ -33,15 +37,20 @@ class Agent:
             wanted=lambda: self.announcer.wanted,
             forwarding=lambda: self.local.forwarding,
         )
+        self.sync = SyncWatch(
+            self.forwarder, self.announcer.vips, config_dir.syncs, forwarding=lambda: self.local.forwarding
+        )
         chance = random.Random()  # noqa: S311 - jitter must differ between pods, not be secret
         self.health = Monitor(self.local, marked, chance)
-        parts = Parts(self.local, self.health, self.announcer, self.forwarder)
+        parts = Parts(self.local, self.health, self.announcer, self.sync, self.forwarder)
         self.stream = OperatorStream(settings, parts, chance, timing)
         pages = {"/healthz": self._healthz, "/readyz": self._readyz, "/metrics": self._metrics}
         self.http = HttpServer(pages, settings.http_port)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Until `stop` is set. The forwarder is left as it runs, VIPs are withdrawn: it will hardly outlive us for long.
+
+        So other pods are told to take over its flows, last of all: it forwards until its end what still comes.
 
         Raises ConfigDirError if the configuration directory is not usable, OSError if the HTTP port is taken.
         """
@@ -51,19 +60,31 @@ class Agent:
             self.local.follow(),
             self.health.run(),
             self.gateways.run(),
-            self.announcer.run(self.local.known, self.gateways.known),
+            self.sync.run(),
+            self.announcer.run(self.local.known, self.gateways.known, self.sync.known),
             self.stream.run(),
             self.http.serve(),
         )
         await self.announcer.withdraw()
+        await self._leave()
+
+    async def _leave(self) -> None:
+        if not self.sync.wanted:
+            return
+        try:
+            await self.forwarder.leave()
+        except ForwarderError as error:
+            log.warning("the other pods are not told, and find out by themselves: %s", error)
 
     async def _healthz(self) -> Response:
         return Response(HTTPStatus.OK, "ok\n")
 
     async def _readyz(self) -> Response:
-        if self.local.running:
-            return Response(HTTPStatus.OK, "ok\n")
-        return Response(HTTPStatus.SERVICE_UNAVAILABLE, "the forwarder does not run\n")
+        if not self.local.running:
+            return Response(HTTPStatus.SERVICE_UNAVAILABLE, "the forwarder does not run\n")
+        if not self.sync.joined:
+            return Response(HTTPStatus.SERVICE_UNAVAILABLE, f"{JOINING}\n")
+        return Response(HTTPStatus.OK, "ok\n")
 
     async def _metrics(self) -> Response:
         text = metrics_text(

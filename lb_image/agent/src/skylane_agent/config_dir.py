@@ -150,6 +150,11 @@ class ConfigDir:
         except (AttributeError, IndexError, KeyError, TypeError):
             return None
 
+    def syncs(self) -> bool | None:
+        """Whether base.json has the pod know others' flows; None while there is no base.json."""
+        base = _object_in(self._base)
+        return None if base is None else "sync" in base
+
     def _file(self, name: str) -> Path:
         return self._listeners / f"{name}.json"
 

@@ -17,6 +17,7 @@ from skylane_agent.errors import ForwarderGoneError, ForwarderReplyError, Forwar
 
 LOAD_NAMES_MAX = 500  # of one request; the forwarder takes 1000 names and 128 KiB
 _REPLY_MAX_BYTES = 16 << 20
+_LEAVE_TIMEOUT_S = 0.5  # the forwarder's own end is not far
 
 
 class _Reply(BaseModel):
@@ -118,6 +119,26 @@ class Adoption(_Reply):
     damaged_flows: NonNegativeInt = 0
 
 
+class SyncPeer(_Reply):
+    """Another pod of the LoadBalancer, and when it was last heard; None: never."""
+
+    ordinal: NonNegativeInt
+    address: str = ""
+    state: Literal["alive", "silent"]
+    heard_ms: NonNegativeInt | None = None
+
+
+class Sync(_Reply):
+    """Session sync: `joining` until the flows of the other pods are known. Records are flows that were told."""
+
+    state: Literal["joining", "complete"]
+    peers: list[SyncPeer] = []
+    sent_records: NonNegativeInt = 0
+    received_records: NonNegativeInt = 0
+    refused_records: NonNegativeInt = 0
+    foreign_flows: NonNegativeInt = 0
+
+
 class Stats(_Reply):
     """All counters of the forwarder."""
 
@@ -132,6 +153,7 @@ class Stats(_Reply):
     listeners: dict[str, ListenerStats]
     neighbours: list[Neighbour] = []
     vips: dict[str, NonNegativeInt] = {}
+    sync: Sync | None = None
 
 
 ReplyT = TypeVar("ReplyT", bound=_Reply)
@@ -156,6 +178,10 @@ class ForwarderClient:
     async def read_gateways(self) -> list[Gateway]:
         """Ask for every gateway; the forwarder asks them while it is asked."""
         return (await self._ask({"command": "gateways"}, _Gateways, self._request_timeout_s)).gateways
+
+    async def leave(self) -> None:
+        """Have it tell the other pods that it is about to end: they take its local addresses over while it still forwards."""
+        await self._ask({"command": "leave"}, _Reply, _LEAVE_TIMEOUT_S)
 
     async def load(self, names: Sequence[str]) -> Loaded:
         """Have the named listeners, at least one, read anew; one whose file is gone is removed."""

@@ -9,6 +9,7 @@ from skylane_agent.health.monitor import Report
 from skylane_agent.local import LocalState
 from skylane_agent.routes.announcer import AdvertisementReport
 from skylane_agent.settings import AgentSettings
+from skylane_agent.sync_watch import SyncReport
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 
 _SICK_MAX = 10  # of a listener
@@ -122,3 +123,10 @@ def advertisement(report: AdvertisementReport) -> pb.AgentMessage:
             obstacles=report.obstacles,
         )
     )
+
+
+def sync(report: SyncReport | None) -> pb.AgentMessage:
+    """How far the pod knows the flows of the others; None: it is not to, or there is nobody who knows."""
+    if report is None:
+        return pb.AgentMessage(sync=pb.SyncState())
+    return pb.AgentMessage(sync=pb.SyncState(state=report.state, silent=report.silent))

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 
-from skylane_agent.forwarder import Stats
+from skylane_agent.forwarder import Stats, Sync
 from skylane_agent.health.monitor import Report
 from skylane_agent.routes.announcer import AdvertisementReport
 
@@ -32,7 +32,13 @@ def metrics_text(  # noqa: PLR0913 - one of each part of the agent
     families = [*_agent(running=running, connected=connected, attempts=attempts), *_health(reports, probes)]
     families += _advertised(advertised)
     if stats is not None:
-        families += [*_restart(stats), *_vips(stats), *_forwarder(stats), *_listeners(stats)]
+        families += [
+            *_restart(stats),
+            *_vips(stats),
+            *_sync(stats.sync),
+            *_forwarder(stats),
+            *_listeners(stats),
+        ]
     return "".join(families)
 
 
@@ -119,6 +125,39 @@ def _vips(stats: Stats) -> Iterator[str]:
         "gauge",
         "VIPs by what the pod is to them on its segment: standby, probing, owner, or conflict with somebody else who has it.",
         [({"state": state}, count) for state, count in sorted(stats.vips.items())],
+    )
+
+
+def _sync(sync: Sync | None) -> Iterator[str]:
+    if sync is None:
+        return
+    yield _family(
+        "skylane_forwarder_sync_complete",
+        "gauge",
+        "Whether the flows of the other pods are known.",
+        [({}, sync.state == "complete")],
+    )
+    yield _family(
+        "skylane_forwarder_sync_peer_up",
+        "gauge",
+        "Whether another pod is heard, by its ordinal.",
+        [({"peer": str(peer.ordinal)}, peer.state == "alive") for peer in sync.peers],
+    )
+    yield _family(
+        "skylane_forwarder_sync_records_total",
+        "counter",
+        "Flows told to and by other pods, and those told that were not taken.",
+        [
+            ({"kind": "sent"}, sync.sent_records),
+            ({"kind": "received"}, sync.received_records),
+            ({"kind": "refused"}, sync.refused_records),
+        ],
+    )
+    yield _family(
+        "skylane_forwarder_sync_foreign_flows",
+        "gauge",
+        "Flows of other pods that are held.",
+        [({}, sync.foreign_flows)],
     )
 
 

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -22,6 +22,7 @@ from skylane_agent.local import LocalState
 from skylane_agent.messages import RoutingState
 from skylane_agent.routes.announcer import AdvertisementReport, Announcer
 from skylane_agent.settings import AgentSettings
+from skylane_agent.sync_watch import SyncWatch
 from skylane_agent.waiting import delays, first_of
 from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 from skylane_api.forwarder.v1 import forwarder_pb2_grpc
@@ -31,6 +32,7 @@ log = logging.getLogger(__name__)
 Call: TypeAlias = "grpc.aio.StreamStreamCall[pb.AgentMessage, pb.OperatorMessage]"
 
 _MESSAGE_MAX_BYTES = 16 << 20
+_NOT_ADVERTISED = messages.advertisement(AdvertisementReport())
 _TOKEN = re.compile(rb"[A-Za-z0-9._~+/-]+=*")
 
 
@@ -60,6 +62,7 @@ class Parts:
     local: LocalState
     health: Monitor
     announcer: Announcer
+    sync: SyncWatch
     forwarder: ForwarderClient
 
 
@@ -75,7 +78,7 @@ class OperatorStream:
     ) -> None:
         self._settings = settings
         self._local, self._health = parts.local, parts.health
-        self._announcer, self._forwarder = parts.announcer, parts.forwarder
+        self._announcer, self._sync, self._forwarder = parts.announcer, parts.sync, parts.forwarder
         self._chance = chance
         self._timing = timing or Timing()
         self._sending = asyncio.Lock()
@@ -145,8 +148,9 @@ class OperatorStream:
                 self._take_deltas(call),
                 self._report_load(call),
                 self._report_changes(call),
-                self._report_health(call),
-                self._report_advertisement(call),
+                self._report(call, self._health.changed, self._health_message, messages.health({})),
+                self._report(call, self._announcer.changed, self._advertisement, _NOT_ADVERTISED),
+                self._report(call, self._sync.changed, self._sync_message, self._sync_unsaid()),
             )
 
     def _options(self) -> list[tuple[str, int | str]]:
@@ -208,29 +212,35 @@ class OperatorStream:
             self._local.changed.clear()
             await self._send(call, messages.unasked(self._local, RoutingState(self._announcer.generation)))
 
-    async def _report_health(self, call: Call) -> None:
-        """Say what the health checks have found: first what is known, then what is new."""
-        told = messages.health({})
+    async def _report(
+        self,
+        call: Call,
+        changed: asyncio.Event,
+        current: Callable[[], pb.AgentMessage],
+        told: pb.AgentMessage,
+    ) -> None:
+        """Say what is known, then what is new. `told` is what the operator knows of one that has said nothing."""
         while True:
-            self._health.changed.clear()
-            message = messages.health(self._health.reports)
+            changed.clear()
+            message = current()
             if message != told:
                 await self._send(call, message)
                 told = message
                 await asyncio.sleep(self._timing.health_pause_s)
-            await self._health.changed.wait()
+            await changed.wait()
 
-    async def _report_advertisement(self, call: Call) -> None:
-        """The same of what is announced."""
-        told = messages.advertisement(AdvertisementReport())
-        while True:
-            self._announcer.changed.clear()
-            message = messages.advertisement(self._announcer.report)
-            if message != told:
-                await self._send(call, message)
-                told = message
-                await asyncio.sleep(self._timing.health_pause_s)
-            await self._announcer.changed.wait()
+    def _health_message(self) -> pb.AgentMessage:
+        return messages.health(self._health.reports)
+
+    def _advertisement(self) -> pb.AgentMessage:
+        return messages.advertisement(self._announcer.report)
+
+    def _sync_unsaid(self) -> pb.AgentMessage:
+        """Where a pod is to know others' flows the operator is told even that nothing is known: an earlier word may stand."""
+        return pb.AgentMessage() if self._sync.wanted else messages.sync(None)
+
+    def _sync_message(self) -> pb.AgentMessage:
+        return messages.sync(self._sync.report)
 
 
 def _token_in(file: Path) -> str:

@@ -9,6 +9,7 @@ from skylane_operator.plan.observed import (
     AgentHealth,
     AgentListener,
     AgentSession,
+    AgentSync,
     SickBackend,
 )
 
@@ -55,6 +56,11 @@ def advertisement_in(said: pb.Advertisement) -> AgentAdvertisement:
         reasons=tuple((one.vip, one.reason[:_MAX_REASON]) for one in said.reasons[:_MAX_VIPS]),
         obstacles=tuple(one[:_MAX_REASON] for one in said.obstacles[:_MAX_OBSTACLES]),
     )
+
+
+def sync_in(said: pb.SyncState) -> AgentSync | None:
+    """How far an agent's pod knows the flows of the others; None: it does not say."""
+    return AgentSync(said.state[:_MAX_REASON], tuple(said.silent[:_MAX_PEERS])) if said.state else None
 
 
 def _sent(file: Json) -> Json:

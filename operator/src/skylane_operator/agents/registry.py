@@ -15,6 +15,7 @@ from skylane_operator.plan.observed import (
     AgentHealth,
     AgentListener,
     AgentState,
+    AgentSync,
     OwnerState,
 )
 from skylane_operator.snapshot import OwnedFiles, PodSnapshot
@@ -237,6 +238,13 @@ class Agents:
         entry = self._pods.get(pod)
         if entry is not None and entry.peer is peer and entry.state.advertisement != advertisement:
             entry.state = replace(entry.state, advertisement=advertisement)
+            self._changed(entry.load_balancer)
+
+    def synced(self, pod: Key, peer: Peer, sync: AgentSync | None) -> None:
+        """How far a pod knows the flows of the others, as its agent says in SyncState."""
+        entry = self._pods.get(pod)
+        if entry is not None and entry.peer is peer and entry.state.sync != sync:
+            entry.state = replace(entry.state, sync=sync)
             self._changed(entry.load_balancer)
 
     def routed(self, pod: Key, peer: Peer, error: str) -> None:

@@ -18,6 +18,7 @@ from skylane_operator.agents.messages import (
     listener_message,
     listeners_in,
     routing_message,
+    sync_in,
 )
 from skylane_operator.agents.registry import Agents
 from skylane_operator.errors import AgentError
@@ -108,6 +109,8 @@ class Session:
             self._agents.checked(self._pod, self, health_in(message.health))
         elif kind == "advertisement":
             self._agents.advertised(self._pod, self, advertisement_in(message.advertisement))
+        elif kind == "sync":
+            self._agents.synced(self._pod, self, sync_in(message.sync))
         else:
             raise AgentError(f"{self._pod} sent {kind or 'nothing'} where an Ack or a report was due")
 

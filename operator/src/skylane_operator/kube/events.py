@@ -18,6 +18,7 @@ REPORTED = (
     "ResolvedRefs",
     "ResourcesAvailable",
     "BackendsHealthy",
+    "SessionSync",
     "Ready",
     "UpToDate",
     "skylane.dev/AddressAssigned",
@@ -25,7 +26,7 @@ REPORTED = (
 )
 UNKNOWN = "Unknown"
 # What is not true yet, and nothing is wrong.
-_UNDER_WAY = {"Upgrading"}
+_UNDER_WAY = {"Upgrading", "Joining"}
 # Where Kubernetes itself puts the events of objects without a namespace.
 DEFAULT_NAMESPACE = "default"
 _MAX_NOTE = 1000  # characters; the API allows 1024 bytes

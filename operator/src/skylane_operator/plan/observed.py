@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from skylane_operator.model.key import ObjectKey
 from skylane_operator.model.kubernetes import Pod, StatefulSet
 
+JOINING, COMPLETE, OVERDUE = "joining", "complete", "overdue"  # states of a pod's session sync
+
 
 @dataclass(frozen=True, slots=True)
 class AgentListener:
@@ -68,11 +70,23 @@ class AgentAdvertisement:
 
 
 @dataclass(frozen=True, slots=True)
+class AgentSync:
+    """How far a pod knows the flows of the others: joining, complete, or overdue (joining for long, and serving all the same).
+
+    `silent` are the ordinals of peers that it has not heard lately.
+    """
+
+    state: str
+    silent: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AgentState:
     """The last word of one agent. `base_generation` is empty while the forwarder has no base.
 
     `pod_uid` is that of the pod that it runs in. `health` has the listeners that have a check. `routing_error` says why it has not
-    taken the peers that it was last given; `advertisement` is None until it has spoken of them.
+    taken the peers that it was last given; `advertisement` is None until it has spoken of them, and so is `sync` until its
+    forwarder has spoken of it.
     """
 
     connected: bool
@@ -82,6 +96,7 @@ class AgentState:
     health: Mapping[str, AgentHealth] = field(default_factory=dict)
     routing_error: str = ""
     advertisement: AgentAdvertisement | None = None
+    sync: AgentSync | None = None
 
     @property
     def holds_vips(self) -> bool:

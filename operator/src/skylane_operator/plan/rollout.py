@@ -1,7 +1,7 @@
 """Which forwarder pods are stale, and which of them may be replaced: one at a time, and only while all others serve."""
 
 from skylane_operator.model.kubernetes import Pod
-from skylane_operator.plan.observed import AgentState, Observed
+from skylane_operator.plan.observed import JOINING, AgentState, Observed
 from skylane_operator.plan.types import Plan, PodPlan
 
 REVISION_LABEL = "controller-revision-hash"
@@ -74,10 +74,20 @@ def why_not_serving(planned: PodPlan, observed: Observed) -> str:
         return f"pod {planned.name} is not Ready ({'; '.join([said, *told])})"
     if agent is None or not agent.connected:
         return f"the agent of pod {planned.name} is not connected"
+    others = [other for name, other in observed.agents.items() if name != planned.name and other.connected]
+    return (
+        _why_not_begun(planned, agent)
+        or _why_not_running(planned, agent, others, observed)
+        or _why_not_announcing(planned, agent, others)
+    )
+
+
+def _why_not_begun(planned: PodPlan, agent: AgentState) -> str:
     if not agent.base_generation:
         return f"the forwarder of pod {planned.name} does not run yet"
-    others = [other for name, other in observed.agents.items() if name != planned.name and other.connected]
-    return _why_not_running(planned, agent, others, observed) or _why_not_announcing(planned, agent, others)
+    if agent.sync is not None and agent.sync.state == JOINING:
+        return f"pod {planned.name} does not know the flows of the other pods yet"
+    return ""
 
 
 def _why_not_running(

@@ -5,11 +5,12 @@ from typing import Literal, NamedTuple
 
 from skylane_operator.model.kubernetes import Pod
 from skylane_operator.plan.listeners import distinct_endpoints
-from skylane_operator.plan.observed import Observed
+from skylane_operator.plan.observed import JOINING, AgentState, Observed
 from skylane_operator.plan.types import REFERENCE_REASONS, Plan, Rejected
 from skylane_operator.status.advertised import advertised
 from skylane_operator.status.health import backend_troubles, worst_of
 from skylane_operator.status.programmed import programming_gaps, ready_pods
+from skylane_operator.status.session_sync import session_sync
 
 _MAX_NAMED = 5
 
@@ -36,6 +37,7 @@ def false(condition: str, reason: str, message: str) -> Verdict:
 def verdicts_for(plan: Plan, observed: Observed) -> list[Verdict]:
     """Every condition; `Ready` last, which names the first of the others that keeps it from being true."""
     verdicts = [judge(plan, observed) for judge in _JUDGES]
+    verdicts += _session_sync(plan, observed)
     return [*verdicts, _ready(verdicts)]
 
 
@@ -96,7 +98,9 @@ def _dataplane_ready(plan: Plan, observed: Observed) -> Verdict:
 
 def _unready_details(plan: Plan, observed: Observed) -> str:
     details = [
-        f"pod {name}: {_why_unready(pod)}" for name, pod in sorted(observed.pods.items()) if not pod.is_ready
+        f"pod {name}: {_why_unready(pod, observed.agents.get(name))}"
+        for name, pod in sorted(observed.pods.items())
+        if not pod.is_ready
     ]
     details += [f"pod {pod.name} does not exist yet" for pod in plan.pods if pod.name not in observed.pods]
     return f"; {joined(details, '; ')}" if details else ""
@@ -109,12 +113,14 @@ def _why_pending(pod: Pod) -> str:
     return "scheduled, its containers are being started"
 
 
-def _why_unready(pod: Pod) -> str:
+def _why_unready(pod: Pod, agent: AgentState | None) -> str:
     if pod.metadata.deletion_timestamp is not None:
         return "is being replaced"
     if pod.is_finished:
         # Admission errors of the kubelet (TopologyAffinityError, UnexpectedAdmissionError, ...) never recover.
         return f"{pod.status.phase} {pod.status.reason} {pod.status.message}".rstrip()
+    if agent is not None and agent.sync is not None and agent.sync.state == JOINING:
+        return "is being told the flows of the other pods"
     return "runs, but its forwarder is not ready; see the log of its containers forwarder and agent"
 
 
@@ -145,13 +151,19 @@ def _advertised(plan: Plan, observed: Observed) -> Verdict:
 
 # Every listener is served all the same: a backend that fails is left out, as a pod that is not ready, those that are about to go
 # still serve, and what was known holds.
-# While one session is down, another one brings the packets; and why VIPs are withheld is what other conditions are about.
+# While one session is down, another one brings the packets; why VIPs are withheld is what other conditions are about; and flows
+# that no other pod knows are served too.
 _READY_ALL_THE_SAME = {
     "AllTerminating",
     "HealthChecksNotMade",
     "HealthChecksFailing",
+    "JoinOverdue",
+    "Joining",
     "MassRemovalHeld",
+    "NoPeers",
+    "NotReported",
     "PartiallyAdvertised",
+    "PeerSilent",
     "Withheld",
 }
 
@@ -180,6 +192,18 @@ def _backends_healthy(plan: Plan, observed: Observed) -> Verdict:
         for listener in empty
     ]
     return false("BackendsHealthy", reason, f"{joined(details, '; ')}; look at the pods behind the Service")
+
+
+def _session_sync(plan: Plan, observed: Observed) -> list[Verdict]:
+    found = session_sync(plan, observed)
+    if found is None:
+        return []
+    status: Literal["True", "False", "Unknown"] = "False"
+    if found.reason == "Complete":
+        status = "True"
+    elif found.reason == "NotReported":
+        status = "Unknown"
+    return [Verdict("SessionSync", status, found.reason, found.message)]
 
 
 def _ready(verdicts: list[Verdict]) -> Verdict:

@@ -1,7 +1,8 @@
 """For which VIPs the pod may attract packets. Pure.
 
-A VIP is announced while all its listeners run what was acknowledged of them, one of them has a backend to give, and nothing blocks
-its IP version. The cost of a change is that of the listeners of its VIP, however many others there are.
+A VIP is announced while all its listeners run what was acknowledged of them, one of them has a backend to give, nothing holds all
+VIPs back, and nothing blocks its IP version. The cost of a change is that of the listeners of its VIP, however many others there
+are.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,6 +30,7 @@ class Vips:
         self._listeners: dict[str, Serving] = {}
         self._by_vip: dict[str, dict[str, Serving]] = {}
         self._blocked: dict[int, str] = {}
+        self._held = ""
         self.announced: set[str] = set()
         self.withheld: dict[str, str] = {}
 
@@ -59,6 +61,15 @@ class Vips:
         if reasons == self._blocked:
             return
         self._blocked = dict(reasons)
+        self._judge_all()
+
+    def hold(self, reason: str) -> None:
+        """Withhold all VIPs, for this reason; empty: not any more."""
+        if reason != self._held:
+            self._held = reason
+            self._judge_all()
+
+    def _judge_all(self) -> None:
         verdicts = [self._judge(vip) for vip in list(self._by_vip)]
         if any(verdicts):
             self._changed()
@@ -85,6 +96,8 @@ class Vips:
             self.withheld[vip] = NOT_RUN
         elif not any(one.usable for one in listeners):
             self.withheld[vip] = NO_BACKEND
+        elif self._held:
+            self.withheld[vip] = self._held
         elif reason := self._blocked.get(ip_address(vip).version):
             self.withheld[vip] = reason
         else:

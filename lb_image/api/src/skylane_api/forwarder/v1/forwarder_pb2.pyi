@@ -8,18 +8,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class AgentMessage(_message.Message):
-    __slots__ = ("hello", "ack", "load", "health", "advertisement")
+    __slots__ = ("hello", "ack", "load", "health", "advertisement", "sync")
     HELLO_FIELD_NUMBER: _ClassVar[int]
     ACK_FIELD_NUMBER: _ClassVar[int]
     LOAD_FIELD_NUMBER: _ClassVar[int]
     HEALTH_FIELD_NUMBER: _ClassVar[int]
     ADVERTISEMENT_FIELD_NUMBER: _ClassVar[int]
+    SYNC_FIELD_NUMBER: _ClassVar[int]
     hello: Hello
     ack: Ack
     load: Load
     health: Health
     advertisement: Advertisement
-    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., advertisement: _Optional[_Union[Advertisement, _Mapping]] = ...) -> None: ...
+    sync: SyncState
+    def __init__(self, hello: _Optional[_Union[Hello, _Mapping]] = ..., ack: _Optional[_Union[Ack, _Mapping]] = ..., load: _Optional[_Union[Load, _Mapping]] = ..., health: _Optional[_Union[Health, _Mapping]] = ..., advertisement: _Optional[_Union[Advertisement, _Mapping]] = ..., sync: _Optional[_Union[SyncState, _Mapping]] = ...) -> None: ...
 
 class OperatorMessage(_message.Message):
     __slots__ = ("delta",)
@@ -171,6 +173,14 @@ class WithheldVIP(_message.Message):
     vip: str
     reason: str
     def __init__(self, vip: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class SyncState(_message.Message):
+    __slots__ = ("state", "silent")
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SILENT_FIELD_NUMBER: _ClassVar[int]
+    state: str
+    silent: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, state: _Optional[str] = ..., silent: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Delta(_message.Message):
     __slots__ = ("sequence", "base", "upserts", "removals", "routing")

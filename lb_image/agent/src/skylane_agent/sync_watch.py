@@ -1,0 +1,122 @@
+"""Whether the forwarder knows the flows of the other pods yet: until then the pod attracts no packets, and is not ready.
+
+A pod that took clients' packets before would answer established connections that it does not know with resets. But a peer that
+never ends what it has to tell must not keep a pod out for ever.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from skylane_agent.errors import ForwarderError, ForwarderTimeoutError
+from skylane_agent.forwarder import ForwarderClient, Stats, Sync
+from skylane_agent.routes.vips import Vips
+
+log = logging.getLogger(__name__)
+
+OVERDUE_S = 30.0
+# A forwarder that starts again in place is silent for a fraction of a second: nobody is told of that.
+SILENT_MS = 3000
+JOINING = "the flows of the other pods are not known yet"
+_ADOPTED = "adopted"
+_JOINING_POLL_S = 0.1
+_POLL_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class SyncReport:
+    """What the operator is told. `silent` are ordinals of peers."""
+
+    state: Literal["joining", "complete", "overdue"]
+    silent: tuple[int, ...] = ()
+
+
+class SyncWatch:
+    """`known` is set once it has been looked at; `changed` when `report` is another, and who tells of it clears it.
+
+    `syncs` says whether the pod's base has it know others' flows, None while there is no base. `forwarding` says whether the
+    forwarder runs, or is about to again.
+    """
+
+    def __init__(
+        self,
+        forwarder: ForwarderClient,
+        vips: Vips,
+        syncs: Callable[[], bool | None],
+        forwarding: Callable[[], bool],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._forwarder, self._vips = forwarder, vips
+        self._syncs, self._forwarding, self._clock = syncs, forwarding, clock
+        self._joining_since_s: float | None = None
+        self.report: SyncReport | None = None  # None: nothing to be told
+        self.joined = False
+        self.known = asyncio.Event()
+        self.changed = asyncio.Event()
+        vips.hold(JOINING)
+
+    @property
+    def wanted(self) -> bool:
+        """Whether the pod knows others' flows, or is to."""
+        return bool(self._syncs())
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        while True:
+            await self.look()
+            await asyncio.sleep(_POLL_S if self.joined else _JOINING_POLL_S)
+
+    async def look(self) -> None:
+        """Ask once, and withhold or give back what follows from it."""
+        syncs = await asyncio.to_thread(self._syncs)
+        if not syncs:
+            self._settle(None, joined=syncs is not None)
+            return
+        try:
+            stats = await self._forwarder.read_stats()
+        except ForwarderTimeoutError:
+            return  # no news
+        except ForwarderError:
+            if not self._forwarding():
+                # Nothing is announced now. The next one has everything to learn, unless it finds the flows of this one.
+                self._joining_since_s = None
+                self._settle(None, joined=False)
+            return
+        self._judge(stats)
+
+    def _judge(self, stats: Stats) -> None:
+        if stats.sync is None:
+            self._settle(None, joined=True)
+            return
+        silent = _silent(stats.sync)
+        if stats.sync.state == "complete":
+            self._joining_since_s = None
+            self._settle(SyncReport("complete", silent), joined=True)
+            return
+        if self._joining_since_s is None:
+            self._joining_since_s = self._clock()
+        if self._clock() - self._joining_since_s >= OVERDUE_S:
+            if self.report is None or self.report.state != "overdue":
+                log.warning("%s, after %d s; serving all the same", JOINING, OVERDUE_S)
+            self._settle(SyncReport("overdue", silent), joined=True)
+            return
+        # One that has the flows of the process before it serves; what the others had meanwhile it gets all the same.
+        adopted = stats.adoption.verdict == _ADOPTED
+        self._settle(SyncReport("joining", silent), joined=adopted)
+
+    def _settle(self, report: SyncReport | None, *, joined: bool) -> None:
+        self.joined = joined
+        self._vips.hold("" if joined else JOINING)
+        self.known.set()
+        if report != self.report:
+            self.report = report
+            self.changed.set()
+
+
+def _silent(sync: Sync) -> tuple[int, ...]:
+    return tuple(
+        sorted(one.ordinal for one in sync.peers if one.heard_ms is None or one.heard_ms > SILENT_MS)
+    )

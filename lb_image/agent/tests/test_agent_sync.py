@@ -1,0 +1,193 @@
+"""What a forwarder that does not know others' flows yet withholds; its replies are given, the clock is the test's."""
+
+import asyncio
+import contextlib
+import json
+
+import pytest
+from agent_cases import listener, settings
+from agent_forwarder import BASE_GENERATION, write_base
+from agent_operator import running, until
+
+from skylane_agent import messages
+from skylane_agent.agent import Agent
+from skylane_agent.config_dir import ConfigDir
+from skylane_agent.config_files import listener_file
+from skylane_agent.errors import ForwarderGoneError, ForwarderTimeoutError
+from skylane_agent.forwarder import Stats
+from skylane_agent.routes.vips import Serving, Vips
+from skylane_agent.sync_watch import JOINING, OVERDUE_S, SILENT_MS, SyncReport, SyncWatch
+
+VIP = "198.51.100.10"
+
+
+def stats(state="joining", *heard_ms, verdict="none"):
+    peers = [
+        {"ordinal": 1 + index, "state": "silent" if ms is None else "alive", "heard_ms": ms}
+        for index, ms in enumerate(heard_ms)
+    ]
+    sync = {"state": state, "peers": peers} if state else None
+    return Stats(workers=[], drops={}, listeners={}, adoption={"verdict": verdict}, sync=sync)
+
+
+class World:
+    """`reply` to the next look: stats, or an error."""
+
+    def __init__(self):
+        self.now_s, self.reply, self.syncs, self.forwarding = 100.0, None, True, True
+        self.vips = Vips(lambda: None)
+        self.vips.update({"web": Serving(VIP, runs=True, usable=True)})
+        self.watch = SyncWatch(
+            self, self.vips, lambda: self.syncs, lambda: self.forwarding, lambda: self.now_s
+        )
+
+    async def read_stats(self):
+        if isinstance(self.reply, Exception):
+            raise self.reply
+        return self.reply
+
+    async def look(self, reply, after_s=0.1):
+        """Whether the VIP is announced then."""
+        self.now_s += after_s
+        self.reply = reply
+        await self.watch.look()
+        assert self.watch.joined == bool(self.vips.announced)
+        return self.watch.joined
+
+
+@pytest.fixture
+def world():
+    return World()
+
+
+async def test_vips_are_withheld_until_the_flows_of_others_are_known(world):
+    assert world.vips.withheld == {VIP: JOINING}
+    assert not await world.look(stats("joining"))
+    assert world.watch.known.is_set()
+    assert world.watch.report == SyncReport("joining")
+    assert await world.look(stats("complete", 20))
+    assert world.watch.report == SyncReport("complete")
+
+
+async def test_nothing_is_withheld_where_nobody_syncs_and_all_before_that_is_known(world):
+    world.syncs = None
+    assert not await world.look(stats(None))
+    world.syncs = False
+    assert await world.look(stats(None))
+    assert world.watch.report is None
+
+
+async def test_one_that_stays_joining_serves_after_its_time_and_says_so(world):
+    assert not await world.look(stats("joining", 20))
+    assert not await world.look(stats("joining", 20), after_s=OVERDUE_S - 0.1)
+    assert await world.look(stats("joining", 20), after_s=0.1)
+    assert world.watch.report == SyncReport("overdue")
+    assert await world.look(stats("complete", 20))
+    assert world.watch.report == SyncReport("complete")
+
+
+async def test_one_that_found_the_flows_of_the_process_before_serves_at_once(world):
+    assert await world.look(stats("joining", verdict="adopted"))
+    assert world.watch.report == SyncReport("joining")
+
+
+async def test_no_news_change_nothing(world):
+    await world.look(stats("complete", 20))
+    assert await world.look(ForwarderTimeoutError("busy"))
+    assert await world.look(ForwarderGoneError("starts again in place"))
+    assert world.watch.report == SyncReport("complete")
+
+
+async def test_the_next_process_has_its_own_time(world):
+    await world.look(stats("joining"))
+    assert await world.look(stats("joining"), after_s=OVERDUE_S)
+    world.forwarding = False
+    assert not await world.look(ForwarderGoneError("gone"))
+    assert world.watch.report is None
+    world.forwarding = True
+    assert not await world.look(stats("joining"))
+
+
+async def test_peers_that_are_not_heard_for_long_are_told_by_their_ordinals(world):
+    await world.look(stats("complete", SILENT_MS, SILENT_MS + 1, None))
+    assert world.watch.report == SyncReport("complete", (2, 3))
+    assert world.watch.changed.is_set()
+    world.watch.changed.clear()
+    await world.look(stats("complete", 5, SILENT_MS + 900, None))
+    assert not world.watch.changed.is_set()
+    said = messages.sync(world.watch.report).sync
+    assert (said.state, list(said.silent)) == ("complete", [2, 3])
+
+
+@contextlib.asynccontextmanager
+async def forwarder_that_says(path, replies, requests):
+    """A control socket that answers by the command; what it was asked, in order, is in `requests`."""
+
+    async def answer(reader, writer):
+        with contextlib.closing(writer):
+            while line := await reader.readline():
+                command = json.loads(line)["command"]
+                requests.append(command)
+                writer.write(json.dumps(replies[command]).encode() + b"\n")
+
+    server = await asyncio.start_unix_server(answer, path)
+    try:
+        yield
+    finally:
+        server.close()
+
+
+async def test_an_agent_is_ready_once_its_forwarder_has_joined_and_tells_the_others_when_it_ends(tmp_path):
+    config = ConfigDir(tmp_path / "config")
+    write_base(tmp_path / "config")
+    base = json.loads((tmp_path / "config" / "base.json").read_text())
+    base["sync"] = {"ordinal": 0, "udp_port": 5407, "key_file": "/nowhere", "peers": []}
+    assert config.write_base(base) is None
+    config.prepare()
+    assert config.write_listeners([listener_file(listener("web", "1" * 16))]) == {}
+    counters = {"workers": [], "drops": {}, "listeners": {}}
+    replies = {
+        "status": {"state": "running", "base_generation": BASE_GENERATION, "listeners": {"web": "1" * 16}},
+        "stats": counters | {"sync": {"state": "joining"}},
+        "gateways": {"gateways": []},
+        "leave": {},
+    }
+    requests = []
+    async with forwarder_that_says(tmp_path / "control.sock", replies, requests):
+        agent = Agent(settings(tmp_path, "127.0.0.1:9"))
+        async with running(agent):
+            await until(lambda: agent.local.running and agent.sync.report == SyncReport("joining"))
+            assert (await agent._readyz()).body == f"{JOINING}\n"
+            assert agent.announcer.vips.withheld == {VIP: JOINING}
+            replies["stats"] = counters | {"sync": {"state": "complete"}}
+            await until(lambda: agent.sync.joined)
+            assert (await agent._readyz()).body == "ok\n"
+            assert agent.announcer.vips.announced == {VIP}
+            assert "leave" not in requests
+    assert requests[-1] == "leave"
+    assert requests.count("leave") == 1
+
+
+async def test_an_agent_without_session_sync_tells_nobody_that_it_ends(tmp_path):
+    write_base(tmp_path / "config")
+    replies = {
+        "status": {"state": "running", "base_generation": BASE_GENERATION},
+        "stats": {"workers": [], "drops": {}, "listeners": {}},
+        "gateways": {"gateways": []},
+    }
+    requests = []
+    async with forwarder_that_says(tmp_path / "control.sock", replies, requests):
+        agent = Agent(settings(tmp_path, "127.0.0.1:9"))
+        async with running(agent):
+            await until(lambda: agent.local.running and agent.sync.joined)
+    assert "leave" not in requests
+
+
+async def test_an_agent_whose_forwarder_is_gone_ends_all_the_same(tmp_path, caplog):
+    write_base(tmp_path / "config")
+    base = json.loads((tmp_path / "config" / "base.json").read_text()) | {"sync": {}}
+    assert ConfigDir(tmp_path / "config").write_base(base) is None
+    agent = Agent(settings(tmp_path, "127.0.0.1:9"))
+    async with running(agent):
+        await agent.http.listening.wait()
+    assert "the other pods are not told" in caplog.text
