@@ -151,6 +151,12 @@ static json_t *command_vips(const struct control_operations *operations, json_t 
 	return refusal != NULL ? refusal : operations->vips(operations->context);
 }
 
+static json_t *command_leave(const struct control_operations *operations, json_t *request) {
+	json_t *refusal = unknown_member(request, (const char *const[]){NULL});
+
+	return refusal != NULL ? refusal : operations->leave(operations->context);
+}
+
 static const struct {
 	const char *name;
 	json_t *(*run)(const struct control_operations *operations, json_t *request);
@@ -163,6 +169,7 @@ static const struct {
 	{"trace", command_trace},
 	{"gateways", command_gateways},
 	{"vips", command_vips},
+	{"leave", command_leave},
 };
 
 static json_t *reply_to(const struct control_operations *operations, json_t *request) {

@@ -25,6 +25,8 @@ struct control_operations {
 	// How long each gateway has been silent; the process goes on probing them while this is asked for.
 	json_t *(*gateways)(void *context);
 	json_t *(*vips)(void *context);
+	// This pod is about to end: it gives its local addresses away to its peers, and goes on with all else.
+	json_t *(*leave)(void *context);
 	void *context;
 };
 

@@ -86,6 +86,7 @@ static struct control_operations operations_of(struct fixture *f) {
 		.trace_read = test_trace_read,
 		.gateways = test_status,
 		.vips = test_status,
+		.leave = test_status,
 		.context = f,
 	};
 }
@@ -183,6 +184,7 @@ static void test_commands(void **state) {
 		 "an address or a prefix"},
 		{"{\"command\":\"trace\",\"state\":\"udp\"}\n", "\"field\":\"state\""},
 		{"{\"command\":\"vips\"}\n", "{\"ok\":true}\n"},
+		{"{\"command\":\"leave\"}\n", "{\"ok\":true}\n"},
 		{"[]\n", "must name a command"},
 		{"{\"command\":\n", "not JSON"},
 		{"\n", "not JSON"},

@@ -4,14 +4,20 @@
 
 #include <arpa/inet.h>
 
+// How far the local addresses of the pod with this ordinal are ours.
+static const char *locals_state(const struct fwd_worker *worker, unsigned ordinal) {
+	return claim_state_name(local_owner_state(worker->group->locals, worker->base, ordinal));
+}
+
 static json_t *
-peer_json(const struct fwd_peer *peer, const struct peer_table *peers, uint64_t now_ms) {
+peer_json(const struct fwd_worker *worker, const struct fwd_peer *peer, uint64_t now_ms) {
+	const struct peer_table *peers = &worker->group->peers;
 	int64_t heard_ms = (int64_t)(now_ms - atomic_load(&peers->peers[peer->ordinal].heard_ms));
 	struct ipv6_address address = ipv6_mapped(peer->address);
 	char text[INET6_ADDRSTRLEN];
 
 	return json_pack(
-		"{s:i, s:s, s:s, s:o}",
+		"{s:i, s:s, s:s, s:o, s:s}",
 		"ordinal",
 		(int)peer->ordinal,
 		"address",
@@ -20,7 +26,9 @@ peer_json(const struct fwd_peer *peer, const struct peer_table *peers, uint64_t 
 		peers_alive(peers, peer->ordinal, now_ms) ? "alive" : "silent",
 		"heard_ms",
 		peers_epoch(peers, peer->ordinal) == 0 ? json_null()
-						       : json_integer(heard_ms > 0 ? heard_ms : 0)
+						       : json_integer(heard_ms > 0 ? heard_ms : 0),
+		"local_addresses",
+		locals_state(worker, peer->ordinal)
 	);
 }
 
@@ -29,9 +37,7 @@ static json_t *peers_json(const struct fwd_worker *worker, uint64_t now_ms) {
 	json_t *array = json_array();
 
 	for (unsigned i = 0; i < sync->n_peers; i++)
-		json_array_append_new(
-			array, peer_json(&sync->peers[i], &worker->group->peers, now_ms)
-		);
+		json_array_append_new(array, peer_json(worker, &sync->peers[i], now_ms));
 	return array;
 }
 
@@ -55,9 +61,11 @@ json_t *sync_report(const struct fwd_worker *worker, uint64_t now_ms) {
 	json_t *reasons = refused_json(counters, &refused);
 
 	return json_pack(
-		"{s:s, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I}",
+		"{s:s, s:s, s:o, s:I, s:I, s:I, s:o, s:I, s:I, s:I, s:I}",
 		"state",
 		sync_is_complete(worker->sync) ? "complete" : "joining",
+		"local_addresses",
+		locals_state(worker, worker->base->sync.ordinal),
 		"peers",
 		peers_json(worker, now_ms),
 		"sent_records",

@@ -103,7 +103,7 @@ bool local_owner_holds(
 
 	return range == 0
 		|| (range <= base->sync.n_peers && atomic_load(&owner->grants[range]) != NOT_GRANTED
-		    && count_states(owner, base, range).states[CLAIM_OWNER] > 0);
+		);
 }
 
 // A bit by ordinal.

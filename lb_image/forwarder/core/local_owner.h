@@ -56,7 +56,8 @@ bool local_owner_hear(
 enum claim_state
 local_owner_state(const struct local_owner *owner, const struct fwd_base *base, unsigned ordinal);
 
-// Whether we speak for the flows of the pod with this ordinal: our own, and those whose addresses we have.
+// Whether we tell others of the flows of the pod with this ordinal: our own, and those of a pod whose addresses are granted to us, so that
+// one pod does.
 bool local_owner_holds(
 	const struct local_owner *owner, const struct fwd_base *base, unsigned ordinal
 );

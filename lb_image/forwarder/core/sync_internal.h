@@ -22,9 +22,9 @@ void sync_flush(struct sync *sync);
 // The next part of the bulk for those who ask.
 void sync_send_bulk(struct fwd_worker *worker, uint64_t now_ms);
 
-// Whether this pod tells of the flows of a peer's places: nobody else does.
-static inline bool sync_speaks_for(const struct sync *sync, unsigned ordinal, uint64_t now_ms) {
-	return !peers_serves(sync->peers, ordinal, now_ms);
+// Whether this pod tells of the flows of the places that the pod with this ordinal has: nobody else does.
+static inline bool sync_speaks_for(const struct fwd_worker *worker, unsigned ordinal) {
+	return local_owner_holds(worker->group->locals, worker->base, ordinal);
 }
 
 static inline struct flow_table *sync_table(struct fwd_worker *worker, bool ipv6) {

@@ -121,7 +121,7 @@ static bool is_due(struct fwd_worker *worker, const struct flow *flow) {
 		return true;
 	index = (uint32_t
 	)(((const uint8_t *)flow - (const uint8_t *)table->flows) >> table->flow_shift);
-	return sync_speaks_for(sync, sync_ordinal_of(sync, table, index), worker->now_ms);
+	return sync_speaks_for(worker, sync_ordinal_of(sync, table, index));
 }
 
 void sync_note(struct fwd_worker *worker, struct flow *flow) {
@@ -154,7 +154,7 @@ static bool is_of_bulk(
 
 	return flow->state != FLOW_FREE && is_told_of(flow) && flow->state != FLOW_TCP_CLOSED
 		&& (!flow->is_foreign || ordinal == worker->sync->base->sync.peers[asks].ordinal
-		    || sync_speaks_for(worker->sync, ordinal, worker->now_ms));
+		    || sync_speaks_for(worker, ordinal));
 }
 
 static void

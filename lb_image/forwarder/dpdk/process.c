@@ -317,6 +317,18 @@ static json_t *on_vips(void *context) {
 	return reply;
 }
 
+// Once is enough: it is never taken back.
+static json_t *on_leave(void *context) {
+	struct process *process = context;
+
+	if (process->dataplane == NULL)
+		return control_refusal("", "waiting for " BASE_FILE);
+	if (!process->dataplane->base.sync.enabled)
+		return control_refusal("", "there are no peers: " BASE_FILE " has no \"sync\"");
+	atomic_store(&process->dataplane->group->peers.leaving, true);
+	return json_pack("{s:b}", "ok", 1);
+}
+
 // A base.json that is there but bad is told once; the next try is a `load` or a restart.
 static void start_when_ready(struct process *process, bool *tried) {
 	struct config_errors errors = {0};
@@ -368,6 +380,7 @@ static int run(struct process *process) {
 		.trace_read = on_trace_read,
 		.gateways = on_gateways,
 		.vips = on_vips,
+		.leave = on_leave,
 		.context = process,
 	};
 	const char *path = process->options->control_path;

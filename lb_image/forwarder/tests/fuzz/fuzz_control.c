@@ -77,6 +77,7 @@ int LLVMFuzzerInitialize(int *argc, char ***argv) {
 		.trace_read = reply_ok,
 		.gateways = reply_ok,
 		.vips = reply_ok,
+		.leave = reply_ok,
 	};
 
 	(void)argc;

@@ -37,6 +37,7 @@ COMMANDS = (
     {"command": "trace", "protocol": "udp", "client_address": "192.0.2.1", "client_port": 4, "seconds": 9},
     {"command": "trace"},
     {"command": "gateways"},
+    {"command": "leave"},
     {"command": "backends", "listener": "web"},
     {"command": "unknown"},
     {"command": "load", "listeners": "web"},
