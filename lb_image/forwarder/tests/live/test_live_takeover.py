@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -64,8 +65,10 @@ def test_a_stream_outlives_its_pod(segment: Segment, tmp_path: Path, record_prop
             wait_for_foreign(second, 1)
             stream.longest_s = 0
             first.kill()
+            died_s = time.monotonic()
             send_to(segment, 1)
             wait_for_owned(second, "owner", "owner")
+            record_property("taken_after_ms", round((time.monotonic() - died_s) * 1000))
             wait_for_lines(stream)
             pause_ms(stream, record_property, "pause_killed_ms")
             first.flow_file.unlink()
