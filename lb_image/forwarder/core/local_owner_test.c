@@ -245,12 +245,12 @@ static void the_next_one_takes_over_what_a_dead_pod_had(void **state) {
 	all_serve();
 	kill_pod(0);
 	died_ms = now_ms;
-	run(PEER_SILENT_MS - HEARTBEAT_MS - 1);
+	run(PEER_SUSPECT_MS - HEARTBEAT_MS - 1);
 	assert_int_equal(state_at(1, 0), CLAIM_STANDBY);
 	while (holder(0) == PODS && now_ms < died_ms + 2000)
 		tick(true);
 	assert_int_equal(holder(0), 1);
-	assert_in_range(now_ms - died_ms, TAKE_MS, PEER_SILENT_MS + TAKE_MS + 10);
+	assert_in_range(now_ms - died_ms, TAKE_MS, PEER_SUSPECT_MS + TAKE_MS + 10);
 	assert_true(holds(1, 0));
 	assert_false(holds(2, 0));
 	assert_int_equal(announced[1], 1);
@@ -262,10 +262,10 @@ static void the_lowest_comes_after_the_highest(void **state) {
 	(void)state;
 	all_serve();
 	kill_pod(2);
-	run(PEER_SILENT_MS + TAKE_MS + 10);
+	run(PEER_SUSPECT_MS + TAKE_MS + 10);
 	assert_int_equal(holder(2), 0);
 	kill_pod(0);
-	run(PEER_SILENT_MS + TAKE_MS + 10);
+	run(PEER_SUSPECT_MS + TAKE_MS + 10);
 	for (unsigned i = 0; i < PODS; i++)
 		assert_int_equal(holder(i), 1);
 }
@@ -309,7 +309,7 @@ static void both_sides_of_a_split_have_all_addresses_and_one_afterwards(void **s
 	(void)state;
 	all_serve();
 	apart[0] = true;
-	run(PEER_SILENT_MS + TAKE_MS + 10);
+	run(PEER_SUSPECT_MS + TAKE_MS + 10);
 	assert_true(has(0, 0, false) && has(0, 1, false) && has(0, 2, false));
 	assert_true(has(1, 0, true) && has(1, 1, true) && has(2, 2, true));
 	run(20000); // the rounds of announcements are over
@@ -349,7 +349,7 @@ static void of_two_that_probe_at_one_time_one_goes_on(void **state) {
 	all_serve();
 	kill_pod(0);
 	deaf[1][2] = deaf[2][1] = true; // each takes itself for the only one that is left
-	run(PEER_SILENT_MS + TAKE_MS + 10);
+	run(PEER_SUSPECT_MS + TAKE_MS + 10);
 	assert_int_equal(holder(0), 1); // its MAC is the lower one
 	assert_int_equal(state_at(2, 0), CLAIM_CONFLICT);
 	run(5000);

@@ -20,11 +20,17 @@ uint64_t peers_epoch(const struct peer_table *table, unsigned ordinal) {
 }
 
 // A datagram may be of a burst that began after the caller looked at the clock.
-bool peers_alive(const struct peer_table *table, unsigned ordinal, uint64_t now_ms) {
+static bool was_heard_within(
+	const struct peer_table *table, unsigned ordinal, uint64_t now_ms, int64_t within_ms
+) {
 	uint64_t heard_ms =
 		atomic_load_explicit(&table->peers[ordinal].heard_ms, memory_order_relaxed);
 
-	return peers_epoch(table, ordinal) != 0 && (int64_t)(now_ms - heard_ms) < PEER_SILENT_MS;
+	return peers_epoch(table, ordinal) != 0 && (int64_t)(now_ms - heard_ms) < within_ms;
+}
+
+bool peers_alive(const struct peer_table *table, unsigned ordinal, uint64_t now_ms) {
+	return was_heard_within(table, ordinal, now_ms, PEER_SILENT_MS);
 }
 
 static bool may_serve(unsigned flags) {
@@ -32,7 +38,7 @@ static bool may_serve(unsigned flags) {
 }
 
 bool peers_serves(const struct peer_table *table, unsigned ordinal, uint64_t now_ms) {
-	return peers_alive(table, ordinal, now_ms)
+	return was_heard_within(table, ordinal, now_ms, PEER_SUSPECT_MS)
 		&& may_serve(
 			atomic_load_explicit(&table->peers[ordinal].flags, memory_order_relaxed)
 		);

@@ -12,6 +12,8 @@
 #define PEER_ORDINALS 16
 // They send every 50 ms at least: not a word of five.
 #define PEER_SILENT_MS 250
+// Three missed: others may ask the segment for what it has. If it is there it answers, and nothing has happened.
+#define PEER_SUSPECT_MS 150
 
 // What a pod says of itself.
 enum peer_flag {
@@ -46,7 +48,7 @@ uint64_t peers_epoch(const struct peer_table *table, unsigned ordinal);
 // It was heard in the last PEER_SILENT_MS.
 bool peers_alive(const struct peer_table *table, unsigned ordinal, uint64_t now_ms);
 
-// It is alive and may own local addresses: it has all flows, and does not leave.
+// It was heard in the last PEER_SUSPECT_MS and may own local addresses: it has all flows, and does not leave.
 bool peers_serves(const struct peer_table *table, unsigned ordinal, uint64_t now_ms);
 
 // We may.

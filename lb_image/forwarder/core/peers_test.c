@@ -73,7 +73,11 @@ static void only_who_is_complete_and_stays_serves(void **state) {
 		assert_true(peers_hear(&table, 15, EPOCH, cases[i].flags, NOW_MS));
 		assert_int_equal(peers_serves(&table, 15, NOW_MS), cases[i].serves);
 		assert_true(peers_alive(&table, 15, NOW_MS));
-		assert_false(peers_serves(&table, 15, NOW_MS + PEER_SILENT_MS));
+		assert_int_equal(
+			peers_serves(&table, 15, NOW_MS + PEER_SUSPECT_MS - 1), cases[i].serves
+		);
+		assert_false(peers_serves(&table, 15, NOW_MS + PEER_SUSPECT_MS));
+		assert_true(peers_alive(&table, 15, NOW_MS + PEER_SUSPECT_MS));
 	}
 }
 

@@ -23,7 +23,7 @@ from live.test_live_session_sync import (
 
 from lib.proc import wait_until
 
-# The take-over lasts 0.6 s. TCP tries again after 0.2, 0.4, 0.8 and 1.7 s: the last one is for machines that are busy.
+# The take-over lasts 0.45 s at most. TCP tries again after some 0.2, 0.4, 0.9 and 1.8 s: the last ones are for machines that are busy.
 PAUSE_MAX_S = 2.5
 
 

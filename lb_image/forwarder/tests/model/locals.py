@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from model.state import Json, Port
-from model.sync import COMPLETE, LEAVING, Sync
+from model.sync import COMPLETE, LEAVING, SUSPECT_MS, Sync
 from model.vips import Grant, Say
 from model.wire import Address, ip
 
@@ -27,7 +27,7 @@ class Locals:
 
     def serve(self, now_ms: int) -> set[int]:
         """Ordinals of the pods that are there, have all flows and stay."""
-        alive = {o: peer for o, peer in self.sync.peers.items() if peer.is_alive(now_ms)}
+        alive = {o: peer for o, peer in self.sync.peers.items() if peer.is_alive(now_ms, SUSPECT_MS)}
         serving = {o for o, peer in alive.items() if peer.flags & COMPLETE and not peer.flags & LEAVING}
         if not self.sync.complete:
             self.settled_ms = now_ms + SETTLE_MS

@@ -17,7 +17,7 @@ HEADER = struct.Struct("!IBBBBQQQHHI")
 ENDS = {4: struct.Struct("!4s4s4s4s"), 6: struct.Struct("!16s16s16s16s")}
 COMMON = struct.Struct("!HHHHBBBxII")
 COMPLETE, LEAVING, REQUEST, BULK, BULK_END = 2, 4, 8, 16, 32
-SILENT_MS, LISTEN_MS, ALONE_MS = 250, 300, 2000
+SILENT_MS, SUSPECT_MS, LISTEN_MS, ALONE_MS = 250, 150, 300, 2000
 GRACE_S = 60
 STATES = {1: "udp", 4: "established", 5: "fin", 6: "fin", 7: "reset"}
 MASK = (1 << 64) - 1
@@ -93,8 +93,8 @@ class Peer:
     received: int = 0
     told: bool = False
 
-    def is_alive(self, now_ms: int) -> bool:
-        return self.heard_ms is not None and now_ms - self.heard_ms < SILENT_MS
+    def is_alive(self, now_ms: int, within_ms: int = SILENT_MS) -> bool:
+        return self.heard_ms is not None and now_ms - self.heard_ms < within_ms
 
 
 class Sync:
