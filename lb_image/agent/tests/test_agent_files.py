@@ -71,7 +71,13 @@ def test_fields_of_a_port_that_are_not_set_are_left_out():
     message = base("a" * 16)
     message.ports[0].ClearField("interface")
     message.ports[0].ClearField("gateway")
-    assert {"interface", "gateway"}.isdisjoint(base_file(message)["ports"][0])
+    assert {"interface", "gateway", "vlan"}.isdisjoint(base_file(message)["ports"][0])
+
+
+def test_a_port_may_have_a_vlan():
+    message = base("a" * 16)
+    message.ports[0].vlan = 100
+    assert base_file(message)["ports"][0]["vlan"] == 100
 
 
 def test_the_forwarder_accepts_what_the_agent_writes(tmp_path):

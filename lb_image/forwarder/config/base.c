@@ -10,6 +10,8 @@
 #define MTU_MIN 576       // RFC 791: every host takes datagrams of this size
 #define MTU_MIN_IPV6 1280 // RFC 8200, section 5
 #define MTU_MAX 9000
+#define VLAN_ID_MIN 1 // IEEE 802.1Q: 0 is none, 4095 is reserved
+#define VLAN_ID_MAX 4094
 #define FLOWS_MIN 1024
 #define FLOWS_MAX (1u << 25)
 
@@ -148,15 +150,18 @@ static bool read_port(
 		"address6",
 		"gateway6",
 		"mtu",
+		"vlan",
 		NULL,
 	};
-	uint64_t mtu = 1500;
+	uint64_t mtu = 1500, vlan = 0;
 	bool ok = json_refuse_unknown(node, known);
 
 	ok &= json_read_string(node, "name", JSON_REQUIRED, port->name, sizeof(port->name));
 	ok &= read_device(node, allow_vdev, device);
 	ok &= json_read_uint(node, "mtu", JSON_OPTIONAL, MTU_MIN, MTU_MAX, &mtu);
 	port->mtu = (uint16_t)mtu;
+	ok &= json_read_uint(node, "vlan", JSON_OPTIONAL, VLAN_ID_MIN, VLAN_ID_MAX, &vlan);
+	port->vlan = (uint16_t)vlan;
 	ok &= read_ipv4(node, port);
 	ok &= read_ipv6(node, port);
 	return ok;

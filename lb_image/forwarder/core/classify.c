@@ -5,6 +5,7 @@
 #include "worker_internal.h"
 
 #include "checksum.h"
+#include "vlan.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -167,6 +168,22 @@ static inline __attribute__((always_inline)) void classify_unicast(
 		classify_ipv4(worker, config, packet, view);
 }
 
+// A tag that gives a priority only is as good as none (IEEE 802.1Q, section 6.9).
+static __attribute__((noinline)) void classify_tagged(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packet,
+	struct packet_view *view,
+	uint32_t now_s
+) {
+	enum drop_reason reason = vlan_drop_priority(packet);
+
+	if (reason == DROP_NONE)
+		packet_classify(worker, config, packet, view, now_s);
+	else
+		packet_drop(packet, reason);
+}
+
 void packet_classify(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
@@ -185,6 +202,8 @@ void packet_classify(
 		packet_classify6(worker, config, packet, view, now_s);
 	else if (ether->type == htons(ETHER_TYPE_ARP))
 		arp_handle(worker, config, packet, now_s);
+	else if (ether->type == htons(ETHER_TYPE_VLAN) || ether->type == htons(ETHER_TYPE_SERVICE_VLAN))
+		classify_tagged(worker, config, packet, view, now_s);
 	else
 		packet_drop(packet, DROP_UNKNOWN_ETHERTYPE);
 }

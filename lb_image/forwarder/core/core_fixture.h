@@ -31,7 +31,8 @@ struct fixture {
 	struct fwd_listener *listener;
 	struct neighbour_table *neighbours;
 	struct fwd_worker *worker;
-	uint8_t frame[FWD_FRAME_ROOM];
+	uint8_t before[FWD_TAG_SIZE];
+	uint8_t frame[FWD_FRAME_ROOM + FWD_TAG_SIZE];
 	struct fwd_packet packet;
 };
 

@@ -10,6 +10,11 @@
 	X(TRUNCATED, "truncated", "a header or the datagram is longer than the frame") \
 	X(NOT_OUR_MAC, "not_our_mac", "unicast frame for another MAC address") \
 	X(UNKNOWN_ETHERTYPE, "unknown_ethertype", "neither IPv4, IPv6 nor ARP") \
+	X(NO_VLAN_TAG, \
+	  "no_vlan_tag", \
+	  "the port has a VLAN, the frame no tag, or one that gives a priority only") \
+	X(OTHER_VLAN, "other_vlan", "tag of a VLAN that the port is not in, or of a provider") \
+	X(DOUBLE_VLAN_TAG, "double_vlan_tag", "another tag behind the port's") \
 	X(BAD_ARP, "bad_arp", "ARP that is not Ethernet over IPv4, or not for us") \
 	X(BAD_ND, "bad_nd", "neighbour discovery that RFC 4861 refuses, or that is not for us") \
 	X(BAD_IP_HEADER, "bad_ip_header", "IP version, header length or total length is wrong") \

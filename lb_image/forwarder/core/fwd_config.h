@@ -47,6 +47,7 @@ struct fwd_port {
 	uint32_t address; // 0: no IPv4
 	uint32_t gateway; // 0: none
 	uint16_t mtu;
+	uint16_t vlan; // id of its tags; 0: its frames have none
 	uint8_t prefix_length;
 	uint8_t prefix_length6;
 	uint8_t mac[6]; // written by the shell when the port is up, before any worker starts
@@ -251,6 +252,11 @@ fwd_config_vip6(const struct fwd_config *config, const struct ipv6_address *vip)
 bool fwd_config_stands_for_vip(
 	const struct fwd_config *config, const struct fwd_listener *listener
 );
+
+static inline bool fwd_base_has_vlan(const struct fwd_base *base) {
+	_Static_assert(FWD_MAX_PORTS == 2, "all ports are looked at");
+	return (base->ports[0].vlan | base->ports[1].vlan) != 0;
+}
 
 static inline uint32_t fwd_port_mask(const struct fwd_port *port) {
 	return port->prefix_length ? UINT32_MAX << (32 - port->prefix_length) : 0;

@@ -11,6 +11,8 @@
 #define ETHER_TYPE_IPV4 0x0800
 #define ETHER_TYPE_IPV6 0x86dd
 #define ETHER_TYPE_ARP 0x0806
+#define ETHER_TYPE_VLAN 0x8100         // IEEE 802.1Q
+#define ETHER_TYPE_SERVICE_VLAN 0x88a8 // IEEE 802.1ad
 #define ETHER_ADDR_SIZE 6
 #define ETHER_FRAME_MIN 60 // without FCS
 
@@ -20,6 +22,15 @@ struct ether_header {
 	uint16_t type;
 } __attribute__((packed));
 _Static_assert(sizeof(struct ether_header) == 14, "IEEE 802.3");
+
+#define VLAN_ID_MASK 0x0fff
+
+// IEEE 802.1Q, behind the addresses; the type of what it carries follows.
+struct vlan_tag {
+	uint16_t type;
+	uint16_t control; // priority, and the id in the low 12 bits
+} __attribute__((packed));
+_Static_assert(sizeof(struct vlan_tag) == 4, "IEEE 802.1Q");
 
 #define ARP_HARDWARE_ETHERNET 1
 #define ARP_REQUEST 1

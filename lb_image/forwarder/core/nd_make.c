@@ -14,7 +14,9 @@ struct nd_frame {
 	struct nd_header nd;
 	struct nd_link_address option;
 } __attribute__((packed));
-_Static_assert(sizeof(struct nd_frame) == FWD_EMIT_SIZE, "it fits into what the shells emit");
+_Static_assert(
+	sizeof(struct nd_frame) + FWD_TAG_SIZE == FWD_EMIT_SIZE, "it fits into what the shells emit"
+);
 
 #define ND_SIZE (sizeof(struct nd_header) + sizeof(struct nd_link_address))
 

@@ -7,6 +7,7 @@
 #include "checksum.h"
 #include "client_address.h"
 #include "tcp_state.h"
+#include "vlan.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -523,7 +524,7 @@ static __attribute__((noinline)) void process_traced(
 }
 
 // A function of its own, so that the compiler keeps nothing for the trace while packets are processed.
-void worker_process(
+void worker_process_untagged(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	struct fwd_packet *packets,
@@ -536,4 +537,17 @@ void worker_process(
 		process_traced(worker, trace, config, packets, count, now_ms);
 	else
 		process_burst(worker, config, packets, count, now_ms);
+}
+
+void worker_process(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packets,
+	unsigned count,
+	uint64_t now_ms
+) {
+	if (__builtin_expect(fwd_base_has_vlan(worker->base), 0))
+		vlan_process(worker, config, packets, count, now_ms);
+	else
+		worker_process_untagged(worker, config, packets, count, now_ms);
 }

@@ -20,14 +20,6 @@ _Static_assert(
 // RFC 1812, section 4.3.2.8, and RFC 4443, section 2.4: errors are limited in rate.
 #define ICMP_ERRORS_PER_S 1000
 
-// IEEE 802.3: not every driver lengthens short frames.
-static void pad(struct fwd_packet *packet) {
-	if (packet->len >= ETHER_FRAME_MIN)
-		return;
-	memset(packet->data + packet->len, 0, ETHER_FRAME_MIN - packet->len);
-	packet->len = ETHER_FRAME_MIN;
-}
-
 // An answer from whom the packet was for, to whom it is from. It is laid out in the buffer of the packet, whose Ethernet header
 // still stands.
 struct answer {
@@ -111,7 +103,7 @@ static void send_answer(
 	memcpy(ether->dst, ether->src, ETHER_ADDR_SIZE);
 	memcpy(ether->src, worker->base->ports[packet->port_in].mac, ETHER_ADDR_SIZE);
 	packet->len = (uint16_t)((uint8_t *)answer->l4 - packet->data + length);
-	pad(packet);
+	packet_pad(packet);
 	packet->verdict = FWD_TX;
 	packet->port_out = packet->port_in;
 }

@@ -6,6 +6,7 @@
 #include "sync_internal.h"
 
 #include "siphash.h"
+#include "vlan.h"
 
 #include <endian.h>
 #include <string.h>
@@ -286,7 +287,7 @@ unsigned worker_sync_frame(struct fwd_worker *worker, uint8_t *frame) {
 		make_headers(worker, i, mac, datagram->length, frame);
 		memcpy(frame + headers, datagram->bytes, datagram->length);
 		sync->counters.datagrams_sent++;
-		return (unsigned)headers + datagram->length;
+		return vlan_tag(worker->base, 0, frame, (uint16_t)(headers + datagram->length));
 	}
 	if (sync != NULL)
 		sync->n_queued = sync->taken = 0;

@@ -7,6 +7,7 @@
 
 #include "flow_table.h"
 #include "headers.h"
+#include "packet.h"
 #include "peers.h"
 
 #define SYNC_MAGIC 0x534b5953u // "SKYS"
@@ -16,7 +17,7 @@
 #define SYNC_TAG_SIZE 8
 #define SYNC_FRAME_MAX \
 	(sizeof(struct ether_header) + sizeof(struct ipv4_header) + sizeof(struct udp_header) \
-	 + SYNC_DATAGRAM_MAX)
+	 + SYNC_DATAGRAM_MAX + FWD_TAG_SIZE)
 
 // Beside those of enum peer_flag.
 enum sync_flag {

@@ -57,16 +57,24 @@ static bool read_ipv6(struct trace_ends *ends, struct ipv6_header *ip6, size_t r
 
 // False for what is neither IPv4 nor IPv6. Nothing is checked: a bad header is shown as it is.
 static bool read_ends(struct trace_ends *ends, const struct fwd_packet *packet) {
-	struct ether_header *ether = (struct ether_header *)packet->data;
-	size_t room = packet->len - sizeof(*ether);
+	const struct ether_header *ether = (const struct ether_header *)packet->data;
+	size_t size = sizeof(*ether);
+	uint16_t type;
 
 	*ends = (struct trace_ends){0};
-	if (packet->len < sizeof(*ether))
+	if (packet->len < size)
 		return false;
-	if (ether->type == htons(ETHER_TYPE_IPV4))
-		return read_ipv4(ends, (struct ipv4_header *)(ether + 1), room);
-	return ether->type == htons(ETHER_TYPE_IPV6)
-		&& read_ipv6(ends, (struct ipv6_header *)(ether + 1), room);
+	if (ether->type == htons(ETHER_TYPE_VLAN))
+		size += FWD_TAG_SIZE;
+	if (packet->len < size)
+		return false;
+	memcpy(&type, packet->data + size - sizeof(type), sizeof(type));
+	if (type == htons(ETHER_TYPE_IPV4))
+		return read_ipv4(
+			ends, (struct ipv4_header *)(packet->data + size), packet->len - size
+		);
+	return type == htons(ETHER_TYPE_IPV6)
+		&& read_ipv6(ends, (struct ipv6_header *)(packet->data + size), packet->len - size);
 }
 
 static bool is_of_client(const struct flow_pattern *pattern, const struct trace_ends *ends) {

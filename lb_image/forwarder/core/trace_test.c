@@ -76,6 +76,23 @@ static void both_directions_are_shown_as_they_came_and_left(void **state) {
 	assert_int_equal(record[1].out.dst_port, CLIENT_PORT);
 }
 
+static void a_frame_of_another_vlan_is_shown(void **state) {
+	const struct vlan_tag tag = {htons(ETHER_TYPE_VLAN), htons(7)};
+	const struct trace_record *record;
+
+	(void)state;
+	start(CLIENT_PORT);
+	fixture_frame(&f, 0, FIXTURE_CLIENT, CLIENT_PORT, FIXTURE_VIP, 80, TCP_SYN);
+	memmove(f.frame + 16, f.frame + 12, f.packet.len - 12u);
+	memcpy(f.frame + 12, &tag, sizeof(tag));
+	f.packet.len += FWD_TAG_SIZE;
+	fixture_process(&f, FIXTURE_NOW_S);
+	record = records(1);
+	assert_int_equal(record[0].verdict, FWD_DROP);
+	assert_int_equal(record[0].drop_reason, DROP_OTHER_VLAN);
+	assert_int_equal(record[0].in.src_port, CLIENT_PORT);
+}
+
 static void others_are_not_shown(void **state) {
 	(void)state;
 	start(CLIENT_PORT);
@@ -177,6 +194,7 @@ static void the_newest_are_kept(void **state) {
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		TEST(both_directions_are_shown_as_they_came_and_left),
+		TEST(a_frame_of_another_vlan_is_shown),
 		TEST(others_are_not_shown),
 		TEST(any_port_of_the_client_will_do),
 		TEST(a_drop_has_its_reason),

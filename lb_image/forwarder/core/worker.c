@@ -4,6 +4,8 @@
 
 #include "worker_internal.h"
 
+#include "vlan.h"
+
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <string.h>
@@ -253,7 +255,7 @@ probe_gateways(struct fwd_worker *worker, uint64_t now_ms, struct fwd_emit *out,
 	);
 }
 
-unsigned worker_vip_housekeeping(
+static unsigned keep_vips(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	uint64_t now_ms,
@@ -272,7 +274,17 @@ unsigned worker_vip_housekeeping(
 	return made;
 }
 
-unsigned worker_housekeeping(
+unsigned worker_vip_housekeeping(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	uint64_t now_ms,
+	struct fwd_emit *out,
+	unsigned max
+) {
+	return vlan_tag_emitted(worker->base, out, keep_vips(worker, config, now_ms, out, max));
+}
+
+static unsigned keep_house(
 	struct fwd_worker *worker,
 	const struct fwd_config *config,
 	uint64_t now_ms,
@@ -292,7 +304,7 @@ unsigned worker_housekeeping(
 	keep_gateways(worker, now_s);
 	resolve_backends(worker, config, now_s);
 	made = probe_gateways(worker, now_ms, out, max);
-	made += worker_vip_housekeeping(worker, config, now_ms, out + made, max - made);
+	made += keep_vips(worker, config, now_ms, out + made, max - made);
 	made += announce_run(
 		&worker->announce, worker->base, now_s, ANNOUNCE_STEP, out + made, max - made
 	);
@@ -306,4 +318,14 @@ unsigned worker_housekeeping(
 			out + made,
 			max - made
 		);
+}
+
+unsigned worker_housekeeping(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	uint64_t now_ms,
+	struct fwd_emit *out,
+	unsigned max
+) {
+	return vlan_tag_emitted(worker->base, out, keep_house(worker, config, now_ms, out, max));
 }

@@ -10,6 +10,7 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
+#include <string.h>
 
 enum view_kind {
 	VIEW_DONE,    // the verdict is set
@@ -62,6 +63,14 @@ static inline void packet_drop(struct fwd_packet *packet, enum drop_reason reaso
 // Handled, nothing to send, and no drop either.
 static inline void packet_consume(struct fwd_packet *packet) {
 	packet_drop(packet, DROP_NONE);
+}
+
+// IEEE 802.3: not every driver lengthens short frames.
+static inline void packet_pad(struct fwd_packet *packet) {
+	if (packet->len >= ETHER_FRAME_MIN)
+		return;
+	memset(packet->data + packet->len, 0, ETHER_FRAME_MIN - packet->len);
+	packet->len = ETHER_FRAME_MIN;
 }
 
 static inline void packet_send(struct fwd_packet *packet, uint8_t port) {
@@ -140,6 +149,15 @@ check_l4(struct packet_view *view, uint8_t protocol, bool whole) {
 	view->tcp_flags = 0;
 	return DROP_NONE;
 }
+
+// worker_process() of frames whose tags are off.
+void worker_process_untagged(
+	struct fwd_worker *worker,
+	const struct fwd_config *config,
+	struct fwd_packet *packets,
+	unsigned count,
+	uint64_t now_ms
+);
 
 // Checks the headers and tells what the packet is. VIEW_DONE when it is dropped or was handled on the spot.
 void packet_classify(

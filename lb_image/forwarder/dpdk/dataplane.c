@@ -81,6 +81,7 @@ static bool open_ports(
 			.device = devargs[i].name,
 			.n_queues = dataplane->base.n_workers,
 			.mtu = port->mtu,
+			.vlan = port->vlan,
 			.multicast = fwd_port_has_ipv6(port),
 			.pool = dataplane->pool,
 		};
@@ -297,6 +298,7 @@ init_worker(struct dataplane *dataplane, unsigned index, void *core, bool adapti
 	worker->index = index;
 	worker->n_ports = dataplane->base.n_ports;
 	worker->adaptive = adaptive;
+	worker->has_vlan = fwd_base_has_vlan(&dataplane->base);
 	for (uint16_t port = 0; port < worker->n_ports; port++)
 		worker->tx[port].port_id = dataplane->port_ids[port];
 }

@@ -58,6 +58,13 @@ hand_over(struct lcore_worker *worker, struct rte_mbuf *mbuf, const struct fwd_p
 	rte_pktmbuf_free(mbuf);
 }
 
+// Where frames begin: a tag that comes or goes moves that.
+static void follow_tags(struct rte_mbuf **mbufs, const struct fwd_packet *packets, unsigned count) {
+	for (unsigned i = 0; i < count; i++)
+		mbufs[i]->data_off =
+			(uint16_t)(packets[i].data - (const uint8_t *)mbufs[i]->buf_addr);
+}
+
 // Verdicts into transmit queues; all that is dropped goes back in one call.
 static void dispatch(
 	struct lcore_worker *worker,
@@ -68,6 +75,8 @@ static void dispatch(
 	struct rte_mbuf *drops[LCORE_BURST];
 	unsigned n_drops = 0;
 
+	if (unlikely(worker->has_vlan))
+		follow_tags(mbufs, packets, count);
 	for (unsigned i = 0; i < count; i++) {
 		struct lcore_tx *tx;
 

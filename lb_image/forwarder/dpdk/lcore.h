@@ -58,6 +58,7 @@ struct lcore_worker {
 	unsigned index; // also the queue number and the QSBR thread id
 	uint16_t n_ports;
 	bool adaptive;
+	bool has_vlan; // some port has
 	struct lcore_tx tx[FWD_MAX_PORTS];
 	struct lcore_counters counters __rte_cache_aligned;
 } __rte_cache_aligned;

@@ -55,6 +55,8 @@ configuration_of(const struct port_request *request, const struct rte_eth_dev_in
 		conf.rxmode.mq_mode = RTE_ETH_MQ_RX_RSS;
 		conf.rx_adv_conf.rss_conf.rss_hf = hash;
 	}
+	if (request->vlan != 0)
+		conf.rxmode.offloads |= info->rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER;
 	if (info->tx_offload_capa & RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE)
 		conf.txmode.offloads |= RTE_ETH_TX_OFFLOAD_MBUF_FAST_FREE;
 	return conf;
@@ -126,6 +128,26 @@ static void let_groups_in(uint16_t id) {
 		rte_eth_promiscuous_enable(id);
 }
 
+// A VF gets frames of the VLANs only that its driver has asked the physical function for; a device without a filter gets all.
+static bool
+join_vlan(const struct port_request *request, uint16_t id, const struct failure *failure) {
+	struct rte_eth_dev_info info;
+	int result;
+
+	if (request->vlan == 0 || rte_eth_dev_info_get(id, &info) != 0
+	    || !(info.rx_offload_capa & RTE_ETH_RX_OFFLOAD_VLAN_FILTER))
+		return true;
+	result = rte_eth_dev_vlan_filter(id, request->vlan, 1);
+	if (result == 0)
+		return true;
+	return fail(
+		failure,
+		"its VLAN filter does not take VLAN %u: %s (does the physical function allow it?)",
+		request->vlan,
+		rte_strerror(-result)
+	);
+}
+
 bool port_open(
 	const struct port_request *request,
 	uint16_t *id,
@@ -139,6 +161,8 @@ bool port_open(
 	if (rte_eth_dev_get_port_by_name(request->device, id) != 0)
 		return fail(&failure, "EAL found no device \"%s\"", request->device);
 	if (!start(request, *id, &failure))
+		return false;
+	if (!join_vlan(request, *id, &failure))
 		return false;
 	if (request->multicast)
 		let_groups_in(*id);

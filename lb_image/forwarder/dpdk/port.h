@@ -15,6 +15,7 @@ struct port_request {
 	const char *device; // ethdev name
 	uint16_t n_queues;  // receive and transmit, one pair a worker
 	uint16_t mtu;
+	uint16_t vlan;  // 0: none
 	bool multicast; // frames to groups are wanted: IPv6 hosts ask for each other that way
 	struct rte_mempool *pool;
 };

@@ -225,7 +225,7 @@ static int earliest(const struct shell *shell) {
 }
 
 static void run_burst(struct shell *shell, int port) {
-	static uint8_t buffers[FWD_BURST_MAX][FRAME_MAX];
+	static uint8_t buffers[FWD_BURST_MAX][FWD_TAG_SIZE + FRAME_MAX];
 	struct fwd_packet packets[FWD_BURST_MAX];
 	struct frame_source *source = &shell->sources[port];
 	unsigned count = 0;
@@ -235,9 +235,11 @@ static void run_burst(struct shell *shell, int port) {
 		uint32_t len =
 			source->header->caplen < FRAME_MAX ? source->header->caplen : FRAME_MAX;
 
-		memcpy(buffers[count], source->data, len);
+		memcpy(buffers[count] + FWD_TAG_SIZE, source->data, len);
 		packets[count] = (struct fwd_packet
-		){.data = buffers[count], .len = (uint16_t)len, .port_in = (uint8_t)port};
+		){.data = buffers[count] + FWD_TAG_SIZE,
+		  .len = (uint16_t)len,
+		  .port_in = (uint8_t)port};
 		count++;
 		frame_source_next(source);
 	}

@@ -54,6 +54,7 @@ def _port(port: pb.Port) -> Json:
         "address6": port.address6,
         "gateway6": port.gateway6,
         "mtu": port.mtu,
+        "vlan": port.vlan,
     }
     return {name: value for name, value in fields.items() if value}
 

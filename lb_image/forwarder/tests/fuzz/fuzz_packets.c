@@ -16,7 +16,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define CONFIGS 4 // the last one is the first with PROXY headers
+#define FUZZ_VLAN 100 // as in the packet cases
+#define CONFIGS 4     // the last one is the first with PROXY headers
 #define WITH_HEADERS 3
 #define LISTENERS 5 // the last two are of IPv6
 #define START_S 1000u
@@ -35,6 +36,7 @@ struct run {
 	struct fwd_config *config;
 	struct fwd_packet packets[FWD_BURST_MAX];
 	struct frame_copy copies[FWD_BURST_MAX];
+	uint8_t *buffers[FWD_BURST_MAX];
 	unsigned count;
 	uint64_t now_ms;
 };
@@ -125,7 +127,7 @@ static uint8_t take_byte(struct input *input) {
 }
 
 // Bits of `choice`: 0 a small table, 1 a small MTU, 2 a second port, 3 no resets, 4 no share for half-open flows,
-// 5 PROXY headers from the start. One worker of many owns few ports: quick to set up.
+// 5 PROXY headers from the start, 6 a trace, 7 a VLAN on the last port. One worker of many owns few ports: quick to set up.
 static void start(struct run *run, uint8_t choice) {
 	size_t flows;
 
@@ -157,6 +159,7 @@ static void start(struct run *run, uint8_t choice) {
 	run->base.ports[1].address6 = ipv6_make(0x20010db800880000u, 0xb);
 	run->base.ports[1].gateway6 = ipv6_make(0x20010db800880000u, 1);
 	run->base.ports[0].prefix_length6 = run->base.ports[1].prefix_length6 = 64;
+	run->base.ports[run->base.n_ports - 1u].vlan = choice & 128 ? FUZZ_VLAN : 0;
 	run->base.ports[0].mtu = run->base.ports[1].mtu = choice & 2 ? 600 : 1500;
 	flows = (worker_memory_size(&run->base) + 63) & ~(size_t)63;
 	MUST(flows + worker_flows_size(&run->base) <= sizeof(memory));
@@ -209,15 +212,18 @@ static void end_burst(struct run *run) {
 	worker_process(run->worker, run->config, run->packets, run->count, run->now_ms);
 	check_counters(run, drops);
 	for (unsigned i = 0; i < run->count; i++) {
-		const struct fwd_packet *packet = &run->packets[i];
+		struct fwd_packet *packet = &run->packets[i];
 		const struct fwd_port *port = &run->base.ports[0];
 
 		if (packet->verdict == FWD_TX) {
 			MUST(packet->port_out < run->base.n_ports);
 			port = &run->base.ports[packet->port_out];
 		}
+		oracle_check_tags(
+			&run->copies[i], packet, run->base.ports[packet->port_in].vlan, port->vlan
+		);
 		oracle_check(&run->copies[i], packet, port->mtu, port->mac);
-		free(packet->data);
+		free(run->buffers[i]);
 	}
 	run->count = 0;
 }
@@ -227,25 +233,25 @@ static void end_burst(struct run *run) {
 static void add_frame(struct run *run, struct input *input, uint8_t step) {
 	struct frame_copy *copy = &run->copies[run->count];
 	struct fwd_packet *packet = &run->packets[run->count];
-	unsigned len = take_byte(input), room;
+	unsigned len = take_byte(input), room, tags;
 
 	len |= (unsigned)take_byte(input) << 8;
 	len = len < sizeof(copy->data) ? len : sizeof(copy->data);
 	len = len < input->left ? len : (unsigned)input->left;
 	room = len < FWD_FRAME_ROOM ? FWD_FRAME_ROOM : len;
-	*packet = (struct fwd_packet){.data = malloc(room), .len = (uint16_t)len};
-	MUST(packet->data != NULL);
-	memset(packet->data, 0xa5, room);
+	tags = fwd_base_has_vlan(&run->base) ? FWD_TAG_SIZE : 0;
+	run->buffers[run->count] = malloc(tags + room + tags);
+	MUST(run->buffers[run->count] != NULL);
+	memset(run->buffers[run->count], 0xa5, tags + room + tags);
+	*packet =
+		(struct fwd_packet){.data = run->buffers[run->count] + tags, .len = (uint16_t)len};
 	packet->port_in = (step >> 2 & 1) % run->base.n_ports;
 	packet->hand_overs = step & 128 ? FWD_MAX_WORKERS - 1 : 0;
 	packet->verdict = packet->drop_reason = packet->port_out = 0xff;
 	memcpy(packet->data, input->at, len);
 	input->at += len;
 	input->left -= len;
-	if (step & 8)
-		oracle_fix_ip(packet->data, len);
-	if (step & 16)
-		oracle_fix_l4(packet->data, len);
+	oracle_fix(packet->data, len, step & 8, step & 16);
 	if ((step & 32) && len >= 6)
 		memcpy(packet->data, run->base.ports[packet->port_in].mac, 6);
 	copy->len = (uint16_t)len;
@@ -263,10 +269,10 @@ static void keep_house(struct run *run, unsigned seconds) {
 		unsigned made = worker_housekeeping(run->worker, run->config, run->now_ms, out, 4);
 
 		MUST(made <= 4);
-		for (unsigned i = 0; i < made; i++)
-			MUST(out[i].port_out < run->base.n_ports
-			     && (out[i].len == 60 || out[i].len == 78 || out[i].len == FWD_EMIT_SIZE
-			     ));
+		for (unsigned i = 0; i < made; i++) {
+			MUST(out[i].port_out < run->base.n_ports);
+			oracle_check_emitted(&out[i], run->base.ports[out[i].port_out].vlan);
+		}
 	}
 }
 

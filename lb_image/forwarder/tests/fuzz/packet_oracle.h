@@ -31,6 +31,18 @@ void oracle_fix_ip(uint8_t *frame, unsigned len);
 // Makes the TCP, UDP or ICMP checksum right, where there is a whole datagram. Needs a right IPv4 header.
 void oracle_fix_l4(uint8_t *frame, unsigned len);
 
+// Both of these where asked for, behind a tag too.
+void oracle_fix(uint8_t *frame, unsigned len, bool ip, bool l4);
+
+// Checks the tags of a frame as it came in by a port with `vlan_in` and as it leaves by one with `vlan_out`, 0 for none, and
+// the verdict of those that are not in the VLAN; then takes the tags off both.
+void oracle_check_tags(
+	struct frame_copy *before, struct fwd_packet *after, uint16_t vlan_in, uint16_t vlan_out
+);
+
+// Checks the size and the tag of a frame that the core made.
+void oracle_check_emitted(const struct fwd_emit *frame, uint16_t vlan);
+
 // Checks the verdict on one packet against what was sent. `mtu` is that of the port it leaves on, `mac` that port's MAC.
 void oracle_check(
 	const struct frame_copy *before,

@@ -12,7 +12,8 @@ CONFIG_TESTDATA = TESTS.parent / "config" / "testdata"
 # Steps of fuzz_packets.c: a frame, as it is, last of its burst; the bits that it may carry; time goes on.
 FRAME, SECOND_PORT, FIX, TIME = 64, 4, 8 | 16 | 32, 2
 # Its first byte.
-SMALL_MTU, TWO_PORTS, HEADERS = 2, 4, 32
+SMALL_MTU, TWO_PORTS, HEADERS, TAGGED = 2, 4, 32, 128
+VLAN = 100
 SMALL_MTU_BYTES = 600
 FRAME_MAX = 2048
 COMMANDS = (
@@ -51,8 +52,12 @@ def packet_seed(case: Path, *, fix: bool) -> bytes:
     config = json.loads((case / "config.json").read_text())
     small_mtu = config["base"]["ports"][0]["mtu"] <= SMALL_MTU_BYTES
     headers = any(one.get("client_address") == "proxy_v2" for one in config["listeners"])
+    tagged = config["base"]["ports"][-1].get("vlan") == VLAN
     choice = (
-        (TWO_PORTS if len(paths) > 1 else 0) | (SMALL_MTU if small_mtu else 0) | (HEADERS if headers else 0)
+        (TWO_PORTS if len(paths) > 1 else 0)
+        | (SMALL_MTU if small_mtu else 0)
+        | (HEADERS if headers else 0)
+        | (TAGGED if tagged else 0)
     )
     seed = bytes([choice])
     now_s = frames[0].time_us // 1_000_000

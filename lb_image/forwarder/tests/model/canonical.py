@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import struct
 
+from model import vlan
 from model.wire import ICMP, TCP, MalformedError
 from model.wire6 import ICMP6, decode_quoted, parted
 
 IPV4_ERRORS, IPV6_ERRORS = (3, 11, 12), (1, 2, 3, 4)
 
 
-def canonical(frame: bytes) -> bytes:
+def canonical(tagged_frame: bytes) -> bytes:
     """The frame with 0 for each checksum that is 0xffff, but that of UDP, where the two differ."""
+    tag, frame = vlan.parted(tagged_frame)
     places: list[int] = []
     if len(frame) >= 34 and frame[12:14] == b"\x08\0":
         places = ipv4_places(frame)
@@ -21,7 +23,7 @@ def canonical(frame: bytes) -> bytes:
     for at in places:
         if new[at : at + 2] == b"\xff\xff":
             new[at : at + 2] = b"\0\0"
-    return bytes(new)
+    return bytes(new[:12]) + tag + bytes(new[12:])
 
 
 def ipv4_places(frame: bytes) -> list[int]:

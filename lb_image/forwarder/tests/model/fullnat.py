@@ -14,7 +14,7 @@ import struct
 from collections import Counter, deque
 from ipaddress import IPv6Address
 
-from model import answers, client_address, nd, policy, wire, wire6
+from model import answers, client_address, nd, policy, vlan, wire, wire6
 from model.foreign import Foreign, hear
 from model.scheduling import Backend, Key, Scheduler
 from model.state import Endpoint, Flow, Json, Port
@@ -107,14 +107,27 @@ class Model(Foreign):
     def process(self, port: int, frame: bytes) -> tuple[int, bytes] | None:
         """What is sent for ``frame``, as (port, frame); drops are counted."""
         try:
+            bare = vlan.untagged(self.ports[port].vlan, frame)
+        except MalformedError as reason:
+            self.drops[str(reason.args[0])] += 1
+            return None
+        sent = self.process_untagged(port, bare)
+        return sent and (sent[0], self.tagged(*sent))
+
+    def tagged(self, port: int, frame: bytes) -> bytes:
+        """As it leaves; what had a tag when it came may be too short without it."""
+        if self.ports[port].vlan:
+            return vlan.tagged(self.ports[port].vlan, frame)
+        return frame.ljust(vlan.SHORTEST, b"\0") if any(p.vlan for p in self.ports) else frame
+
+    def process_untagged(self, port: int, frame: bytes) -> tuple[int, bytes] | None:
+        try:
             return self.handle(self.ports[port], frame)
         except MalformedError as reason:
             self.drops[str(reason.args[0])] += 1
             return answers.answer(self, self.ports[port], frame, *reason.args)
 
     def handle(self, port: Port, frame: bytes) -> tuple[int, bytes] | None:
-        if len(frame) < 14:
-            raise MalformedError("truncated")
         if frame[12:14] == b"\x08\x06":
             return self.arp(port, frame)
         if frame[12:14] == b"\x86\xdd":

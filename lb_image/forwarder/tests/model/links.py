@@ -6,7 +6,7 @@ import struct
 from dataclasses import dataclass
 from ipaddress import IPv4Interface, IPv6Address, IPv6Interface
 
-from model import nd, wire
+from model import nd, vlan, wire
 from model.locals import Locals
 from model.state import CONFIRM_S, FORGET_S, KEEP_S, Json, Neighbour, Port
 from model.sync import Sync
@@ -33,6 +33,7 @@ def port_of(index: int, port: Json) -> Port:
         tuple(kind(port[field]) for kind, field in kinds if port.get(field)),
         tuple(ip(port[field]) for field in ("gateway", "gateway6") if port.get(field)),
         port.get("mtu", 1500),
+        port.get("vlan", 0),
     )
 
 
@@ -66,7 +67,7 @@ class Links:
         if word is Say.HERE:
             return self.request(port.index, address, address)
         if isinstance(address, IPv6Address):
-            return nd.probe(port, address)
+            return vlan.tagged(port.vlan, nd.probe(port, address))
         return self.request(port.index, 0, address)
 
     def hear_claim(self, port: Port, address: Address, mac: bytes, *, probes: bool) -> bool:
@@ -112,13 +113,12 @@ class Links:
 
     def request(self, index: int, sender: Address, target: Address) -> bytes:
         """ARP request (RFC 826), padded to the shortest frame; for IPv6 a neighbour solicitation."""
-        mac = self.ports[index].mac
+        mac, tag = self.ports[index].mac, self.ports[index].vlan
         if isinstance(sender, IPv6Address) and isinstance(target, IPv6Address):
-            return nd.solicitation(self.ports[index], sender, target)
+            return vlan.tagged(tag, nd.solicitation(self.ports[index], sender, target))
         head = wire.BROADCAST + mac + b"\x08\x06" + struct.pack("!HHBBH", 1, 0x0800, 6, 4, 1)
-        return (head + mac + struct.pack("!I", sender) + bytes(6) + struct.pack("!I", target)).ljust(
-            60, b"\0"
-        )
+        whole = head + mac + struct.pack("!I", sender) + bytes(6) + struct.pack("!I", target)
+        return vlan.tagged(tag, whole.ljust(60, b"\0"))
 
     def local_port(self, address: Address) -> Port:
         return next((p for p in self.ports if p.on_link(address)), self.ports[0])

@@ -24,6 +24,7 @@ class Port:
     interfaces: tuple[IPv4Interface | IPv6Interface, ...]  # one of a family at most
     gateways: tuple[Address, ...]
     mtu: int
+    vlan: int = 0  # 0: none
 
     @property
     def own(self) -> list[Address]:

@@ -32,6 +32,7 @@ from packets.cases_proxy import PROXY_V2
 from packets.cases_schedulers import SCHEDULERS
 from packets.cases_sync import SYNC
 from packets.cases_vips import VIPS
+from packets.cases_vlan import VLANS
 from packets.harness import Case
 
 
@@ -365,7 +366,7 @@ CASES = [
     corrupt_is_not_laundered, bad_ip_checksum, tcp_timestamps_untouched, ip_options, fragments, malformed,
     other_protocols, mtu, frame_padding, flow_table_full, no_gateway, backends_on_link, two_networks,
     two_local_addresses, *ANSWERS, *SCHEDULERS, fragments_that_end, *FORGET, *POLICY, *IPV6,
-    *CLIENT_ADDRESS, *VIPS, toa_begins_anew, *PROXY_V2, toa_not_forged, *SYNC, *LOCAL_OWNER,
+    *CLIENT_ADDRESS, *VIPS, toa_begins_anew, *PROXY_V2, toa_not_forged, *SYNC, *LOCAL_OWNER, *VLANS,
 ]  # fmt: skip
 
 

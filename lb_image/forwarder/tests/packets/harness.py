@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from model import vlan
 from model.canonical import canonical
 from model.fullnat import Model
 from model.sync import KEY
@@ -65,7 +66,7 @@ class Outcome:
 
 
 def is_request(data: bytes) -> bool:
-    asks = data[:6] == BROADCAST and data[12:14] == b"\x08\x06"
+    asks = data[:6] == BROADCAST and vlan.parted(data)[1][12:14] == b"\x08\x06"
     return asks or data[:2] == b"\x33\x33"
 
 

@@ -14,6 +14,7 @@ from packets.cases import named
 from packets.harness import Case, Outcome, assert_equal, port_names, read_pcap, run_model, run_shell
 from packets.randomised import random_case, replayed
 from packets.randomised6 import random_case_of_both
+from packets.vlans import moved_into_vlan
 
 FOLDER = Path(__file__).parent
 REPOSITORY = FOLDER.parents[3]
@@ -94,13 +95,20 @@ def check_on_every_build(case: Case, scratch: Path) -> None:
         assert_equal(run_shell(binary, case, folder), want)
 
 
+def perhaps_in_vlan(case: Case, rng: random.Random, seed: int) -> Case:
+    """Every third run on a port with a VLAN."""
+    return moved_into_vlan(case, rng) if seed % 3 == 2 else case
+
+
 @pytest.mark.parametrize("seed", range(RANDOM_RUNS))
 def test_random_packets_and_generations(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    check_on_every_build(replayed(random_case(rng), rng), tmp_path)
+    case = perhaps_in_vlan(random_case(rng), rng, seed)
+    check_on_every_build(replayed(case, rng), tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(RANDOM_RUNS))
 def test_random_packets_of_both_families(seed: int, tmp_path: Path) -> None:
     rng = random.Random(seed)
-    check_on_every_build(replayed(random_case_of_both(rng), rng), tmp_path)
+    case = perhaps_in_vlan(random_case_of_both(rng), rng, seed)
+    check_on_every_build(replayed(case, rng), tmp_path)

@@ -34,6 +34,7 @@ class ForwarderPort(FileModel):
     address6: IPv6Interface | None = None
     gateway6: IPv6Address | None = None
     mtu: int = 1500
+    vlan: int | None = None
 
 
 class ForwarderPeer(FileModel):

@@ -57,6 +57,7 @@ class Network(SpecModel):
     addresses: Annotated[tuple[Interface, ...], Field(min_length=1, max_length=64)]
     gateway: Address
     ipv6: NetworkIPv6 | None = None
+    vlan: Annotated[int, Field(ge=1, le=4094)] | None = None
 
     @property
     def own_addresses(self) -> tuple[IPv4Interface | IPv6Interface, ...]:

@@ -51,6 +51,7 @@ def base_for(dataplane: Dataplane, ordinal: int) -> ForwarderBase:
                     gateway=network.gateway,
                     address6=network.ipv6.addresses[ordinal] if network.ipv6 else None,
                     gateway6=network.ipv6.gateway if network.ipv6 else None,
+                    vlan=network.vlan,
                 )
                 for index, network in enumerate(dataplane.networks)
             ),
@@ -100,11 +101,13 @@ def template_generation(dataplane: Dataplane) -> str:
     """Digest of what the bases of all ordinals have in common.
 
     Addresses are left out: they differ by ordinal, and more of them at the end of a list (to scale out) must not
-    replace the pods that run.
+    replace the pods that run. A network without a VLAN counts as it did before there were any.
     """
     own = {"addresses", "local_addresses", "local_addresses_ipv6", "node_selector", "tolerations"}
     networks = [
-        network.model_dump(mode="json", exclude={"addresses": True, "ipv6": {"addresses"}})
+        network.model_dump(
+            mode="json", exclude={"addresses": True, "ipv6": {"addresses"}, "vlan": network.vlan is None}
+        )
         for network in dataplane.networks
     ]
     if not syncs(dataplane):

@@ -283,7 +283,7 @@ class SyncPeer(_message.Message):
     def __init__(self, ordinal: _Optional[int] = ..., address: _Optional[str] = ..., local_addresses: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Port(_message.Message):
-    __slots__ = ("name", "driver", "interface", "resource", "address", "gateway", "mtu", "address6", "gateway6")
+    __slots__ = ("name", "driver", "interface", "resource", "address", "gateway", "mtu", "address6", "gateway6", "vlan")
     NAME_FIELD_NUMBER: _ClassVar[int]
     DRIVER_FIELD_NUMBER: _ClassVar[int]
     INTERFACE_FIELD_NUMBER: _ClassVar[int]
@@ -293,6 +293,7 @@ class Port(_message.Message):
     MTU_FIELD_NUMBER: _ClassVar[int]
     ADDRESS6_FIELD_NUMBER: _ClassVar[int]
     GATEWAY6_FIELD_NUMBER: _ClassVar[int]
+    VLAN_FIELD_NUMBER: _ClassVar[int]
     name: str
     driver: str
     interface: str
@@ -302,7 +303,8 @@ class Port(_message.Message):
     mtu: int
     address6: str
     gateway6: str
-    def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ..., address6: _Optional[str] = ..., gateway6: _Optional[str] = ...) -> None: ...
+    vlan: int
+    def __init__(self, name: _Optional[str] = ..., driver: _Optional[str] = ..., interface: _Optional[str] = ..., resource: _Optional[str] = ..., address: _Optional[str] = ..., gateway: _Optional[str] = ..., mtu: _Optional[int] = ..., address6: _Optional[str] = ..., gateway6: _Optional[str] = ..., vlan: _Optional[int] = ...) -> None: ...
 
 class Listener(_message.Message):
     __slots__ = ("name", "generation", "vip", "port", "protocol", "scheduler", "arp", "timeouts", "backends", "hash_on", "on_backend_removal", "max_connections", "allowed_source_ranges", "denied_source_ranges", "session_affinity_s", "client_limits", "client_address", "health_check")
