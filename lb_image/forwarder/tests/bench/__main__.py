@@ -17,6 +17,7 @@ from bench.connections import CONNECTIONS, SEGMENTS, connection_captures, write_
 from bench.hugepages import HugepagesMissingError, free_hugepages
 from bench.measure import Row, Start, Window, mbufs_for, memory_for, named, rounds, row
 from bench.process import BenchError
+from bench.scaling import FLOWS_OF_WORKER, scaling_rows, summary
 from bench.scenario import ONE_SERVICE, ONE_SERVICE_IPV6, Captures, Services, captures, write_config
 from bench.subjects import port_devices, running_forwarder, running_testpmd
 
@@ -87,6 +88,7 @@ def parsed(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     options = parser.parse_args(arguments)
     options.cases = cases(options.flows, few=options.quick or options.baseline_only, both=options.both)
+    options.all = options.flows is None and not options.quick and not options.baseline_only
     options.rounds = options.rounds or (1 if options.quick else 5)
     return options
 
@@ -95,11 +97,11 @@ def measured_row(options: argparse.Namespace, case: Case, work: Path) -> Row:
     """Measure one case."""
     window = Window(0.2, 0.3) if options.quick else Window(0.5, 1.0)
     files = case.captures(None if options.baseline_only else options.pcap_shell, work)
-    mbufs = mbufs_for(files.frames)
-    config = case.config(work / "config", port_devices(files.paths))
-    subjects: dict[str, Start] = {"testpmd io": lambda: running_testpmd(files.paths, mbufs, work)}
+    mbufs, devices = mbufs_for(files.frames), port_devices(files.paths)
+    config = case.config(work / "config", devices)
+    subjects: dict[str, Start] = {"testpmd io": lambda: running_testpmd(devices, mbufs, work)}
     if options.baseline_only:
-        subjects["testpmd macswap"] = lambda: running_testpmd(files.paths, mbufs, work, mode="macswap")
+        subjects["testpmd macswap"] = lambda: running_testpmd(devices, mbufs, work, mode="macswap")
     else:
         subjects["skylane-fwd"] = lambda: running_forwarder(options.forwarder, config, mbufs, work)
     with free_hugepages(memory_for(files.frames, case.flows)):
@@ -148,7 +150,16 @@ def main() -> int:
                 f"{case.name}, {case.flows:,} flows: measured in {time.monotonic() - began:.0f} s",
                 file=sys.stderr,
             )
+        if options.all:
+            try:
+                scaled = scaling_rows(options, Path(work), FLOWS_OF_WORKER)
+            except (BenchError, HugepagesMissingError) as error:
+                print(f"bench: {error}", file=sys.stderr)
+                return 1
     print(table(rows))
+    if options.all:
+        print(summary(scaled))
+        rows += scaled
     options.json.parent.mkdir(parents=True, exist_ok=True)
     options.json.write_text(json.dumps([asdict(row) for row in rows], indent=1) + "\n")
     return 0

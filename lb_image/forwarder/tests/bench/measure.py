@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 
-from bench.process import BenchError, on_cpu_ns, worker_thread
+from bench.process import BenchError, on_cpu_ns, worker_threads
 from bench.subjects import Subject
 
 MAXIMUM_DROP_RATIO = 0.001
@@ -47,30 +47,30 @@ def memory_for(frames: int, flows: int) -> int:
 
 
 def ns_per_packet(subject: Subject, window: Window, laps_frames: int) -> float:
-    """Return the worker's CPU time per forwarded packet within one window.
+    """Return the workers' CPU time per forwarded packet within one window.
 
     The warm-up lasts at least until every frame of the files has been seen twice, so all flows exist.
 
     Raises:
         BenchError: packets were dropped, or the worker stood still.
     """
-    task = worker_thread(subject.pid)
+    tasks = worker_threads(subject.pid, subject.workers)
     warm = time.monotonic() + window.warm_up_s
     deadline = time.monotonic() + 30
     while time.monotonic() < warm or subject.counters().received < 2 * laps_frames:
         if time.monotonic() > deadline:
             raise BenchError(f"two laps of {laps_frames} frames take over 30 s: {subject.counters()}")
         time.sleep(0.05)
-    before, cpu_before = subject.counters(), on_cpu_ns(task)
+    before, cpu_before = subject.counters(), sum(map(on_cpu_ns, tasks))
     time.sleep(window.length_s)
-    after, cpu_after = subject.counters(), on_cpu_ns(task)
+    after, cpu_after = subject.counters(), sum(map(on_cpu_ns, tasks))
     received, forwarded = after.received - before.received, after.forwarded - before.forwarded
     drops = {
         reason: count - before.drops.get(reason, 0)
         for reason, count in after.drops.items()
         if count > before.drops.get(reason, 0)
     }
-    arp_ratio = 2 / laps_frames
+    arp_ratio = 2 * subject.workers / laps_frames
     if forwarded < received * (1 - arp_ratio - MAXIMUM_DROP_RATIO) or not forwarded:
         raise BenchError(f"{received} packets in, {forwarded} out, dropped: {drops}")
     return (cpu_after - cpu_before) / forwarded
@@ -100,12 +100,12 @@ def rounds(
     return results
 
 
-def row(case: str, flows: int, measured: list[float], baseline: list[float]) -> Row:
+def row(case: str, flows: int, measured: list[float], baseline: list[float], workers: int = 1) -> Row:
     """Summarise the rounds of one case."""
     return Row(
         case=case,
         flows=flows,
-        workers=1,
+        workers=workers,
         ns_min=round(min(measured), 2),
         ns_median=round(statistics.median(measured), 2),
         baseline_ns_min=round(min(baseline), 2),

@@ -1,10 +1,11 @@
-"""A measured program: its start, the CPU time of its one worker thread, its end."""
+"""A measured program: its start, the CPU time of its worker threads, its end."""
 
+import os
 import re
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
@@ -20,11 +21,19 @@ class BenchError(Exception):
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: Sequence[str], log: Path, environment: Mapping[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program with its output in `log`; stop it with SIGTERM, then SIGKILL, at the end of the block."""
     with log.open("wb") as output:
         # testpmd ends when its standard input does, so the pipe stays open.
-        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=output, stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=os.environ | environment,
+        )
         try:
             yield process
         finally:
@@ -70,17 +79,17 @@ def thread_names(pid: int) -> dict[Path, str]:
     return names
 
 
-def worker_thread(pid: int) -> Path:
-    """Return the /proc folder of the program's worker thread.
+def worker_threads(pid: int, count: int = 1) -> list[Path]:
+    """Return the /proc folders of the program's worker threads.
 
     Raises:
-        BenchError: it has none, or several.
+        BenchError: it has more or fewer.
     """
     names = thread_names(pid)
     workers = [task for task, name in names.items() if WORKER_NAME.fullmatch(name)]
-    if len(workers) != 1:
-        raise BenchError(f"one worker thread expected, the threads are {sorted(names.values())}")
-    return workers[0]
+    if len(workers) != count:
+        raise BenchError(f"{count} worker thread(s) expected, the threads are {sorted(names.values())}")
+    return workers
 
 
 def on_cpu_ns(task: Path) -> int:

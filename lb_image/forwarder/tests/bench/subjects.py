@@ -1,4 +1,4 @@
-"""The two measured programs, testpmd and skylane-fwd, on the same two net_pcap ports."""
+"""The two measured programs, testpmd and skylane-fwd, on the same net_pcap ports."""
 
 import json
 import os
@@ -14,8 +14,10 @@ from bench.process import BenchError, running, wait_until
 
 START_TIMEOUT_S = 60.0
 REPLY_TIMEOUT_S = 5.0
-# Core 0 stays with the main thread and the rest of the machine.
-LCORES = "0@0,1@1"
+# Core 0 stays with the main thread and the rest of the machine; a second worker has it, too.
+LCORES = ("0@0,1@1", "0@0,1@1,2@0")
+# Files of a port, one a receive queue.
+Queues = tuple[Path, ...]
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,18 @@ class Subject:
 
     pid: int
     counters: Callable[[], Counters]
+    workers: int = 1
 
 
 def port_devices(captures: tuple[Path, ...]) -> tuple[str, ...]:
-    """Return the vdev arguments of the ports: endless receive, transmit dropped."""
-    return tuple(f"net_pcap{n},rx_pcap={path},infinite_rx=1" for n, path in enumerate(captures))
+    """Return the vdev arguments of ports with one queue: endless receive, transmit dropped."""
+    return queue_devices(tuple((path,) for path in captures))
+
+
+def queue_devices(ports: tuple[Queues, ...]) -> tuple[str, ...]:
+    """Return the same for ports with several queues."""
+    files = ["".join(f",rx_pcap={path}" for path in queues) for queues in ports]
+    return tuple(f"net_pcap{n}{queues},infinite_rx=1" for n, queues in enumerate(files))
 
 
 def telemetry(path: Path, command: str) -> dict[str, Any] | None:
@@ -68,19 +77,21 @@ def testpmd_counters(path: Path, ports: int) -> Counters | None:
 
 @contextmanager
 def running_testpmd(
-    captures: tuple[Path, ...], mbufs: int, work: Path, mode: str = "io"
+    devices: tuple[str, ...], mbufs: int, work: Path, mode: str = "io", workers: int = 1
 ) -> Iterator[Subject]:
-    """Run `dpdk-testpmd` with one worker that moves packets between two ports, or from one port back to it."""
+    """Run `dpdk-testpmd`: each worker moves packets between two ports, or from one port back to it."""
     prefix = f"skylane-bench-{os.getpid()}"
     runtime = Path(os.environ.get("RUNTIME_DIRECTORY") or "/var/run") / "dpdk" / prefix
     command = [
         "dpdk-testpmd", "--in-memory", "--iova-mode=va", "--no-pci", f"--file-prefix={prefix}",
-        f"--lcores={LCORES}", *(f"--vdev={device}" for device in port_devices(captures)), "--",
-        f"--forward-mode={mode}", "--burst=32", "--nb-cores=1", f"--total-num-mbufs={mbufs}", "--auto-start",
+        f"--lcores={LCORES[workers - 1]}", *(f"--vdev={device}" for device in devices), "--",
+        f"--forward-mode={mode}", "--burst=32", f"--nb-cores={workers}", f"--rxq={workers}", f"--txq={workers}",
+        f"--total-num-mbufs={mbufs}", "--auto-start",
     ]  # fmt: skip
     log = work / "testpmd.log"
-    with running(command, log) as process:
-        yield started(process, log, lambda: testpmd_counters(runtime / "dpdk_telemetry.v2", len(captures)))
+    with running(command, log, {}) as process:
+        socket_path, ports = runtime / "dpdk_telemetry.v2", len(devices)
+        yield started(process, log, lambda: testpmd_counters(socket_path, ports), workers)
 
 
 def control_request(path: Path, request: dict[str, Any]) -> dict[str, Any] | None:
@@ -116,20 +127,32 @@ def forwarder_counters(path: Path) -> Counters | None:
 
 
 @contextmanager
-def running_forwarder(binary: Path, config: Path, mbufs: int, work: Path) -> Iterator[Subject]:
-    """Run `skylane-fwd` on a configuration folder whose ports are the two vdevs."""
+def running_forwarder(
+    binary: Path,
+    config: Path,
+    mbufs: int,
+    work: Path,
+    workers: int = 1,
+    preload: Path | None = None,
+) -> Iterator[Subject]:
+    """Run `skylane-fwd` on a configuration folder whose ports are vdevs, with a library loaded before it if there is one."""
     control = work / "control.sock"
     control.unlink(missing_ok=True)
     command = [
         str(binary), "--config-dir", str(config), "--control", str(control), "--allow-vdev",
-        "--lcores", LCORES, "--mbufs", str(mbufs), "--seed", "0",
+        "--lcores", LCORES[workers - 1], "--mbufs", str(mbufs), "--seed", "0",
     ]  # fmt: skip
     log = work / "skylane-fwd.log"
-    with running(command, log) as process:
-        yield started(process, log, lambda: forwarder_counters(control))
+    with running(command, log, {"LD_PRELOAD": str(preload)} if preload else {}) as process:
+        yield started(process, log, lambda: forwarder_counters(control), workers)
 
 
-def started(process: subprocess.Popen[bytes], log: Path, counters: Callable[[], Counters | None]) -> Subject:
+def started(
+    process: subprocess.Popen[bytes],
+    log: Path,
+    counters: Callable[[], Counters | None],
+    workers: int,
+) -> Subject:
     """Return the subject once its first packets are through.
 
     Raises:
@@ -147,4 +170,4 @@ def started(process: subprocess.Popen[bytes], log: Path, counters: Callable[[], 
         return now
 
     wait_until(first_packets, process, log, START_TIMEOUT_S)
-    return Subject(process.pid, counters_now)
+    return Subject(process.pid, counters_now, workers)

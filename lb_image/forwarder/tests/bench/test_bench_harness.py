@@ -1,6 +1,7 @@
 """The bench's own parts; the figures themselves are not asserted here, machines differ."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from bench.frames import Endpoint, client_flows, read_pcap, replies_to, udp_fram
 from bench.hugepages import PAGE_BYTES, POOL, free_hugepages
 from bench.measure import Window, mbufs_for, memory_for, ns_per_packet, row
 from bench.process import BenchError
+from bench.scaling import factor
 from bench.scenario import EXTERNAL, captures, laps, net_pcap_link, write_config
 from bench.subjects import port_devices, running_forwarder
 
@@ -93,6 +95,20 @@ def test_quick_run_forwards_both_directions_and_gives_plausible_rows(tmp_path):
     assert (line["case"], line["flows"], line["workers"]) == ("fullnat-udp4", 64, 1)
     assert 1 < line["baseline_ns_min"] < 5_000
     assert line["baseline_ns_min"] / 2 < line["ns_min"] <= line["ns_median"] < 5_000
+
+
+def test_two_workers_forward_all_that_their_queues_bring():
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.scaling", "--quick", "--rounds", "1", "--flows", "64"],
+        cwd=TESTS, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert re.search(r"fullnat-udp4-scaling: .* times the packets \(testpmd io", run.stdout)
+
+
+def test_factor_of_two_workers():
+    assert factor(50.0, 50.0) == 2
+    assert factor(50.0, 100.0) == 1
 
 
 def hugepages():
