@@ -50,7 +50,10 @@ class Queue:
 
 def write_config(folder: Path, devices: tuple[str, ...], flows: int, workers: int) -> Path:
     """Write the configuration folder; no worker may have more flows than its share of local ports."""
-    base: dict[str, Any] = base_json(flows, devices) | {"workers": workers, "max_flows_per_worker": max(flows, 1_024)}
+    base: dict[str, Any] = base_json(flows, devices) | {
+        "workers": workers,
+        "max_flows_per_worker": max(flows, 1_024),
+    }
     return write_files(folder, base, [listener_json(ONE_BACKEND, 0)])
 
 
