@@ -4,10 +4,11 @@ import json
 import os
 import socket
 import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from bench.process import BenchError, running, wait_until
@@ -133,9 +134,9 @@ def running_forwarder(
     mbufs: int,
     work: Path,
     workers: int = 1,
-    preload: Path | None = None,
+    environment: Mapping[str, str] = MappingProxyType({}),
 ) -> Iterator[Subject]:
-    """Run `skylane-fwd` on a configuration folder whose ports are vdevs, with a library loaded before it if there is one."""
+    """Run `skylane-fwd` on a configuration folder whose ports are vdevs."""
     control = work / "control.sock"
     control.unlink(missing_ok=True)
     command = [
@@ -143,7 +144,7 @@ def running_forwarder(
         "--lcores", LCORES[workers - 1], "--mbufs", str(mbufs), "--seed", "0",
     ]  # fmt: skip
     log = work / "skylane-fwd.log"
-    with running(command, log, {"LD_PRELOAD": str(preload)} if preload else {}) as process:
+    with running(command, log, environment) as process:
         yield started(process, log, lambda: forwarder_counters(control), workers)
 
 

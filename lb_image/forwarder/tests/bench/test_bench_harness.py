@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,10 @@ from bench.frames import Endpoint, client_flows, read_pcap, replies_to, udp_fram
 from bench.hugepages import PAGE_BYTES, POOL, free_hugepages
 from bench.measure import Window, mbufs_for, memory_for, ns_per_packet, row
 from bench.process import BenchError
+from bench.reloads import BUCKETS, Histogram, check_none_lost, least_cycles
 from bench.scaling import factor
 from bench.scenario import EXTERNAL, captures, laps, net_pcap_link, write_config
-from bench.subjects import port_devices, running_forwarder
+from bench.subjects import Counters, port_devices, running_forwarder
 
 LISTENER = Endpoint(0xC633640A, 80)
 LINK = net_pcap_link(EXTERNAL)
@@ -109,6 +111,38 @@ def test_two_workers_forward_all_that_their_queues_bring():
 def test_factor_of_two_workers():
     assert factor(50.0, 50.0) == 2
     assert factor(50.0, 100.0) == 1
+
+
+def test_buckets_follow_each_other():
+    bounds = [least_cycles(bucket) for bucket in range(BUCKETS)]
+    assert bounds[:64] == list(range(64))
+    assert all(0 < after - before <= max(1, before / 32) for before, after in pairwise(bounds))
+
+
+def test_share_of_a_histogram():
+    histogram, nothing = Histogram(), [0] * BUCKETS
+    histogram.add(nothing, [999, 1, *nothing[2:]])
+    assert (histogram.cycles_at(0.999), histogram.cycles_at(1)) == (1, 2)
+    assert histogram.largest() == 2
+
+
+def test_lost_packets_give_no_result():
+    before = Counters(0, 0, {"no_flow": 1})
+    check_none_lost(before, Counters(1_000, 998, {"no_flow": 1}), 1_000)
+    with pytest.raises(BenchError, match="'no_flow': 2"):
+        check_none_lost(before, Counters(1_000, 998, {"no_flow": 3}), 1_000)
+
+
+def test_reloads_lose_and_move_nothing():
+    run = subprocess.run(
+        [sys.executable, "-m", "bench.reloads", "--flows", "64", "--rounds", "1", "--window-s", "0.3"],
+        cwd=TESTS, capture_output=True, text=True, timeout=180, check=False,
+    )  # fmt: skip
+    assert run.returncode == 0, run.stderr
+    assert re.match(
+        r"[1-9]\d* reloads of 1,000 backends, [\d,]+ packets, none lost, no flow moved", run.stdout
+    )
+    assert run.stdout.count("p99.9 ") == 4
 
 
 def hugepages():
