@@ -99,7 +99,7 @@ def test_who_is_not_in_the_vlan_is_not_heard(
         before = forwarder.query("stats")["drops"][reason]
         send(network, tags)
         wait_until(
-            lambda: forwarder.query("stats")["drops"][reason] == before + 1, f"{reason} counted", timeout_s=5
+            lambda: forwarder.query("stats")["drops"][reason] > before, f"{reason} counted", timeout_s=5
         )
 
 
@@ -112,5 +112,5 @@ def test_a_port_without_a_vlan_hears_its_link(
         before = forwarder.query("stats")["drops"][reason]
         send(network, tags)
         wait_until(
-            lambda: forwarder.query("stats")["drops"][reason] == before + 1, f"{reason} counted", timeout_s=5
+            lambda: forwarder.query("stats")["drops"][reason] > before, f"{reason} counted", timeout_s=5
         )
