@@ -185,6 +185,52 @@ static void test_sync(void **state) {
 	assert_int_equal(fwd_all_local_addresses(&config.base, true), 0);
 }
 
+// As many addresses as there may be: 15 peers, 16 local addresses of each pod, two ports of both families.
+static void test_sync_of_most(void **state) {
+	struct config_errors errors = {0};
+	struct fixture *f = *state;
+	struct base_config config;
+	char path[128];
+	FILE *stream;
+
+	snprintf(path, sizeof(path), "%s/" BASE, f->directory);
+	stream = fopen(path, "w");
+	assert_non_null(stream);
+	fprintf(stream, "{\"version\": 1, \"generation\": \"0123456789abcdef\", \"ports\": [");
+	for (unsigned i = 0; i < 2; i++)
+		fprintf(stream,
+			"%s{\"name\": \"p%u\", \"driver\": \"vfio\", \"resource\": \"nic\", "
+			"\"address\": \"10.%u.0.11/16\", \"address6\": \"fd%u::b/64\"}",
+			i > 0 ? ", " : "",
+			i,
+			77 + i,
+			77 + i);
+	for (unsigned pod = 0; pod < FWD_MAX_ORDINALS; pod++) {
+		if (pod == 1)
+			fprintf(stream,
+				"], \"sync\": {\"ordinal\": 0, \"key_file\": \"/k\", \"peers\": [");
+		if (pod > 0)
+			fprintf(stream,
+				"%s{\"ordinal\": %u, \"address\": \"10.77.1.%u\"",
+				pod > 1 ? "]}, " : "",
+				pod,
+				pod);
+		fprintf(stream, "%s, \"local_addresses\": [", pod > 0 ? "" : "]");
+		for (unsigned i = 0; i < 8; i++)
+			fprintf(stream,
+				"%s\"10.77.2.%u\", \"fd77::2:%x\"",
+				i > 0 ? ", " : "",
+				pod * 8 + i,
+				pod * 8 + i);
+	}
+	fprintf(stream, "]}]}}\n");
+	fclose(stream);
+	assert_true(base_read(f->directory, false, &config, &errors));
+	assert_int_equal(config.base.sync.n_peers, FWD_MAX_PEERS);
+	assert_int_equal(fwd_all_local_addresses(&config.base, false), 128);
+	assert_int_equal(config.base.local_addresses[127], 0x0a4d027f);
+}
+
 static void test_no_sync(void **state) {
 	struct config_errors errors = {0};
 	struct fixture *f = *state;
@@ -382,6 +428,7 @@ int main(int argc, char **argv) {
 		cmocka_unit_test_setup_teardown(test_good, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_faults, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sync, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(test_sync_of_most, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_no_sync, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_sync_key, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(test_ipv6, set_up, tear_down),

@@ -4,15 +4,21 @@
 
 #include "json_address.h"
 
+#include <assert.h>
+
 #define UDP_PORT 5407
+
+// A port has an address of each family.
+#define ADDRESSES_MAX (FWD_MAX_LOCAL_ADDRESSES + 2 * FWD_MAX_PORTS + FWD_MAX_PEERS)
 
 // All addresses of the pods, in the order in which they are read.
 struct pods {
-	struct ipv6_address addresses[FWD_MAX_LOCAL_ADDRESSES + FWD_MAX_PORTS + FWD_MAX_PEERS];
+	struct ipv6_address addresses[ADDRESSES_MAX];
 	unsigned count;
 };
 
 static void add(struct pods *pods, struct ipv6_address address) {
+	assert(pods->count < ADDRESSES_MAX);
 	pods->addresses[pods->count++] = address;
 }
 

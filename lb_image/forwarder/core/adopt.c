@@ -74,6 +74,14 @@ static bool tells_soundly(const struct flow *flow) {
 	}
 }
 
+// Peers tell of what is established.
+static bool is_foreign_soundly(const struct flow_table *table, uint32_t index) {
+	const struct flow *flow = flow_table_at(table, index);
+
+	return flow_table_is_own(table, index)
+		|| (!flow_is_half_open(flow) && flow->untold == FWD_CLIENT_ADDRESS_NONE);
+}
+
 static bool is_sound(const struct adopter *adopter, uint32_t index) {
 	const struct flow *flow = flow_table_at(adopter->table, index);
 	bool udp = flow->protocol == IPPROTO_UDP;
@@ -81,6 +89,7 @@ static bool is_sound(const struct adopter *adopter, uint32_t index) {
 	return flow->state < FLOW_STATE_COUNT && (udp || flow->protocol == IPPROTO_TCP)
 		&& udp == (flow->state == FLOW_UDP) && tells_soundly(flow)
 		&& flow->ipv6 == adopter->table->ipv6 && flow->last_seen_s <= adopter->now_s
+		&& is_foreign_soundly(adopter->table, index)
 		&& is_at_its_place(adopter->table, index) && is_reached(adopter->table, index);
 }
 
@@ -134,7 +143,8 @@ static bool belongs(const struct adopter *adopter, struct flow *flow) {
 	flow->backend_slot = FWD_GONE_BACKEND;
 	if (listener != NULL) {
 		flow->listener = listener->index;
-		flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, flow->state);
+		flow->idle_timeout_s = flow_idle_timeout_s(&listener->timeouts, flow->state)
+			+ (flow->is_foreign ? SYNC_GRACE_S : 0);
 		backend = backend_of(adopter->backends, listener, flow);
 		if (backend != NULL)
 			flow->backend_slot = backend->slot;
@@ -163,7 +173,6 @@ static void count(const struct adopter *adopter, uint32_t index) {
 
 	adopter->adoption->adopted++;
 	flow->is_counted = false;
-	flow->is_foreign = !flow_table_is_own(adopter->table, index);
 	if (flow->is_foreign)
 		return;
 	worker_count_again(worker, adopter->backends->config, flow);
@@ -180,6 +189,7 @@ static bool takes(void *context, uint32_t index) {
 		adopter->adoption->damaged++;
 		return false;
 	}
+	flow->is_foreign = !flow_table_is_own(adopter->table, index);
 	if (!belongs(adopter, flow) || !flow_find_next_hops(adopter->worker, flow, &reason)) {
 		adopter->adoption->ended++;
 		return false;

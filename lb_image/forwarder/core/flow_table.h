@@ -75,8 +75,8 @@ struct flow {
 	uint8_t tells : 2;   // enum fwd_client_address of its listener when it began
 	// Of session sync: the state that the peers know, FLOW_FREE: they know nothing of it.
 	uint8_t synced_state : 3;
-	bool is_foreign : 1; // at a place of a peer, not counted among the connections of anything
-	uint32_t hash;       // of the key
+	bool is_foreign : 1; // at a place of a peer: established, not counted among the connections of anything
+	uint32_t hash; // of the key
 	union {
 		uint32_t next_free;    // index, in state FLOW_FREE
 		uint32_t backend_slot; // of the backend's counters, else
@@ -346,8 +346,8 @@ uint32_t flow_table_take6(
 	struct flow_table *table, const struct ipv6_address *backend_address, uint16_t backend_port
 );
 
-// Puts the free ones of the own places into the free lists. With session sync: once, when all flows of this pod are there again that peers
-// or a process before have; until then flow_table_take() finds nothing. Without, flow_table_init() does it.
+// Puts the free ones of the own places into the free lists. With session sync: once, when the flows of this pod are there again: those of the
+// process before, which are all there are, else those that peers know; until then flow_table_take() finds nothing. Without, flow_table_init() does it.
 void flow_table_offer(struct flow_table *table);
 
 // Whether a flow at a place is one of this pod, not of a peer.

@@ -2,12 +2,23 @@
 
 #include "peers.h"
 
+bool peers_take_epoch(
+	const struct peer_table *table, unsigned ordinal, uint64_t epoch, uint64_t now_ms
+) {
+	const struct peer *peer = &table->peers[ordinal];
+	uint64_t heard_ms = atomic_load_explicit(&peer->heard_ms, memory_order_relaxed);
+
+	return epoch != 0
+		&& (epoch >= atomic_load_explicit(&peer->epoch, memory_order_relaxed)
+		    || (int64_t)(now_ms - heard_ms) >= PEER_FORGOTTEN_MS);
+}
+
 bool peers_hear(
 	struct peer_table *table, unsigned ordinal, uint64_t epoch, unsigned flags, uint64_t now_ms
 ) {
 	struct peer *peer = &table->peers[ordinal];
 
-	if (epoch == 0 || epoch < atomic_load_explicit(&peer->epoch, memory_order_relaxed))
+	if (!peers_take_epoch(table, ordinal, epoch, now_ms))
 		return false;
 	atomic_store_explicit(&peer->epoch, epoch, memory_order_relaxed);
 	atomic_store_explicit(&peer->flags, flags, memory_order_relaxed);

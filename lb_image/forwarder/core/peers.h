@@ -15,6 +15,9 @@
 // Three missed: others may ask the segment for what it has. If it is there it answers, and nothing has happened.
 #define PEER_SUSPECT_MS 150
 
+// A process before the one that was heard last is believed again after such a silence: the clock of its node may have been set back.
+#define PEER_FORGOTTEN_MS 10000
+
 // What a pod says of itself.
 enum peer_flag {
 	PEER_JOINING = 1 << 0,  // it has not all flows yet
@@ -40,6 +43,11 @@ struct peer_table {
 // A datagram of the peer has come that is authentic. False when it is of a process before the one that was heard last, and must be refused.
 bool peers_hear(
 	struct peer_table *table, unsigned ordinal, uint64_t epoch, unsigned flags, uint64_t now_ms
+);
+
+// Whether a datagram of this epoch may be of the peer.
+bool peers_take_epoch(
+	const struct peer_table *table, unsigned ordinal, uint64_t epoch, uint64_t now_ms
 );
 
 // Of the process that was heard last; 0: none.

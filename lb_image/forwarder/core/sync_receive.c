@@ -340,7 +340,7 @@ check(const struct fwd_worker *worker, const struct packet_view *view, unsigned 
 		return DROP_SYNC_BAD_TAG;
 	epoch_us = be64toh(header->epoch_us);
 	known_us = peers_epoch(sync->peers, header->sender);
-	if (epoch_us == 0 || epoch_us < known_us
+	if (!peers_take_epoch(sync->peers, header->sender, epoch_us, worker->now_ms)
 	    || (epoch_us == known_us && be64toh(header->sequence) <= sync->peer[*sender].sequence))
 		return DROP_SYNC_REPLAYED;
 	return DROP_NONE;

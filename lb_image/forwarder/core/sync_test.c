@@ -1,257 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Pods of one LoadBalancer, whose datagrams are carried from one to the other in memory.
+#include "sync_fixture.h"
 
-#include "core_fixture.h"
-
-#include "peers.h"
 #include "siphash.h"
-
-#define PODS_MAX 3
-#define BACKEND 0x0af40005u
-#define START_MS 1000000ull
-#define SWEEP_MS 4400
-
-struct pod {
-	struct fwd_base base;
-	struct neighbour_table *neighbours;
-	struct fwd_worker *worker; // NULL: it is not there
-};
-
-struct rig {
-	struct pod pods[PODS_MAX];
-	struct fwd_config config;
-	struct fwd_listener *listener;
-	uint64_t now_ms;
-	unsigned n_pods;
-	unsigned lose; // one of so many datagrams; 0: none
-	unsigned carried;
-	unsigned bytes;
-	uint8_t frame[FWD_FRAME_ROOM];
-	uint8_t last[FWD_FRAME_ROOM]; // the last datagram with records
-	unsigned last_length;
-	struct fwd_packet packet;
-};
-
-static uint32_t port_address(unsigned pod) {
-	return 0x0a4d000bu + pod;
-}
-
-static uint32_t local_address(unsigned pod) {
-	return FIXTURE_LOCAL + pod;
-}
-
-// The others by ordinal, as the operator writes them.
-static void make_base(struct rig *rig, unsigned pod, uint32_t max_flows) {
-	struct fwd_base *base = &rig->pods[pod].base;
-
-	*base = fixture_base(max_flows, 1);
-	base->ports[0].address = port_address(pod);
-	base->ports[0].mac[4] = base->ports[1].mac[4] = (uint8_t)(pod + 1);
-	base->local_addresses[0] = local_address(pod);
-	base->sync.enabled = true;
-	base->sync.ordinal = (uint8_t)pod;
-	base->sync.udp_port = 5407;
-	memset(base->sync.key, 7, sizeof(base->sync.key));
-	for (unsigned i = 0; i < rig->n_pods; i++) {
-		if (i == pod)
-			continue;
-		base->sync.peers[base->sync.n_peers] =
-			(struct fwd_peer){(uint8_t)i, port_address(i)};
-		base->local_addresses[++base->sync.n_peers] = local_address(i);
-	}
-}
-
-// The next hops answer, as long as they are asked.
-static void learn_next_hops(struct rig *rig, const struct pod *pod) {
-	static const uint32_t gateways[] = FIXTURE_GATEWAYS;
-	static const uint8_t mac[] = {2, 0xfe, 0, 0, 0, 1};
-	uint32_t now_s = (uint32_t)(rig->now_ms / 1000);
-
-	for (uint8_t port = 0; port < 2; port++)
-		assert_true(neighbour_learn(pod->neighbours, port, gateways[port], mac, now_s));
-	for (unsigned i = 0; i < pod->base.sync.n_peers; i++) {
-		const struct fwd_peer *peer = &pod->base.sync.peers[i];
-		uint8_t peer_mac[] = {2, 0, 0, 0, (uint8_t)(peer->ordinal + 1), 1};
-
-		neighbour_get(pod->neighbours, 0, peer->address, now_s);
-		neighbour_learn(pod->neighbours, 0, peer->address, peer_mac, now_s);
-	}
-}
-
-static void start_pod(struct rig *rig, unsigned i) {
-	struct pod *pod = &rig->pods[i];
-
-	pod->base.sync.epoch_us = rig->now_ms * 1000;
-	pod->neighbours = calloc(1, sizeof(*pod->neighbours));
-	pod->worker = fixture_worker(&pod->base, pod->neighbours, 0);
-	learn_next_hops(rig, pod);
-}
-
-static void kill_pod(struct rig *rig, unsigned i) {
-	free(rig->pods[i].worker);
-	free(rig->pods[i].neighbours);
-	rig->pods[i].worker = NULL;
-}
-
-static void start(struct rig *rig, unsigned n_pods, uint32_t max_flows, uint8_t protocol) {
-	memset(rig, 0, sizeof(*rig));
-	rig->now_ms = START_MS;
-	rig->n_pods = n_pods;
-	rig->listener = fixture_listener(protocol, 2, (uint16_t[]){1, 1});
-	rig->config.listeners[0] = rig->listener;
-	fwd_config_index(&rig->config);
-	for (unsigned i = 0; i < n_pods; i++) {
-		make_base(rig, i, max_flows);
-		start_pod(rig, i);
-	}
-}
-
-static void stop(struct rig *rig) {
-	for (unsigned i = 0; i < rig->n_pods; i++) {
-		if (rig->pods[i].worker != NULL)
-			kill_pod(rig, i);
-	}
-	free(rig->listener);
-}
-
-static enum drop_reason
-deliver(struct rig *rig, unsigned to, const uint8_t *frame, unsigned length) {
-	memcpy(rig->frame, frame, length);
-	rig->packet = (struct fwd_packet){.data = rig->frame, .len = (uint16_t)length};
-	worker_process(rig->pods[to].worker, &rig->config, &rig->packet, 1, rig->now_ms);
-	return rig->packet.drop_reason;
-}
-
-static void carry(struct rig *rig, const uint8_t *frame, unsigned length) {
-	const struct ipv4_header *ip = (const struct ipv4_header *)(frame + 14);
-	unsigned to = ntohl(ip->dst) - port_address(0);
-
-	rig->carried++;
-	rig->bytes += length;
-	if (length > 14 + 20 + 8 + 48) {
-		memcpy(rig->last, frame, length);
-		rig->last_length = length;
-	}
-	if (rig->pods[to].worker == NULL || (rig->lose != 0 && rig->carried % rig->lose == 0))
-		return;
-	assert_int_equal(deliver(rig, to, frame, length), DROP_NONE);
-}
-
-static void run(struct rig *rig, unsigned ms) {
-	struct fwd_emit emitted[32];
-	uint8_t frame[SYNC_FRAME_MAX];
-	unsigned length;
-
-	for (unsigned n = 0; n < ms; n++, rig->now_ms++) {
-		for (unsigned i = 0; i < rig->n_pods; i++) {
-			struct fwd_worker *worker = rig->pods[i].worker;
-
-			if (worker == NULL)
-				continue;
-			if (rig->now_ms % 1000 == 0)
-				learn_next_hops(rig, &rig->pods[i]);
-			worker_housekeeping(worker, &rig->config, rig->now_ms, emitted, 32);
-			while ((length = worker_sync_frame(worker, frame)) > 0)
-				carry(rig, frame, length);
-		}
-	}
-}
-
-static void
-segment(struct rig *rig,
-	unsigned pod,
-	uint8_t port,
-	uint32_t src,
-	uint16_t src_port,
-	uint32_t dst,
-	uint16_t dst_port,
-	uint8_t flags) {
-	struct fixture f = {.base = rig->pods[pod].base, .listener = rig->listener};
-
-	fixture_frame(&f, port, src, src_port, dst, dst_port, flags);
-	memcpy(rig->frame, f.frame, sizeof(f.frame));
-	rig->packet = (struct fwd_packet){.data = rig->frame, .len = 60, .port_in = port};
-	worker_process(rig->pods[pod].worker, &rig->config, &rig->packet, 1, rig->now_ms);
-}
-
-static void from_client(struct rig *rig, unsigned pod, uint16_t port, uint8_t flags) {
-	segment(rig, pod, 0, FIXTURE_CLIENT, port, FIXTURE_VIP, 80, flags);
-}
-
-// The ends of the packet that the last call sent on.
-static struct flow_key sent(const struct rig *rig) {
-	const struct ipv4_header *ip = (const struct ipv4_header *)(rig->frame + 14);
-	const struct udp_header *ports = (const struct udp_header *)(ip + 1);
-
-	assert_int_equal(rig->packet.verdict, FWD_TX);
-	return (struct flow_key){ip->src, ip->dst, ports->src, ports->dst, ip->protocol};
-}
-
-// Makes an established connection at a pod; what its backend sees.
-static struct flow_key connect_at(struct rig *rig, unsigned pod, uint16_t port) {
-	struct flow_key seen;
-
-	from_client(rig, pod, port, TCP_SYN);
-	seen = sent(rig);
-	segment(rig,
-		pod,
-		1,
-		ntohl(seen.vip),
-		8080,
-		ntohl(seen.client_address),
-		ntohs(seen.client_port),
-		TCP_SYN | TCP_ACK);
-	assert_int_equal(rig->packet.verdict, FWD_TX);
-	from_client(rig, pod, port, TCP_ACK);
-	return seen;
-}
-
-static void reply(struct rig *rig, unsigned pod, const struct flow_key *seen, uint8_t flags) {
-	segment(rig,
-		pod,
-		1,
-		ntohl(seen->vip),
-		ntohs(seen->vip_port),
-		ntohl(seen->client_address),
-		ntohs(seen->client_port),
-		flags);
-}
-
-// A client's segment at this pod goes as at the pod where it began, and so does the reply.
-static void
-assert_forwarded(struct rig *rig, unsigned pod, uint16_t port, const struct flow_key *seen) {
-	struct flow_key now;
-
-	from_client(rig, pod, port, TCP_ACK);
-	now = sent(rig);
-	assert_memory_equal(&now, seen, offsetof(struct flow_key, protocol));
-	reply(rig, pod, seen, TCP_ACK);
-	now = sent(rig);
-	assert_int_equal(ntohl(now.client_address), FIXTURE_VIP);
-	assert_int_equal(ntohs(now.vip_port), port);
-}
-
-static const struct flow_table *flows_of(const struct rig *rig, unsigned pod) {
-	return &rig->pods[pod].worker->flows;
-}
-
-static const struct sync *sync_of(const struct rig *rig, unsigned pod) {
-	return rig->pods[pod].worker->sync;
-}
-
-static struct flow *only_flow(const struct rig *rig, unsigned pod) {
-	const struct flow_table *table = flows_of(rig, pod);
-	struct flow *found = NULL;
-
-	for (uint32_t i = 0; i < table->n_flows; i++) {
-		if (table->flows[i].state == FLOW_FREE)
-			continue;
-		assert_null(found);
-		found = &table->flows[i];
-	}
-	return found;
-}
 
 // Two that start side by side have nothing to tell each other, and are complete when they have said so.
 static void two_pods_join(void **state) {
@@ -552,6 +303,164 @@ static void datagrams_of_one_moment_are_not_told_of(void **state) {
 	stop(&rig);
 }
 
+// It has its own flows, and serves; those of the others it has too, and asks what is new.
+static void a_restart_in_place_serves_and_asks(void **state) {
+	struct flow_key at_0, at_1;
+	struct adoption adoption;
+	struct rig rig;
+
+	(void)state;
+	start(&rig, 2, 1024, IPPROTO_TCP);
+	run(&rig, 500);
+	at_0 = connect_at(&rig, 0, 30000);
+	at_1 = connect_at(&rig, 1, 30001);
+	run(&rig, SWEEP_MS);
+	adoption = restart_in_place(&rig, 1);
+	assert_int_equal(adoption.adopted, 2);
+	assert_true(sync_is_complete(sync_of(&rig, 1)));
+	assert_int_equal(sync_of(&rig, 1)->round, 1);
+	assert_int_equal(flows_of(&rig, 1)->active, 1);
+	assert_int_equal(flows_of(&rig, 1)->foreign, 1);
+	assert_int_equal(rig.pods[1].worker->counters.listeners[0].active_flows, 1);
+	assert_forwarded(&rig, 1, 30000, &at_0);
+	assert_forwarded(&rig, 1, 30001, &at_1);
+	run(&rig, 500);
+	assert_int_equal(sync_of(&rig, 1)->round, 0);
+	stop(&rig);
+}
+
+// No peer tells of such a one: it was never counted among the half-open, and must not be when it gets on.
+static void a_foreign_flow_that_is_half_open_is_damaged(void **state) {
+	struct adoption adoption;
+	struct rig rig;
+
+	(void)state;
+	start(&rig, 2, 1024, IPPROTO_TCP);
+	run(&rig, 500);
+	connect_at(&rig, 0, 30000);
+	run(&rig, SWEEP_MS);
+	only_flow(&rig, 1)->state = FLOW_TCP_SYN_ACK;
+	adoption = restart_in_place(&rig, 1);
+	assert_int_equal(adoption.damaged, 1);
+	assert_int_equal(flows_of(&rig, 1)->foreign, 0);
+	from_client(&rig, 1, 30000, TCP_ACK);
+	assert_int_equal(rig.pods[1].worker->half_open[0].live, 0);
+	stop(&rig);
+}
+
+// The clock of its node was set back while it was gone.
+static void a_peer_of_an_older_epoch_is_heard_after_a_while(void **state) {
+	struct rig rig;
+
+	(void)state;
+	start(&rig, 2, 1024, IPPROTO_TCP);
+	run(&rig, 500);
+	kill_pod(&rig, 0);
+	start_pod(&rig, 0);
+	((struct sync *)sync_of(&rig, 0))->epoch_us = 1;
+	rig.refusals_are_fine = true;
+	run(&rig, 9000);
+	assert_false(peers_alive(&rig.pods[1].worker->group->peers, 0, rig.now_ms));
+	run(&rig, 1100);
+	assert_true(peers_alive(&rig.pods[1].worker->group->peers, 0, rig.now_ms));
+	assert_int_equal(peers_epoch(&rig.pods[1].worker->group->peers, 0), 1);
+	stop(&rig);
+}
+
+static struct ipv6_address address6(uint64_t low) {
+	return ipv6_make(0x20010db800770000u, low);
+}
+
+// Pods of both families, all on the link, and a listener of IPv6.
+static struct fwd_listener *start_dual(struct rig *rig) {
+	struct fwd_listener *listener6 = fixture_listener(IPPROTO_TCP, 1, (uint16_t[]){1});
+
+	start(rig, 2, 1024, IPPROTO_TCP);
+	listener6->ipv6 = true;
+	listener6->vip6 = address6(0x10);
+	listener6->index = 1;
+	listener6->backends[0].address6 = address6(0x55);
+	rig->config.listeners[1] = listener6;
+	fwd_config_index(&rig->config);
+	for (unsigned i = 0; i < 2; i++) {
+		struct fwd_base *base = &rig->pods[i].base;
+
+		base->n_local_addresses6 = 1;
+		base->local_addresses6[0] = address6(0x100 + i);
+		base->local_addresses6[1] = address6(0x100 + 1 - i);
+		base->ports[0].address6 = address6(0xb + i);
+		base->ports[0].prefix_length6 = 64;
+		kill_pod(rig, i);
+		start_pod(rig, i);
+	}
+	return listener6;
+}
+
+static const struct flow6 *make_flow6(struct rig *rig, unsigned pod) {
+	struct flow_table *table = &rig->pods[pod].worker->flows6;
+	struct ipv6_address backend = address6(0x55);
+	uint32_t index = flow_table_take6(table, &backend, htons(8080)), local;
+	struct flow6 *flow = &table->flows6[index];
+	uint16_t port;
+
+	flow_table_place(table, index, &local, &port);
+	*flow = (struct flow6){
+		.flow =
+			{.client_port = htons(30000),
+			 .vip_port = htons(80),
+			 .local_port = htons(port),
+			 .backend_port = htons(8080),
+			 .protocol = IPPROTO_TCP,
+			 .state = FLOW_TCP_ESTABLISHED,
+			 .ipv6 = true,
+			 .listener = 1,
+			 .last_seen_s = (uint32_t)(rig->now_ms / 1000),
+			 .created_s = (uint32_t)(rig->now_ms / 1000) - 7,
+			 .idle_timeout_s = 900},
+		.client_address = address6(0xc),
+		.vip = address6(0x10),
+		.local_address = address6(0x100 + pod),
+		.backend_address = backend,
+	};
+	flow_table_hash(table, &flow->flow);
+	assert_true(flow_table_insert(table, index));
+	return flow;
+}
+
+static void flows_of_ipv6_are_told_of_too(void **state) {
+	const struct flow6 *made, *told;
+	struct flow_table *table;
+	struct fwd_listener *listener6;
+	struct flow6 before;
+	struct rig rig;
+
+	(void)state;
+	listener6 = start_dual(&rig);
+	run(&rig, 500);
+	made = make_flow6(&rig, 0);
+	before = *made;
+	run(&rig, 2 * SWEEP_MS);
+	table = &rig.pods[1].worker->flows6;
+	assert_int_equal(table->foreign, 1);
+	for (told = table->flows6; told->flow.state == FLOW_FREE;)
+		told++;
+	assert_memory_equal(
+		&told->client_address,
+		&before.client_address,
+		sizeof(before) - offsetof(struct flow6, client_address)
+	);
+	assert_int_equal(told->flow.local_port, before.flow.local_port);
+	assert_int_equal(told->flow.backend_port, before.flow.backend_port);
+	assert_int_equal(told->flow.created_s, before.flow.created_s);
+	kill_pod(&rig, 0);
+	start_pod(&rig, 0);
+	run(&rig, 400);
+	assert_int_equal(rig.pods[0].worker->flows6.active, 1);
+	assert_int_equal(rig.pods[0].worker->counters.listeners[1].active_flows, 1);
+	stop(&rig);
+	free(listener6);
+}
+
 int main(void) {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(two_pods_join),
@@ -566,6 +475,10 @@ int main(void) {
 		cmocka_unit_test(forged_and_replayed_datagrams_are_refused),
 		cmocka_unit_test(unsound_records_are_refused),
 		cmocka_unit_test(datagrams_of_one_moment_are_not_told_of),
+		cmocka_unit_test(flows_of_ipv6_are_told_of_too),
+		cmocka_unit_test(a_restart_in_place_serves_and_asks),
+		cmocka_unit_test(a_foreign_flow_that_is_half_open_is_damaged),
+		cmocka_unit_test(a_peer_of_an_older_epoch_is_heard_after_a_while),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -115,6 +115,23 @@ static void check_listener(const struct fwd_config *config, uint16_t slot) {
 	}
 }
 
+static void check_sync(const struct fwd_base *base) {
+	unsigned all = fwd_all_local_addresses(base, false) + fwd_all_local_addresses(base, true);
+	const struct fwd_sync *sync = &base->sync;
+
+	MUST(sync->enabled || sync->n_peers == 0);
+	if (!sync->enabled)
+		return;
+	MUST(base->n_workers == 1 && base->ports[0].address != 0 && sync->udp_port != 0);
+	MUST(sync->n_peers <= FWD_MAX_PEERS && all <= FWD_MAX_LOCAL_ADDRESSES);
+	MUST(sync->ordinal < FWD_MAX_ORDINALS);
+	for (unsigned i = 0; i < sync->n_peers; i++) {
+		MUST(sync->peers[i].ordinal < FWD_MAX_ORDINALS);
+		MUST(sync->peers[i].ordinal != sync->ordinal);
+		MUST(fwd_port_on_link(&base->ports[0], sync->peers[i].address));
+	}
+}
+
 static void check_base(const struct fwd_base *base) {
 	unsigned n_local = base->n_local_addresses + base->n_local_addresses6;
 
@@ -130,6 +147,7 @@ static void check_base(const struct fwd_base *base) {
 		MUST(port->address != 0 || fwd_port_has_ipv6(port));
 		MUST(!fwd_port_has_ipv6(port) || port->mtu >= 1280);
 	}
+	check_sync(base);
 }
 
 static struct fwd_config *

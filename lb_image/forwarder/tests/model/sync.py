@@ -17,7 +17,7 @@ HEADER = struct.Struct("!IBBBBQQQHHI")
 ENDS = {4: struct.Struct("!4s4s4s4s"), 6: struct.Struct("!16s16s16s16s")}
 COMMON = struct.Struct("!HHHHBBBxII")
 COMPLETE, LEAVING, REQUEST, BULK, BULK_END = 2, 4, 8, 16, 32
-SILENT_MS, SUSPECT_MS, LISTEN_MS, ALONE_MS = 250, 150, 300, 2000
+SILENT_MS, SUSPECT_MS, LISTEN_MS, ALONE_MS, FORGOTTEN_MS = 250, 150, 300, 2000, 10_000
 GRACE_S = 60
 STATES = {1: "udp", 4: "established", 5: "fin", 6: "fin", 7: "reset"}
 MASK = (1 << 64) - 1
@@ -141,7 +141,9 @@ class Sync:
             raise MalformedError("sync_unknown_peer")
         if tagged(body[:-8]) != body:
             raise MalformedError("sync_bad_tag")
-        if not epoch or (epoch, sequence) <= (peer.epoch, peer.sequence if peer.epoch else -1):
+        forgotten = peer.heard_ms is not None and now_ms - peer.heard_ms >= FORGOTTEN_MS
+        older = epoch < peer.epoch and not forgotten
+        if not epoch or older or (epoch == peer.epoch and sequence <= peer.sequence):
             raise MalformedError("sync_replayed")
         if epoch != peer.epoch:
             peer.received, peer.told = 0, False
