@@ -4,14 +4,18 @@
 //
 // Input: one byte that chooses the base, then steps. A step's first byte is its kind in the low two bits:
 //   0, 1  a frame: bit 2 port; bit 3 make the IPv4 checksum right; bit 4 the L4 checksum; bit 5 aim it at the port's MAC;
-//         bit 6 it is the last of its burst; then two bytes of length, little endian, and the frame
+//         bit 6 it is the last of its burst; then two bytes of length, little endian, and the frame. With bit 4 a datagram of
+//         the session sync is younger than those before, and tagged.
 //   2     time goes on by the high six bits, seconds, and the house is kept
 //   3     another configuration, chosen by the high bits
 
 #include "packet_oracle.h"
 
+#include <siphash.h>
 #include <worker.h>
 
+#include <arpa/inet.h>
+#include <endian.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
@@ -39,6 +43,7 @@ struct run {
 	uint8_t *buffers[FWD_BURST_MAX];
 	unsigned count;
 	uint64_t now_ms;
+	uint64_t sequence; // of the sync datagrams
 };
 
 static struct fwd_config configs[CONFIGS];
@@ -126,8 +131,24 @@ static uint8_t take_byte(struct input *input) {
 	return *input->at++;
 }
 
+static void add_sync(struct fwd_base *base) {
+	base->sync = (struct fwd_sync){
+		.enabled = true,
+		.udp_port = 5407,
+		.n_peers = 1,
+		.peers = {{1, 0x0a4d000c}},
+		.epoch_us = 1000000000000u,
+	};
+	for (uint8_t i = 0; i < FWD_SYNC_KEY_SIZE; i++)
+		base->sync.key[i] = i;
+	base->local_addresses[2] = 0x0a4d006f;
+	base->local_addresses[3] = 0x0a4d0070;
+	base->local_addresses6[1] = ipv6_make(0x20010db800770000u, 0x6f);
+}
+
 // Bits of `choice`: 0 a small table, 1 a small MTU, 2 a second port, 3 no resets, 4 no share for half-open flows,
-// 5 PROXY headers from the start, 6 a trace, 7 a VLAN on the last port. One worker of many owns few ports: quick to set up.
+// 5 PROXY headers from the start, 6 a trace, 7 a VLAN on the last port. Bit 3 is session sync, too. One worker of many owns few
+// ports: quick to set up.
 static void start(struct run *run, uint8_t choice) {
 	size_t flows;
 
@@ -161,6 +182,9 @@ static void start(struct run *run, uint8_t choice) {
 	run->base.ports[0].prefix_length6 = run->base.ports[1].prefix_length6 = 64;
 	run->base.ports[run->base.n_ports - 1u].vlan = choice & 128 ? FUZZ_VLAN : 0;
 	run->base.ports[0].mtu = run->base.ports[1].mtu = choice & 2 ? 600 : 1500;
+	if (choice & 8)
+		add_sync(&run->base);
+	run->sequence = 0;
 	flows = (worker_memory_size(&run->base) + 63) & ~(size_t)63;
 	MUST(flows + worker_flows_size(&run->base) <= sizeof(memory));
 	memset(memory, 0, flows + worker_flows_size(&run->base));
@@ -190,10 +214,13 @@ static void check_counters(const struct run *run, const uint64_t *drops) {
 		active += counters->listeners[i].active_flows;
 	for (unsigned i = 0; i < 3 * LISTENERS; i++)
 		on_backends += counters->backends[i].active_flows;
+	on_backends += counters->backends[FWD_GONE_BACKEND].active_flows;
 	MUST(on_backends == active);
 	MUST(active == run->worker->flows.active + run->worker->flows6.active);
 	MUST(run->worker->flows.active <= run->base.max_flows_per_worker);
 	MUST(run->worker->flows6.active <= run->base.max_flows_per_worker);
+	MUST(run->worker->flows.foreign <= run->worker->flows.max_foreign);
+	MUST(run->worker->flows6.foreign <= run->worker->flows6.max_foreign);
 	for (unsigned i = 0; i < 2; i++)
 		MUST(run->worker->half_open[i].live <= run->worker->half_open[i].max);
 	for (unsigned i = 0; i < run->count; i++)
@@ -228,6 +255,23 @@ static void end_burst(struct run *run) {
 	run->count = 0;
 }
 
+// Makes a datagram for the sync port one that is believed, if its sender is.
+static void fix_sync(struct run *run, uint8_t *frame, unsigned len) {
+	unsigned at = 14 + 20 + 8, length;
+	uint64_t sequence = htobe64(++run->sequence), tag;
+
+	if (len < at || frame[14] != 0x45 || frame[23] != IPPROTO_UDP
+	    || oracle_read16(frame + 36) != 5407)
+		return;
+	length = oracle_read16(frame + 38);
+	if (length < 8 + sizeof(struct sync_header) + SYNC_TAG_SIZE || at - 8 + length > len)
+		return;
+	memcpy(frame + at + offsetof(struct sync_header, sequence), &sequence, sizeof(sequence));
+	length -= 8 + SYNC_TAG_SIZE;
+	tag = htole64(siphash(run->base.sync.key, frame + at, length));
+	memcpy(frame + at + length, &tag, sizeof(tag));
+}
+
 // In memory of exactly its length where that is enough for an answer, so that one byte too far is seen. Behind a shorter one
 // lies what no packet holds: what depends on it does not agree with the oracle.
 static void add_frame(struct run *run, struct input *input, uint8_t step) {
@@ -251,6 +295,8 @@ static void add_frame(struct run *run, struct input *input, uint8_t step) {
 	memcpy(packet->data, input->at, len);
 	input->at += len;
 	input->left -= len;
+	if (step & 16)
+		fix_sync(run, packet->data, len);
 	oracle_fix(packet->data, len, step & 8, step & 16);
 	if ((step & 32) && len >= 6)
 		memcpy(packet->data, run->base.ports[packet->port_in].mac, 6);
@@ -259,6 +305,18 @@ static void add_frame(struct run *run, struct input *input, uint8_t step) {
 	run->count++;
 	if ((step & 64) || run->count == FWD_BURST_MAX)
 		end_burst(run);
+}
+
+// Datagrams to the peer are whole, and as long as they may be.
+static void check_sync(const struct run *run) {
+	unsigned ip = 14u + (run->base.ports[0].vlan != 0 ? FWD_TAG_SIZE : 0), length;
+	uint8_t frame[SYNC_FRAME_MAX];
+
+	while ((length = worker_sync_frame(run->worker, frame)) > 0) {
+		MUST(length <= sizeof(frame) && length <= ip + run->base.ports[0].mtu);
+		MUST(oracle_read16(frame + ip + 2) == length - ip && frame[ip + 8] == SYNC_TTL);
+		MUST(oracle_residue(frame + ip, 20) == 0);
+	}
 }
 
 static void keep_house(struct run *run, unsigned seconds) {
@@ -273,6 +331,7 @@ static void keep_house(struct run *run, unsigned seconds) {
 			MUST(out[i].port_out < run->base.n_ports);
 			oracle_check_emitted(&out[i], run->base.ports[out[i].port_out].vlan);
 		}
+		check_sync(run);
 	}
 }
 
@@ -285,6 +344,7 @@ static void read_flows(const struct run *run) {
 		MUST(view.listener < FWD_MAX_LISTENERS && flow_state_name(view.state) != NULL);
 		found++;
 	}
+	found -= run->worker->flows.foreign + run->worker->flows6.foreign;
 	MUST(found == run->worker->flows.active + run->worker->flows6.active);
 }
 

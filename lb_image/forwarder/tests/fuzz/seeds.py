@@ -12,7 +12,7 @@ CONFIG_TESTDATA = TESTS.parent / "config" / "testdata"
 # Steps of fuzz_packets.c: a frame, as it is, last of its burst; the bits that it may carry; time goes on.
 FRAME, SECOND_PORT, FIX, TIME = 64, 4, 8 | 16 | 32, 2
 # Its first byte.
-SMALL_MTU, TWO_PORTS, HEADERS, TAGGED = 2, 4, 32, 128
+SMALL_MTU, TWO_PORTS, SYNC, HEADERS, TAGGED = 2, 4, 8, 32, 128
 VLAN = 100
 SMALL_MTU_BYTES = 600
 FRAME_MAX = 2048
@@ -58,6 +58,7 @@ def packet_seed(case: Path, *, fix: bool) -> bytes:
         | (SMALL_MTU if small_mtu else 0)
         | (HEADERS if headers else 0)
         | (TAGGED if tagged else 0)
+        | (SYNC if "sync" in config["base"] else 0)
     )
     seed = bytes([choice])
     now_s = frames[0].time_us // 1_000_000
