@@ -137,3 +137,21 @@ def test_no_pod_has_more_than_fifteen_peers():
 def test_what_cannot_sync_is_refused(spec, field):
     with pytest.raises(ValueError, match=field):
         load_balancer(**spec, **SYNC)
+
+
+def test_pods_that_sync_are_on_one_segment():
+    network = {
+        "name": "external",
+        "networkAttachment": "nic",
+        "resourceName": "skylane.dev/nic",
+        "driver": "af_packet",
+        "addresses": ["10.77.0.11/24", "10.77.0.12/16"],
+        "gateway": "10.77.0.1",
+    }
+    spec = {"networks": [network], "localAddresses": ["10.77.0.101", "10.77.0.102"]}
+    assert plan_for(inputs(**spec)).deployable
+    plan = plan_for(inputs(**spec, **SYNC))
+    (found,) = [one for one in plan.rejected if one.reason == "Invalid"]
+    assert found.field == "spec.dataplane.networks[0].addresses[1]"
+    assert "10.77.0.0/24" in found.message
+    assert not plan.deployable

@@ -21,6 +21,7 @@ def base_rejections(inputs: Inputs) -> tuple[Rejected, ...]:
         *_too_few_addresses(inputs),
         *_address_twice(inputs),
         *_gateway_off_subnet(inputs),
+        *_peers_off_subnet(inputs),
         *_taken_by_others(inputs),
         *_taken_by_services(inputs),
         *_attachments(inputs),
@@ -116,6 +117,24 @@ def _gateway_off_subnet(inputs: Inputs) -> Iterator[Finding]:
                     ),
                 )
                 break
+
+
+def _peers_off_subnet(inputs: Inputs) -> Iterator[Finding]:
+    """Pods that know each other's flows take over each other's addresses, which works on one segment only."""
+    dataplane = inputs.load_balancer.spec.dataplane
+    if not dataplane.session_sync.enabled:
+        return
+    first, *others = dataplane.networks[0].addresses
+    for ordinal, address in enumerate(others, 1):
+        if address.network != first.network:
+            yield (
+                f"{_NETWORKS}[0].addresses[{ordinal}]",
+                Reason.INVALID,
+                (
+                    f"{address} is not in {first.network}, the subnet of addresses[0]; spec.dataplane.sessionSync wants one: "
+                    "give them one prefix, or leave sessionSync out"
+                ),
+            )
 
 
 def senior_claims(inputs: Inputs) -> tuple[Claims, ...]:
