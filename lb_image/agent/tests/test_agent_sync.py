@@ -150,7 +150,7 @@ async def test_an_agent_is_ready_once_its_forwarder_has_joined_and_tells_the_oth
         "status": {"state": "running", "base_generation": BASE_GENERATION, "listeners": {"web": "1" * 16}},
         "stats": counters | {"sync": {"state": "joining"}},
         "gateways": {"gateways": []},
-        "leave": {},
+        "leave": {"ok": True},
     }
     requests = []
     async with forwarder_that_says(tmp_path / "control.sock", replies, requests):

@@ -54,6 +54,12 @@ class Loaded(_Reply):
     errors: list[LoadFault] = []
 
 
+class Done(_Reply):
+    """The answer to a command that has nothing else to say."""
+
+    ok: Literal[True]
+
+
 class ListenerStats(_Reply):
     """Counters of one listener, since the forwarder started; `active_flows` is of now."""
 
@@ -181,7 +187,7 @@ class ForwarderClient:
 
     async def leave(self) -> None:
         """Have it tell the other pods that it is about to end: they take its local addresses over while it still forwards."""
-        await self._ask({"command": "leave"}, _Reply, _LEAVE_TIMEOUT_S)
+        await self._ask({"command": "leave"}, Done, _LEAVE_TIMEOUT_S)
 
     async def load(self, names: Sequence[str]) -> Loaded:
         """Have the named listeners, at least one, read anew; one whose file is gone is removed."""
