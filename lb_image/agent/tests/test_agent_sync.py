@@ -1,4 +1,4 @@
-"""What a forwarder that does not know others' flows yet withholds; its replies are given, the clock is the test's."""
+"""What a forwarder that does not know others' flows yet withholds; its replies are given, but for the last test."""
 
 import asyncio
 import contextlib
@@ -6,7 +6,7 @@ import json
 
 import pytest
 from agent_cases import listener, settings
-from agent_forwarder import BASE_GENERATION, write_base
+from agent_forwarder import BASE_GENERATION, running_forwarder, write_base
 from agent_operator import running, until
 
 from skylane_agent import messages
@@ -16,7 +16,7 @@ from skylane_agent.config_files import listener_file
 from skylane_agent.errors import ForwarderGoneError, ForwarderTimeoutError
 from skylane_agent.forwarder import Stats
 from skylane_agent.routes.vips import Serving, Vips
-from skylane_agent.sync_watch import JOINING, OVERDUE_S, SILENT_MS, SyncReport, SyncWatch
+from skylane_agent.sync_watch import JOINING, SILENT_MS, SyncReport, SyncWatch
 
 VIP = "198.51.100.10"
 
@@ -34,21 +34,18 @@ class World:
     """`reply` to the next look: stats, or an error."""
 
     def __init__(self):
-        self.now_s, self.reply, self.syncs, self.forwarding = 100.0, None, True, True
+        self.reply, self.syncs, self.forwarding = None, True, True
         self.vips = Vips(lambda: None)
         self.vips.update({"web": Serving(VIP, runs=True, usable=True)})
-        self.watch = SyncWatch(
-            self, self.vips, lambda: self.syncs, lambda: self.forwarding, lambda: self.now_s
-        )
+        self.watch = SyncWatch(self, self.vips, lambda: self.syncs, lambda: self.forwarding)
 
     async def read_stats(self):
         if isinstance(self.reply, Exception):
             raise self.reply
         return self.reply
 
-    async def look(self, reply, after_s=0.1):
+    async def look(self, reply):
         """Whether the VIP is announced then."""
-        self.now_s += after_s
         self.reply = reply
         await self.watch.look()
         assert self.watch.joined == bool(self.vips.announced)
@@ -77,15 +74,6 @@ async def test_nothing_is_withheld_where_nobody_syncs_and_all_before_that_is_kno
     assert world.watch.report is None
 
 
-async def test_one_that_stays_joining_serves_after_its_time_and_says_so(world):
-    assert not await world.look(stats("joining", 20))
-    assert not await world.look(stats("joining", 20), after_s=OVERDUE_S - 0.1)
-    assert await world.look(stats("joining", 20), after_s=0.1)
-    assert world.watch.report == SyncReport("overdue")
-    assert await world.look(stats("complete", 20))
-    assert world.watch.report == SyncReport("complete")
-
-
 async def test_one_that_found_the_flows_of_the_process_before_serves_at_once(world):
     assert await world.look(stats("joining", verdict="adopted"))
     assert world.watch.report == SyncReport("joining")
@@ -98,9 +86,8 @@ async def test_no_news_change_nothing(world):
     assert world.watch.report == SyncReport("complete")
 
 
-async def test_the_next_process_has_its_own_time(world):
-    await world.look(stats("joining"))
-    assert await world.look(stats("joining"), after_s=OVERDUE_S)
+async def test_the_next_process_has_everything_to_learn(world):
+    assert await world.look(stats("complete"))
     world.forwarding = False
     assert not await world.look(ForwarderGoneError("gone"))
     assert world.watch.report is None
@@ -191,3 +178,26 @@ async def test_an_agent_whose_forwarder_is_gone_ends_all_the_same(tmp_path, capl
     async with running(agent):
         await agent.http.listening.wait()
     assert "the other pods are not told" in caplog.text
+
+
+async def test_a_real_forwarder_joins_and_serves(tmp_path):
+    """It hears nobody, and is complete once it has listened for long enough."""
+    config = ConfigDir(tmp_path / "config")
+    write_base(tmp_path / "config")
+    (tmp_path / "key").write_text("000102030405060708090a0b0c0d0e0f")
+    peer = {"ordinal": 1, "address": "10.77.0.12", "local_addresses": ["10.77.0.102"]}
+    sync = {"ordinal": 0, "udp_port": 5407, "key_file": str(tmp_path / "key"), "peers": [peer]}
+    base = json.loads((tmp_path / "config" / "base.json").read_text()) | {"sync": sync}
+    assert config.write_base(base) is None
+    config.prepare()
+    assert config.write_listeners([listener_file(listener("web", "1" * 16))]) == {}
+    agent = Agent(settings(tmp_path, "127.0.0.1:9"))
+    with running_forwarder(tmp_path):
+        async with running(agent):
+            await until(lambda: agent.announcer.vips.withheld == {VIP: JOINING})
+            assert agent.sync.report in (None, SyncReport("joining", (1,)))
+            await until(lambda: agent.announcer.vips.announced == {VIP})
+            assert agent.sync.report == SyncReport("complete", (1,))
+            text = (await agent._metrics()).body
+        assert "skylane_forwarder_sync_complete 1\n" in text
+        assert 'skylane_forwarder_sync_peer_up{peer="1"} 0\n' in text

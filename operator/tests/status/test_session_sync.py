@@ -51,7 +51,6 @@ COMPLETE, JOINING = AgentSync("complete"), AgentSync("joining")
         (seen(COMPLETE, COMPLETE), "True", "Complete", "each of 2 pods"),
         (seen(COMPLETE), "True", "Complete", "pod demo-skylane-0 runs alone"),
         (seen(COMPLETE, JOINING), "False", "Joining", "pod demo-skylane-1 is being told"),
-        (seen(AgentSync("overdue"), COMPLETE), "False", "JoinOverdue", "pod demo-skylane-0 serves"),
         (
             seen(AgentSync("complete", (1,)), COMPLETE),
             "False",
@@ -96,7 +95,7 @@ def test_a_pod_that_is_not_ready_because_it_joins_says_so():
     assert "pod demo-skylane-1: is being told the flows of the other pods" in found["message"]
 
 
-@pytest.mark.parametrize(("sync", "waits"), [(JOINING, True), (AgentSync("overdue"), False), (None, False)])
+@pytest.mark.parametrize(("sync", "waits"), [(JOINING, True), (COMPLETE, False), (None, False)])
 def test_no_pod_is_replaced_while_another_one_is_being_told_its_flows(sync, waits):
     observed = seen(COMPLETE, sync)
     assert bool(why_not_serving(plan().pods[1], observed)) is waits

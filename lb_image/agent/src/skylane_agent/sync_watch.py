@@ -1,12 +1,10 @@
 """Whether the forwarder knows the flows of the other pods yet: until then the pod attracts no packets, and is not ready.
 
-A pod that took clients' packets before would answer established connections that it does not know with resets. But a peer that
-never ends what it has to tell must not keep a pod out for ever.
+It would drop the packets of connections that it does not know, and begin none: it does not know which of its ports they have.
+That has an end: a forwarder waits for its peers for 30 s at most, and then says that it is complete.
 """
 
 import asyncio
-import logging
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
@@ -15,22 +13,19 @@ from skylane_agent.errors import ForwarderError, ForwarderTimeoutError
 from skylane_agent.forwarder import ForwarderClient, Stats, Sync
 from skylane_agent.routes.vips import Vips
 
-log = logging.getLogger(__name__)
-
-OVERDUE_S = 30.0
 # A forwarder that starts again in place is silent for a fraction of a second: nobody is told of that.
 SILENT_MS = 3000
 JOINING = "the flows of the other pods are not known yet"
 _ADOPTED = "adopted"
-_JOINING_POLL_S = 0.1
-_POLL_S = 2.0
+_POLL_S = 0.1
+_JOINED_POLLS = 20
 
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
     """What the operator is told. `silent` are ordinals of peers."""
 
-    state: Literal["joining", "complete", "overdue"]
+    state: Literal["joining", "complete"]
     silent: tuple[int, ...] = ()
 
 
@@ -47,11 +42,9 @@ class SyncWatch:
         vips: Vips,
         syncs: Callable[[], bool | None],
         forwarding: Callable[[], bool],
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._forwarder, self._vips = forwarder, vips
-        self._syncs, self._forwarding, self._clock = syncs, forwarding, clock
-        self._joining_since_s: float | None = None
+        self._syncs, self._forwarding = syncs, forwarding
         self.report: SyncReport | None = None  # None: nothing to be told
         self.joined = False
         self.known = asyncio.Event()
@@ -67,7 +60,14 @@ class SyncWatch:
         """Until cancelled."""
         while True:
             await self.look()
-            await asyncio.sleep(_POLL_S if self.joined else _JOINING_POLL_S)
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Until it is to be asked again: now and then, soon while it joins or is gone."""
+        for _ in range(_JOINED_POLLS if self.joined else 1):
+            await asyncio.sleep(_POLL_S)
+            if not self._forwarding():
+                return
 
     async def look(self) -> None:
         """Ask once, and withhold or give back what follows from it."""
@@ -82,7 +82,6 @@ class SyncWatch:
         except ForwarderError:
             if not self._forwarding():
                 # Nothing is announced now. The next one has everything to learn, unless it finds the flows of this one.
-                self._joining_since_s = None
                 self._settle(None, joined=False)
             return
         self._judge(stats)
@@ -91,21 +90,9 @@ class SyncWatch:
         if stats.sync is None:
             self._settle(None, joined=True)
             return
-        silent = _silent(stats.sync)
-        if stats.sync.state == "complete":
-            self._joining_since_s = None
-            self._settle(SyncReport("complete", silent), joined=True)
-            return
-        if self._joining_since_s is None:
-            self._joining_since_s = self._clock()
-        if self._clock() - self._joining_since_s >= OVERDUE_S:
-            if self.report is None or self.report.state != "overdue":
-                log.warning("%s, after %d s; serving all the same", JOINING, OVERDUE_S)
-            self._settle(SyncReport("overdue", silent), joined=True)
-            return
         # One that has the flows of the process before it serves; what the others had meanwhile it gets all the same.
-        adopted = stats.adoption.verdict == _ADOPTED
-        self._settle(SyncReport("joining", silent), joined=adopted)
+        joined = stats.sync.state == "complete" or stats.adoption.verdict == _ADOPTED
+        self._settle(SyncReport(stats.sync.state, _silent(stats.sync)), joined=joined)
 
     def _settle(self, report: SyncReport | None, *, joined: bool) -> None:
         self.joined = joined

@@ -157,7 +157,6 @@ _READY_ALL_THE_SAME = {
     "AllTerminating",
     "HealthChecksNotMade",
     "HealthChecksFailing",
-    "JoinOverdue",
     "Joining",
     "MassRemovalHeld",
     "NoPeers",

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from skylane_operator.plan.base import syncs
-from skylane_operator.plan.observed import COMPLETE, JOINING, OVERDUE, Observed
+from skylane_operator.plan.observed import COMPLETE, JOINING, Observed
 from skylane_operator.plan.types import Plan
 
 _MAX_NAMED = 5
 
-Reason = Literal["Complete", "NoPeers", "NotReported", "Joining", "JoinOverdue", "PeerSilent"]
+Reason = Literal["Complete", "NoPeers", "NotReported", "Joining", "PeerSilent"]
 
 
 class SessionSync(NamedTuple):
@@ -31,7 +31,6 @@ def session_sync(plan: Plan, observed: Observed) -> SessionSync | None:
         )
     troubles: tuple[tuple[Reason, Iterator[str]], ...] = (
         ("PeerSilent", _silent(plan, observed)),
-        ("JoinOverdue", _overdue(plan, observed)),
         ("Joining", _joining(plan, observed)),
     )
     for reason, found in troubles:
@@ -58,11 +57,6 @@ def _silent(plan: Plan, observed: Observed) -> Iterator[str]:
                     f"pod {name} does not hear pod {ready[peer]}, though that is Ready; "
                     f"see whether the first network lets UDP port {port} through between them"
                 )
-
-
-def _overdue(plan: Plan, observed: Observed) -> Iterator[str]:
-    for name in _in_state(plan, observed, OVERDUE):
-        yield f"pod {name} serves, but has not been told all flows of the others in time; connections may end with them"
 
 
 def _joining(plan: Plan, observed: Observed) -> Iterator[str]:
