@@ -21,12 +21,12 @@ from skylane_agent.sync_watch import JOINING, SILENT_MS, SyncReport, SyncWatch
 VIP = "198.51.100.10"
 
 
-def stats(state="joining", *heard_ms, verdict="none"):
+def stats(state="joining", *heard_ms, verdict="none", local_addresses="owner"):
     peers = [
         {"ordinal": 1 + index, "state": "silent" if ms is None else "alive", "heard_ms": ms}
         for index, ms in enumerate(heard_ms)
     ]
-    sync = {"state": state, "peers": peers} if state else None
+    sync = {"state": state, "peers": peers, "local_addresses": local_addresses} if state else None
     return Stats(workers=[], drops={}, listeners={}, adoption={"verdict": verdict}, sync=sync)
 
 
@@ -77,6 +77,23 @@ async def test_nothing_is_withheld_where_nobody_syncs_and_all_before_that_is_kno
 async def test_one_that_found_the_flows_of_the_process_before_serves_at_once(world):
     assert await world.look(stats("joining", verdict="adopted"))
     assert world.watch.report == SyncReport("joining")
+
+
+async def test_it_joins_once_its_local_addresses_are_its_own(world):
+    assert not await world.look(stats("complete", 20, local_addresses="probing"))
+    assert world.watch.report == SyncReport("joining")
+    assert await world.look(stats("complete", 20))
+    # What is probed for again after a standstill is not given up.
+    assert await world.look(stats("complete", 20, local_addresses="probing"))
+
+
+async def test_local_addresses_that_somebody_else_keeps_withhold_and_are_told(world):
+    assert await world.look(stats("complete", 20))
+    assert await world.look(stats("complete", 20, local_addresses="conflict"))
+    assert not await world.look(stats("complete", 20, local_addresses="conflict"))
+    assert world.watch.report == SyncReport("conflict")
+    assert not await world.look(stats("complete", 20, local_addresses="probing"))
+    assert await world.look(stats("complete", 20))
 
 
 async def test_no_news_change_nothing(world):
@@ -180,7 +197,7 @@ async def test_an_agent_whose_forwarder_is_gone_ends_all_the_same(tmp_path, capl
     assert "the other pods are not told" in caplog.text
 
 
-async def test_a_real_forwarder_joins_and_serves(tmp_path):
+async def test_a_real_forwarder_joins_serves_and_leaves(tmp_path, caplog):
     """It hears nobody, and is complete once it has listened for long enough."""
     config = ConfigDir(tmp_path / "config")
     write_base(tmp_path / "config")
@@ -200,4 +217,7 @@ async def test_a_real_forwarder_joins_and_serves(tmp_path):
             assert agent.sync.report == SyncReport("complete", (1,))
             text = (await agent._metrics()).body
         assert "skylane_forwarder_sync_complete 1\n" in text
+        assert 'skylane_forwarder_sync_local_addresses{peer="self",state="owner"} 1\n' in text
         assert 'skylane_forwarder_sync_peer_up{peer="1"} 0\n' in text
+        # It was told to leave, and understood.
+        assert "the other pods are not told" not in caplog.text

@@ -51,6 +51,7 @@ COMPLETE, JOINING = AgentSync("complete"), AgentSync("joining")
         (seen(COMPLETE, COMPLETE), "True", "Complete", "each of 2 pods"),
         (seen(COMPLETE), "True", "Complete", "pod demo-skylane-0 runs alone"),
         (seen(COMPLETE, JOINING), "False", "Joining", "pod demo-skylane-1 is being told"),
+        (seen(AgentSync("conflict"), COMPLETE), "False", "AddressTaken", "pod demo-skylane-0 serves nobody"),
         (
             seen(AgentSync("complete", (1,)), COMPLETE),
             "False",

@@ -17,6 +17,7 @@ from skylane_agent.errors import ForwarderGoneError, ForwarderReplyError, Forwar
 
 LOAD_NAMES_MAX = 500  # of one request; the forwarder takes 1000 names and 128 KiB
 _REPLY_MAX_BYTES = 16 << 20
+_OWNER = "owner"
 _LEAVE_TIMEOUT_S = 0.5  # the forwarder's own end is not far
 
 
@@ -126,18 +127,23 @@ class Adoption(_Reply):
 
 
 class SyncPeer(_Reply):
-    """Another pod of the LoadBalancer, and when it was last heard; None: never."""
+    """Another pod of the LoadBalancer, and when it was last heard; None: never. `local_addresses`: what we are to its own."""
 
     ordinal: NonNegativeInt
     address: str = ""
     state: Literal["alive", "silent"]
     heard_ms: NonNegativeInt | None = None
+    local_addresses: str = ""
 
 
 class Sync(_Reply):
-    """Session sync: `joining` until the flows of the other pods are known. Records are flows that were told."""
+    """Session sync: `joining` until the flows of the other pods are known. Records are flows that were told.
+
+    `local_addresses`: what the pod is to its own ones: standby, probing, owner, or conflict with somebody else who has them.
+    """
 
     state: Literal["joining", "complete"]
+    local_addresses: str = _OWNER
     peers: list[SyncPeer] = []
     sent_records: NonNegativeInt = 0
     received_records: NonNegativeInt = 0

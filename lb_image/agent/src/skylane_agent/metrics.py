@@ -144,6 +144,13 @@ def _sync(sync: Sync | None) -> Iterator[str]:
         [({"peer": str(peer.ordinal)}, peer.state == "alive") for peer in sync.peers],
     )
     yield _family(
+        "skylane_forwarder_sync_local_addresses",
+        "gauge",
+        "What the pod is to local addresses, its own and those of other pods, by ordinal: standby, probing, owner or conflict.",
+        [({"peer": "self", "state": sync.local_addresses}, 1)]
+        + [({"peer": str(peer.ordinal), "state": peer.local_addresses}, 1) for peer in sync.peers],
+    )
+    yield _family(
         "skylane_forwarder_sync_records_total",
         "counter",
         "Flows told to and by other pods, and those told that were not taken.",

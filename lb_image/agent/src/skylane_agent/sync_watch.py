@@ -19,13 +19,15 @@ JOINING = "the flows of the other pods are not known yet"
 _ADOPTED = "adopted"
 _POLL_S = 0.1
 _JOINED_POLLS = 20
+# Looks in a row. One alone may be of the moment in which a pod that was silent, but not gone, gets its addresses back.
+_CONFLICTS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class SyncReport:
-    """What the operator is told. `silent` are ordinals of peers."""
+    """What the operator is told. `silent` are ordinals of peers; conflict: somebody else has the pod's local addresses."""
 
-    state: Literal["joining", "complete"]
+    state: Literal["joining", "complete", "conflict"]
     silent: tuple[int, ...] = ()
 
 
@@ -45,6 +47,7 @@ class SyncWatch:
     ) -> None:
         self._forwarder, self._vips = forwarder, vips
         self._syncs, self._forwarding = syncs, forwarding
+        self._conflicts = 0
         self.report: SyncReport | None = None  # None: nothing to be told
         self.joined = False
         self.known = asyncio.Event()
@@ -90,9 +93,16 @@ class SyncWatch:
         if stats.sync is None:
             self._settle(None, joined=True)
             return
+        silent = _silent(stats.sync)
+        self._conflicts = self._conflicts + 1 if stats.sync.local_addresses == "conflict" else 0
+        if self._conflicts >= _CONFLICTS:
+            self._settle(SyncReport("conflict", silent), joined=False)
+            return
+        # Whoever had its local addresses may not have let go of them yet: replies of backends would go there.
+        complete = stats.sync.state == "complete" and (self.joined or stats.sync.local_addresses == "owner")
         # One that has the flows of the process before it serves; what the others had meanwhile it gets all the same.
-        joined = stats.sync.state == "complete" or stats.adoption.verdict == _ADOPTED
-        self._settle(SyncReport(stats.sync.state, _silent(stats.sync)), joined=joined)
+        joined = complete or stats.adoption.verdict == _ADOPTED
+        self._settle(SyncReport("complete" if complete else "joining", silent), joined=joined)
 
     def _settle(self, report: SyncReport | None, *, joined: bool) -> None:
         self.joined = joined

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from skylane_operator.model.key import ObjectKey
 from skylane_operator.model.kubernetes import Pod, StatefulSet
 
-JOINING, COMPLETE = "joining", "complete"  # states of a pod's session sync
+JOINING, COMPLETE, CONFLICT = "joining", "complete", "conflict"  # states of a pod's session sync
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ class AgentAdvertisement:
 
 @dataclass(frozen=True, slots=True)
 class AgentSync:
-    """How far a pod knows the flows of the others: joining or complete.
+    """How far a pod knows the flows of the others: joining, complete, or in conflict with who has its local addresses.
 
     `silent` are the ordinals of peers that it has not heard lately.
     """

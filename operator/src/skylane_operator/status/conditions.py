@@ -154,6 +154,7 @@ def _advertised(plan: Plan, observed: Observed) -> Verdict:
 # While one session is down, another one brings the packets; why VIPs are withheld is what other conditions are about; and flows
 # that no other pod knows are served too.
 _READY_ALL_THE_SAME = {
+    "AddressTaken",
     "AllTerminating",
     "HealthChecksNotMade",
     "HealthChecksFailing",

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
 from skylane_operator.plan.base import syncs
-from skylane_operator.plan.observed import COMPLETE, JOINING, Observed
+from skylane_operator.plan.observed import COMPLETE, CONFLICT, JOINING, Observed
 from skylane_operator.plan.types import Plan
 
 _MAX_NAMED = 5
 
-Reason = Literal["Complete", "NoPeers", "NotReported", "Joining", "PeerSilent"]
+Reason = Literal["Complete", "NoPeers", "NotReported", "Joining", "PeerSilent", "AddressTaken"]
 
 
 class SessionSync(NamedTuple):
@@ -30,6 +30,7 @@ def session_sync(plan: Plan, observed: Observed) -> SessionSync | None:
             "spec.dataplane has addresses for one pod only, which has nobody to tell of its flows; add some for another one",
         )
     troubles: tuple[tuple[Reason, Iterator[str]], ...] = (
+        ("AddressTaken", _taken(plan, observed)),
         ("PeerSilent", _silent(plan, observed)),
         ("Joining", _joining(plan, observed)),
     )
@@ -57,6 +58,14 @@ def _silent(plan: Plan, observed: Observed) -> Iterator[str]:
                     f"pod {name} does not hear pod {ready[peer]}, though that is Ready; "
                     f"see whether the first network lets UDP port {port} through between them"
                 )
+
+
+def _taken(plan: Plan, observed: Observed) -> Iterator[str]:
+    for name in _in_state(plan, observed, CONFLICT):
+        yield (
+            f"pod {name} serves nobody, for another machine answers for its local addresses; "
+            "take them from that one, or give others in spec.dataplane.localAddresses"
+        )
 
 
 def _joining(plan: Plan, observed: Observed) -> Iterator[str]:
