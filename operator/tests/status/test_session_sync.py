@@ -1,5 +1,6 @@
 """The condition SessionSync, and what a rollout makes of the same words of agents."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -13,7 +14,7 @@ from skylane_operator.model.kubernetes import Pod
 from skylane_operator.plan import plan_for
 from skylane_operator.plan.observed import AgentListener, AgentState, AgentSync, Observed
 from skylane_operator.plan.rollout import why_not_serving
-from skylane_operator.status import status_for
+from skylane_operator.status import agents_awaited, status_for
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 NAMES = ("demo-skylane-0", "demo-skylane-1")
@@ -100,6 +101,14 @@ def test_a_pod_that_is_not_ready_because_it_joins_says_so():
 def test_no_pod_is_replaced_while_another_one_is_being_told_its_flows(sync, waits):
     observed = seen(COMPLETE, sync)
     assert bool(why_not_serving(plan().pods[1], observed)) is waits
+
+
+def test_an_operator_that_starts_waits_for_what_agents_know():
+    agents = {name: replace(agent, pod_uid="u") for name, agent in seen(COMPLETE, None).agents.items()}
+    awaited = replace(seen(COMPLETE, None), agents=agents)
+    assert agents_awaited(plan(), awaited)
+    told = agents | {NAMES[1]: replace(agents[NAMES[1]], sync=JOINING)}
+    assert not agents_awaited(plan(), replace(awaited, agents=told))
 
 
 def test_what_an_agent_says_is_kept_and_told_once():

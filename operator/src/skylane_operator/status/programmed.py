@@ -23,14 +23,15 @@ def ready_pods(plan: Plan, observed: Observed) -> int:
 
 
 def agents_awaited(plan: Plan, observed: Observed) -> bool:
-    """Whether a pod is Ready whose agent has not called since the operator started, or not told yet what it announces."""
+    """Whether a pod is Ready whose agent has not called since the operator started, or not told yet what it announces and knows."""
     ready = [pod for pod in plan.pods if pod.name in observed.pods and observed.pods[pod.name].is_ready]
     return any(_is_awaited(pod, observed.agents.get(pod.name, AgentState(connected=False))) for pod in ready)
 
 
 def _is_awaited(pod: PodPlan, agent: AgentState) -> bool:
     announces = pod.routing is None or bool(pod.routing.peers)
-    return not agent.pod_uid or (announces and agent.advertisement is None)
+    syncs = pod.base.sync is not None
+    return not agent.pod_uid or (announces and agent.advertisement is None) or (syncs and agent.sync is None)
 
 
 def programming_gaps(plan: Plan, observed: Observed) -> list[Gap]:
