@@ -24,7 +24,7 @@ PASSWORD = "of-a-test-only"  # noqa: S105
 LEARN_TIMEOUT_S = 30
 
 
-def objects() -> list[Json]:
+def objects(*, session_sync: bool = False) -> list[Json]:
     """A peer, its password and a LoadBalancer of two pods that is like the demo's, but announces its VIP."""
     metadata = {"name": "router", "namespace": "default"}
     secret = {
@@ -48,6 +48,9 @@ def objects() -> list[Json]:
     dataplane["networks"][0]["addresses"] = [f"{address}/24" for address in NICS]
     # Two small pods have room where the demo's one was.
     dataplane |= {"hugepages": {"size": "2Mi", "total": "128Mi"}, "maxFlowsPerWorker": 65536}
+    if session_sync:
+        # Each has places for the flows of both.
+        dataplane |= {"sessionSync": {"enabled": True}, "maxFlowsPerWorker": 32768}
     dataplane["localAddresses"] = ["10.77.0.113", "10.77.0.114"]
     balancer["spec"]["listeners"] = [balancer["spec"]["listeners"][0] | {"vip": VIP, "port": PORT}]
     return [secret, peer, balancer]
@@ -68,7 +71,7 @@ def running_router(folder: Path) -> Iterator[Bird]:
 
 
 @contextlib.contextmanager
-def announcing(cluster: Cluster) -> Iterator[None]:
+def announcing(cluster: Cluster, *, session_sync: bool = False) -> Iterator[None]:
     """Inside, both pods announce; the operator has been given the right to read the one Secret.
 
     The demo's own LoadBalancer goes away: the node has CPUs for two pods.
@@ -80,7 +83,7 @@ def announcing(cluster: Cluster) -> Iterator[None]:
     values += ["--set", "bgp.passwordSecrets[0].name=router"]
     upgrade = ["upgrade", steps.RELEASE, steps.CHART, "--namespace", steps.OPERATOR_NAMESPACE, *values]
     cluster.helm(*upgrade, "--skip-crds", "--wait", "--timeout", "120s")
-    for document in objects():
+    for document in objects(session_sync=session_sync):
         cluster.kubectl("apply", "-f", "-", stdin=json.dumps(document))
     try:
         cluster.wait_ready(steps.KIND, NAME, steps.READY_TIMEOUT_S)

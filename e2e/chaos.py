@@ -1,7 +1,9 @@
 """`make chaos`: what each fault costs clients, with two pods that announce a VIP to a router and a steady load on it.
 
-Writes build/chaos.json, rows {case, connections, lost, streams, resets, outage_ms, gap_ms, stall_ms, failures}; their meaning is in
-`lib.load.Toll`. A case that does not come back to where it began ends the run with a status other than zero.
+The two pods know each other's flows (spec.dataplane.sessionSync), unless told otherwise.
+
+Writes build/chaos.json, rows {case, session_sync, connections, lost, streams, resets, outage_ms, gap_ms, stall_ms, failures}; their
+meaning is in `lib.load.Toll`. A case that does not come back to where it began ends the run with a status other than zero.
 """
 
 from __future__ import annotations
@@ -185,7 +187,9 @@ def report(rows: list[dict[str, object]]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="chaos", description=__doc__)
     parser.add_argument("cases", nargs="*", metavar="CASE", help=", ".join(case.name for case in CASES))
-    wanted = parser.parse_args().cases
+    parser.add_argument("--without-session-sync", dest="session_sync", action="store_false")
+    given = parser.parse_args()
+    wanted, session_sync = given.cases, given.session_sync
     if unknown := set(wanted) - {case.name for case in CASES}:
         parser.error(f"there is no case {', '.join(sorted(unknown))}")
     steps.build_all()
@@ -197,13 +201,13 @@ def main() -> int:
     with (
         tempfile.TemporaryDirectory() as folder,
         running_router(Path(folder)),
-        announcing(cluster),
+        announcing(cluster, session_sync=session_sync),
         shared_by_ports(),
     ):
         for case in CASES:
             if not wanted or case.name in wanted:
                 toll = measure(cluster, case)
-                rows.append({"case": case.name, **asdict(toll)})
+                rows.append({"case": case.name, "session_sync": session_sync, **asdict(toll)})
                 print(rows[-1], flush=True)
     report(rows)
     return 0
