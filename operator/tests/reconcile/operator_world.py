@@ -200,7 +200,12 @@ class World:
 
     # the operator
 
-    async def start_operator(self, port=0, lb_image="skylane/lb:test", **changes):
+    async def start_operator(self, port=0, **settings):
+        task = self.begin_operator(port, **settings)
+        await self.until_leading(self.operator, task)
+        return self.operator
+
+    def begin_operator(self, port=0, lb_image="skylane/lb:test", **changes):
         settings = Settings(
             namespace=self.namespace,
             lb_image=lb_image,
@@ -215,8 +220,7 @@ class World:
         self.operator = Operator(settings, self.client)
         self._stop_operator = asyncio.Event()
         self._operator_task = asyncio.create_task(self.operator.run(self._stop_operator))
-        await self.until_leading(self.operator, self._operator_task)
-        return self.operator
+        return self._operator_task
 
     async def until_leading(self, operator, task):
         def leads():
