@@ -7,13 +7,14 @@ was remembered of agents, retries and writes need be true any more.
 import asyncio
 import logging
 import socket
+import time
 from datetime import UTC, datetime
 from typing import Any
 
 from skylane_operator.address_reconcile import AddressReconciler
 from skylane_operator.agents.registry import Agents
 from skylane_operator.agents.server import AgentServer, Certificate
-from skylane_operator.agents.tls import CA_CERTIFICATE, CERTIFICATE, KEY, renewed
+from skylane_operator.agents.tls import CERTIFICATE, KEY, renewed, trusted
 from skylane_operator.errors import ApiError, SettingsError
 from skylane_operator.gateway_reconcile import GatewayReconciler
 from skylane_operator.handlers.load_balancers import registry_for, watch_load_balancers
@@ -52,7 +53,7 @@ GRPC_PORT = 9443
 # All addresses are assigned together: a burst of new Services is one turn.
 ADDRESSES_INTERVAL_S = 0.2
 ALL_ADDRESSES = Key("", "addresses")
-RENEW_CHECK_S = 3600.0
+RENEW_CHECK_S, CLOCK_CHECK_S = 3600.0, 60.0
 # A watch that cannot be opened for so long does not keep us from leading: others would hardly do better.
 CATCH_UP_S = 5.0
 # Agents dial again within 5 s. Until then the status of before is the best that is known of their pods.
@@ -229,18 +230,23 @@ class Term:
         self._address_reconciler.assign()
 
     async def _renew_certificate(self) -> None:
-        def renew(files: dict[str, bytes] | None) -> dict[str, bytes]:
-            return renewed(files, self._settings.server_name, datetime.now(UTC))
-
         key = Key(self._settings.namespace, TLS_SECRET)
-        before = self._files.get(CA_CERTIFICATE)
-        self._files = await ensure_secret(self._client, key, renew)
-        if before not in (None, self._files[CA_CERTIFICATE]):
-            self._mark_all()  # their ConfigMaps carry the CA
+        before = trusted(self._files) if self._files else None
+        self._files = await ensure_secret(self._client, key, self._renewed)
+        if before not in (None, trusted(self._files)):
+            self._mark_all()  # their ConfigMaps carry what agents trust
+
+    def _renewed(self, files: dict[str, bytes] | None) -> dict[str, bytes]:
+        return renewed(files, self._settings.server_name, datetime.now(UTC))
 
     async def _keep_certificate(self) -> None:
+        looked = time.monotonic()
         while True:
-            await asyncio.sleep(RENEW_CHECK_S)
+            await asyncio.sleep(CLOCK_CHECK_S)
+            # A clock that is set makes what we hold good or bad at once, and costs no request to be noticed.
+            if time.monotonic() - looked < RENEW_CHECK_S and self._renewed(self._files) == self._files:
+                continue
+            looked = time.monotonic()
             try:
                 await self._renew_certificate()
             except ApiError as error:
@@ -257,7 +263,7 @@ class Term:
             lb_image=self._settings.lb_image,
             operator_address=self._address,
             operator_server_name=self._settings.server_name,
-            ca_certificate=self._files[CA_CERTIFICATE].decode(),
+            ca_certificate=trusted(self._files).decode(),
             image_pull_policy=self._settings.image_pull_policy,
         )
 

@@ -3,10 +3,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from cryptography import x509
 
-from skylane_operator.agents.tls import CA_CERTIFICATE, CA_LIFETIME, CERTIFICATE, KEY, LIFETIME, renewed
+from skylane_operator.agents.tls import (
+    ANNOUNCED,
+    CA_CERTIFICATE,
+    CA_LIFETIME,
+    CERTIFICATE,
+    KEY,
+    LIFETIME,
+    NEXT_CA_CERTIFICATE,
+    RENEW_BEFORE,
+    renewed,
+    trusted,
+)
 
 NAME = "skylane-operator.skylane.svc"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
 
 
 @pytest.fixture(scope="module")
@@ -32,10 +44,45 @@ def test_a_certificate_near_its_end_is_replaced_under_the_same_authority(files):
     assert later[CA_CERTIFICATE] == files[CA_CERTIFICATE]
 
 
-def test_an_authority_near_its_end_is_replaced_with_what_it_signed(files):
-    later = renewed(files, NAME, NOW + CA_LIFETIME - timedelta(days=1))
+def test_an_authority_has_its_successor_announced_before_it_takes_over(files):
+    end = NOW + CA_LIFETIME
+    assert renewed(files, NAME, end - LIFETIME - HOUR).keys() == files.keys()
+    announced = renewed(files, NAME, end - LIFETIME)
+    assert announced[CA_CERTIFICATE] == files[CA_CERTIFICATE]
+    assert trusted(announced) == files[CA_CERTIFICATE] + announced[NEXT_CA_CERTIFICATE]
+    _signed_by(announced, files[CA_CERTIFICATE])
+    waiting = renewed(announced, NAME, end - LIFETIME + ANNOUNCED - HOUR)
+    assert trusted(waiting) == trusted(announced)
+    after = renewed(waiting, NAME, end - LIFETIME + ANNOUNCED)
+    assert trusted(after) == after[CA_CERTIFICATE] == announced[NEXT_CA_CERTIFICATE]
+    assert after.keys() == files.keys()
+    _signed_by(after, announced[NEXT_CA_CERTIFICATE])
+
+
+def test_an_authority_that_nobody_looked_after_still_has_its_successor_announced(files):
+    late = NOW + CA_LIFETIME - RENEW_BEFORE - HOUR
+    announced = renewed(files, NAME, late)
+    assert announced[CA_CERTIFICATE] == files[CA_CERTIFICATE]
+    certificate = x509.load_pem_x509_certificate(announced[CERTIFICATE])
+    assert certificate.not_valid_after_utc == NOW + CA_LIFETIME
+    later = renewed(files, NAME, late + HOUR)
     assert later[CA_CERTIFICATE] != files[CA_CERTIFICATE]
-    assert later[CERTIFICATE] != files[CERTIFICATE]
+    _signed_by(later, later[CA_CERTIFICATE])
+
+
+@pytest.mark.parametrize("wrong_for", [timedelta(days=1), timedelta(days=10_000)])
+def test_what_a_clock_that_was_ahead_has_made_is_replaced(wrong_for):
+    """Agents, whose clocks are right, would refuse it until that time has come."""
+    ahead = renewed(None, NAME, NOW + wrong_for)
+    mended = renewed(ahead, NAME, NOW)
+    assert x509.load_pem_x509_certificate(mended[CERTIFICATE]).not_valid_before_utc <= NOW
+    assert x509.load_pem_x509_certificate(mended[CA_CERTIFICATE]).not_valid_before_utc <= NOW
+    _signed_by(mended, mended[CA_CERTIFICATE])
+
+
+def _signed_by(files, authority):
+    certificate = x509.load_pem_x509_certificate(files[CERTIFICATE])
+    certificate.verify_directly_issued_by(x509.load_pem_x509_certificate(authority))
 
 
 @pytest.mark.parametrize("damaged", [CERTIFICATE, KEY, CA_CERTIFICATE])

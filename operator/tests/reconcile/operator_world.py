@@ -264,8 +264,8 @@ class World:
             account = f"{load_balancer}-skylane"
             token = self.api.token(self.namespace, account, AUDIENCE, {"name": pod, "uid": uid})
         (folder / "token").write_text(token)
-        secret = self.get("v1", "secrets", "skylane-operator-tls")
-        (folder / "ca.crt").write_bytes(_decoded(secret["data"][CA_CERTIFICATE]))
+        config_map = self.get("v1", "configmaps", f"{load_balancer}-skylane")
+        (folder / "ca.crt").write_text(config_map["data"][CA_CERTIFICATE])
         return AgentSettings(
             operator_address=self.agents_dial or f"127.0.0.1:{self.operator.term.grpc_port}",
             operator_server_name=f"skylane-operator.{self.namespace}.svc",
@@ -317,12 +317,6 @@ class World:
             forwarder.stop()
         if self.operator is not None:
             await self.stop_operator()
-
-
-def _decoded(text):
-    import base64  # noqa: PLC0415
-
-    return base64.b64decode(text)
 
 
 def free_port():

@@ -39,12 +39,13 @@ def addresses_of(world, name="web"):
 
 
 async def serving(world, *addresses, pool=("192.0.2.8/30",), annotations=None, **kwargs):
-    """A load balancer without listeners of its own, a pool and one Service, up to programmed."""
+    """A load balancer without listeners of its own, a pool and one Service, up to programmed; gives the agent."""
     kwargs = {"services": (), "pools": [world.add_pool(*pool)]} | kwargs
     world.add_load_balancer(**kwargs)
     add_service(world, "web", *addresses, annotations=annotations)
     await world.start_operator()
     await world.until_pod(POD)
     world.start_forwarder(POD)
-    world.start_agent(POD)
+    agent = world.start_agent(POD)
     await world.until_service_condition("Programmed", "True")
+    return agent

@@ -60,7 +60,8 @@ class Killer:
             with contextlib.suppress(urllib.error.HTTPError):
                 self._world.delete(*LEASE)  # as if it had run out
             task = self._world.begin_operator()
-            await eventually(lambda: self._dead.is_set() or task.done() or done(), "a write, or the end", 60)
+            over = (self._dead.is_set, task.done, done)
+            await eventually(lambda over=over: any(one() for one in over), "a write, or the end", 60)
             if task.done():
                 task.result()
             if not self._dead.is_set():
