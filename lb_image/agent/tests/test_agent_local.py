@@ -1,6 +1,7 @@
 """The whole agent between a real operator's end and a real forwarder."""
 
 import contextlib
+import subprocess
 
 import grpc
 import pytest
@@ -8,6 +9,7 @@ from agent_cases import listener, settings
 from agent_forwarder import BASE_GENERATION, running_forwarder, write_base
 from agent_operator import Authority, Operator, running, serving, until, write_credentials
 
+from skylane_agent import local
 from skylane_agent.agent import Agent
 from skylane_agent.stream import Timing
 
@@ -75,6 +77,40 @@ async def test_a_refused_listener_keeps_what_ran_and_says_why(tmp_path, operator
             assert "vip: " in errors["web"]
             session.send(3, upserts=[listener("web", "4" * 16)])
             ack = await until_ack(session, lambda ack: ack.sequence == 3)
+            assert {state.error for state in ack.listeners} == {""}
+
+
+@pytest.fixture
+def read_only_config(tmp_path):
+    """The configuration directory on a file system of its own, and a way to remount that."""
+    path = tmp_path / "config"
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "skylane-test", path], check=True)
+    try:
+        write_base(path)
+        yield lambda mode: subprocess.run(["mount", "-o", f"remount,{mode}", path], check=True)
+    finally:
+        subprocess.run(["umount", path], check=True)
+
+
+async def test_what_a_read_only_disk_did_not_take_is_written_when_it_can_be(
+    tmp_path, operator, read_only_config, monkeypatch
+):
+    monkeypatch.setattr(local, "_RETRY_S", 0.05)
+    with running_forwarder(tmp_path):
+        async with running_agent(operator, tmp_path) as (_, session):
+            session.send(1, upserts=[listener("web", "1" * 16), listener("dns", "1" * 16, port=53)])
+            await until_ack(session, lambda ack: ack.sequence == 1)
+            read_only_config("ro")
+            session.send(2, upserts=[listener("web", "2" * 16)], removals=["dns"])
+            ack = await until_ack(session, lambda ack: ack.sequence == 2)
+            assert states(ack) == {"web": "1" * 16, "dns": "1" * 16}
+            assert all("Read-only file system" in state.error for state in ack.listeners)
+            # What comes later takes the place of what could not be written.
+            session.send(3, upserts=[listener("web", "3" * 16)])
+            await until_ack(session, lambda ack: ack.sequence == 3)
+            read_only_config("rw")
+            ack = await until_ack(session, lambda ack: states(ack) == {"web": "3" * 16})
+            assert ack.sequence == 0
             assert {state.error for state in ack.listeners} == {""}
 
 

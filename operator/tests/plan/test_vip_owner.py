@@ -84,6 +84,14 @@ def test_a_forwarder_that_starts_again_keeps_them_for_a_while():
     assert granted(starting, agents, [NAMES[0]]) == Grant(1)
 
 
+@pytest.mark.parametrize(("ahead_s", "owner"), [(2.0, 0), (3600.0, 1)])
+def test_a_clock_that_is_wrong_keeps_them_on_no_dead_pod(ahead_s, owner):
+    """The node's clock is ahead of ours, or ours has been set back."""
+    pods = [pod(NAMES[0], ready=False, since_s=-ahead_s), pod(NAMES[1])]
+    agents = {name: agent() for name in NAMES}
+    assert granted(pods, agents, [NAMES[0]]).ordinal == owner
+
+
 def test_a_pod_that_is_deleted_releases_them():
     leaving = pod(NAMES[0], deletionTimestamp=NOW.isoformat())
     agents = {NAMES[0]: agent(arp=True), NAMES[1]: agent()}

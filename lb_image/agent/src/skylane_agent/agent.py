@@ -58,6 +58,7 @@ class Agent:
         await first_of(
             stop.wait(),
             self.local.follow(),
+            self.local.retry(),
             self.health.run(),
             self.gateways.run(),
             self.sync.run(),

@@ -30,7 +30,7 @@ class Undo:
 
 
 class ListenerFiles:
-    """`on_disk` holds what their files say, `checked` holds those with a check.
+    """`on_disk` holds what their files say, `checked` those with a check, `unwritten` what has no room or may not be written.
 
     Not for use by two callers at once; a reader in another thread finds either map whole, since it is replaced, never changed.
     """
@@ -39,6 +39,7 @@ class ListenerFiles:
         self._config_dir = config_dir
         self.on_disk: Mapping[str, OnDisk] = {}
         self.checked: Mapping[str, Checked] = {}
+        self.unwritten = pb.Delta()
 
     def reported(self, name: str, generation: str) -> str:
         """The operator's generation of what runs; empty for a listener whose check is lost, so that it is sent again."""
@@ -74,6 +75,7 @@ class ListenerFiles:
     def write(self, delta: pb.Delta) -> tuple[Failures, Undo]:
         """Write a delta. Listeners before the base: a forwarder that waits for it then starts with all of them."""
         checked, failures = self._checks_in(delta)
+        refused = set(failures)
         upserts = {one.name: one for one in delta.upserts if one.name not in failures}
         undo = Undo(self._config_dir.saved(upserts), self.on_disk, self.checked)
         failures |= self._config_dir.write_checks({name: one.record() for name, one in checked.items()})
@@ -87,11 +89,27 @@ class ListenerFiles:
         done = {name for name in (*upserts, *delta.removals) if name not in failures}
         self._config_dir.remove_checks(done - checked.keys())
         self._become(done, {file["name"]: on_disk_of(file) for file in files}, checked)
-        if delta.HasField("base"):
-            reason = self._config_dir.write_base(base_file(delta.base))
-            if reason:
-                log.error("base generation %s is not on disk: %s", delta.base.generation, reason)
+        self._remember(delta, failures.keys() - refused, base_written=self._write_base(delta))
         return failures, undo
+
+    def _write_base(self, delta: pb.Delta) -> bool:
+        reason = self._config_dir.write_base(base_file(delta.base)) if delta.HasField("base") else None
+        if reason:
+            log.error("base generation %s is not on disk: %s", delta.base.generation, reason)
+        return not reason
+
+    def _remember(self, delta: pb.Delta, failed: Collection[str], *, base_written: bool) -> None:
+        """Keep what of a delta is not on disk, and of earlier ones what it does not speak of."""
+        named = {one.name for one in delta.upserts} | set(delta.removals)
+        before = self.unwritten
+        upserts = [one for one in before.upserts if one.name not in named]
+        removals = [name for name in before.removals if name not in named]
+        latest = delta if delta.HasField("base") else before
+        self.unwritten = pb.Delta(
+            upserts=[*upserts, *(one for one in delta.upserts if one.name in failed)],
+            removals=[*removals, *(name for name in delta.removals if name in failed)],
+            base=latest.base if latest.HasField("base") and not (latest is delta and base_written) else None,
+        )
 
     def _checks_in(self, delta: pb.Delta) -> tuple[dict[str, Checked], Failures]:
         checked: dict[str, Checked] = {}

@@ -17,6 +17,8 @@ from skylane_api.forwarder.v1 import forwarder_pb2 as pb
 log = logging.getLogger(__name__)
 
 _FILE_IS_GONE = "runs, but its file is gone from the configuration directory"
+_RETRY_S = 5.0
+_NOTHING = pb.Delta()
 _POLL_S = 0.2  # until the forwarder listens, and until it runs
 # A forwarder that is started again in place is back within some 200 ms, with its flows. Routers that were told of its end
 # would send these to other pods, which do not know them.
@@ -108,17 +110,35 @@ class LocalState:
         A listener that fails raises nothing: its error is in `listener_states`, the others are applied. The file of
         one that the forwarder refuses becomes what it was: a forwarder that starts again finds what last worked.
         """
-        names = {listener.name for listener in delta.upserts} | set(delta.removals)
         async with self._lock:
-            before = self.checked.keys()
-            failures, undo = await asyncio.to_thread(self._files.write, delta)
-            self._errors = {name: text for name, text in self._errors.items() if name not in names} | failures
-            if self._running is not None:
-                await self._load(names - failures.keys())
-                refused = self._errors.keys() - failures.keys()
-                await asyncio.to_thread(self._files.put_back, undo, refused & names)
-            self._tell_vips(names)
-            self._checks_changed(names & (before | self.checked.keys()))
+            await self._apply(delta)
+
+    async def _apply(self, delta: pb.Delta) -> None:
+        names = {listener.name for listener in delta.upserts} | set(delta.removals)
+        before = self.checked.keys()
+        failures, undo = await asyncio.to_thread(self._files.write, delta)
+        self._errors = {name: text for name, text in self._errors.items() if name not in names} | failures
+        if self._running is not None:
+            await self._load(names - failures.keys())
+            refused = self._errors.keys() - failures.keys()
+            await asyncio.to_thread(self._files.put_back, undo, refused & names)
+        self._tell_vips(names)
+        self._checks_changed(names & (before | self.checked.keys()))
+
+    async def retry(self) -> None:
+        """Write what a full or read-only disk did not take, again and again; never returns.
+
+        The operator does not send twice what was not taken, and may be away when there is room again.
+        """
+        while True:
+            await asyncio.sleep(_RETRY_S)
+            async with self._lock:
+                unwritten = self._files.unwritten
+                if unwritten == _NOTHING:
+                    continue
+                await self._apply(unwritten)
+            if self._files.unwritten != unwritten:
+                self.changed.set()
 
     async def mark(self, sick: Mapping[str, Sick]) -> bool:
         """Take away the weights of sick backends, by listener, and give back those of all others.

@@ -113,15 +113,19 @@ def _candidate(
         ordinal,
         ready=ready,
         connected=connected,
-        stays=ready or (pod is not None and not leaving and _unready_s(pod, now) < UNREADY_MAX_S),
+        stays=ready or (pod is not None and not leaving and _was_ready_lately(pod, now)),
         leaving=leaving and connected,
         granted=granted and pod is not None,
         holds=agent is not None and agent.holds_vips,
     )
 
 
-def _unready_s(pod: Pod, now: datetime) -> float:
-    """How long it has not been Ready."""
+def _was_ready_lately(pod: Pod, now: datetime) -> bool:
+    """Whether it has not been Ready for a moment only.
+
+    Two clocks are compared, the kubelet's and ours. What lies far in the future is no moment ago: one of them is wrong, and
+    until ours has caught up the VIPs would stay with a dead pod.
+    """
     since = [c.last_transition_time for c in pod.status.conditions if c.type == "Ready"]
     began = since[0] if since and since[0] is not None else datetime.min.replace(tzinfo=UTC)
-    return (now - began).total_seconds()
+    return abs((now - began).total_seconds()) < UNREADY_MAX_S
