@@ -26,6 +26,7 @@ INSTALLED = {
     "Service": "/api/v1/namespaces/{}/services",
 }
 SLICES = ("discovery.k8s.io/v1", "endpointslices", "skylane-operator")
+PORTION_BYTES = 512  # of a slow connection
 LEASES = ("coordination.k8s.io/v1", "leases", "skylane-operator")
 
 
@@ -49,12 +50,18 @@ def uninstall(world):
 
 
 class Relay:
-    """TCP to wherever `target()` says at the moment of the connection; `cut` ends all and refuses more, until `mend`."""
+    """TCP to wherever `target()` says at the moment of the connection.
+
+    `cut` ends all and refuses more, until `mend`. `freeze` has the connections of this moment stay open and carry nothing any
+    more. While `pace_s` is not 0, that time goes by before each portion of what is carried.
+    """
 
     def __init__(self, target):
         self._target = target
         self._writers = set()
         self._cut = False
+        self._frozen = set()
+        self.pace_s = 0.0
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._relay, "127.0.0.1")
@@ -73,6 +80,9 @@ class Relay:
     def mend(self):
         self._cut = False
 
+    def freeze(self):
+        self._frozen = set(self._writers)
+
     async def _relay(self, reader, writer):
         if self._cut:
             writer.transport.abort()
@@ -84,16 +94,17 @@ class Relay:
             return
         ends = {writer, far_writer}
         self._writers |= ends
-        await asyncio.gather(_copy(reader, far_writer), _copy(far_reader, writer))
+        await asyncio.gather(self._copy(reader, far_writer), self._copy(far_reader, writer))
         self._writers -= ends
 
-
-async def _copy(reader, writer):
-    with contextlib.suppress(ConnectionError):
-        while portion := await reader.read(65536):
-            writer.write(portion)
-            await writer.drain()
-    writer.transport.abort()
+    async def _copy(self, reader, writer):
+        with contextlib.suppress(ConnectionError):
+            while portion := await reader.read(65536 if not self.pace_s else PORTION_BYTES):
+                await asyncio.sleep(self.pace_s)
+                if writer not in self._frozen:
+                    writer.write(portion)
+                    await writer.drain()
+        writer.transport.abort()
 
 
 class Replica:
