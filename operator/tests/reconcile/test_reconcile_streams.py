@@ -110,8 +110,8 @@ async def test_a_disk_that_takes_nothing_is_told_and_caught_up_with(world, relay
         await world.until_service_condition("Programmed", "True", timeout_s=10)
     finally:
         await world.end_pod(OTHER)
-        subprocess.run(["umount", folder], check=True)
+        mount(folder, command="umount")
 
 
-def mount(*arguments):
-    subprocess.run(["mount", *arguments], check=True)
+def mount(*arguments, command="mount"):
+    subprocess.run([command, *arguments], check=True)
