@@ -257,14 +257,15 @@ static void end_burst(struct run *run) {
 
 // Makes a datagram for the sync port one that is believed, if its sender is.
 static void fix_sync(struct run *run, uint8_t *frame, unsigned len) {
-	unsigned at = 14 + 20 + 8, length;
+	unsigned ip = len > 18 && oracle_read16(frame + 12) == 0x8100 ? 18 : 14;
+	unsigned udp = ip + 20, at = udp + 8, length;
 	uint64_t sequence = htobe64(++run->sequence), tag;
 
-	if (len < at || frame[14] != 0x45 || frame[23] != IPPROTO_UDP
-	    || oracle_read16(frame + 36) != 5407)
+	if (len < at || frame[ip] != 0x45 || frame[ip + 9] != IPPROTO_UDP
+	    || oracle_read16(frame + udp + 2) != 5407)
 		return;
-	length = oracle_read16(frame + 38);
-	if (length < 8 + sizeof(struct sync_header) + SYNC_TAG_SIZE || at - 8 + length > len)
+	length = oracle_read16(frame + udp + 4);
+	if (length < 8 + sizeof(struct sync_header) + SYNC_TAG_SIZE || udp + length > len)
 		return;
 	memcpy(frame + at + offsetof(struct sync_header, sequence), &sequence, sizeof(sequence));
 	length -= 8 + SYNC_TAG_SIZE;
