@@ -44,6 +44,7 @@ class Operator:
             marks,
             settings.default_load_balancer_key,
             gateway_api=settings.gateway_api,
+            readiness_gates=settings.readiness_gates,
         )
         marks.bind(self.cluster.load_balancers, self.cluster)
         self.term: Term | None = None

@@ -21,6 +21,7 @@ from skylane_operator.plan.gateway_routes import backends_of, refusal
 from skylane_operator.plan.observed import OwnerState
 from skylane_operator.plan.owned import OwnedPlan
 from skylane_operator.plan.service_types import Assigned
+from skylane_operator.readiness_gates import ReadinessGates
 from skylane_operator.snapshot import owned_files
 from skylane_operator.status import (
     GatewayFacts,
@@ -48,6 +49,7 @@ class GatewayReconciler:
     route_status: Mapping[tuple[str, str], StatusWriter]
     settled: Callable[[], bool]
     now: Callable[[], datetime]
+    gates: ReadinessGates
     memories: Memories[Key] = field(default_factory=Memories)
 
     def reconcile(self, one: ObjectKey) -> float | None:
@@ -60,6 +62,8 @@ class GatewayReconciler:
                 self._tell_class(one.key)
             case GATEWAY.kind:
                 plan = self._serve(one.key)
+                if plan is None:
+                    self.gates.forget(one)
                 return self.memories.keep(one.key, plan.listeners if plan is not None else ())
             case _:
                 self._tell_route(one)
@@ -101,6 +105,7 @@ class GatewayReconciler:
             plan = plan_for_gateway(self.cluster.route_inputs(), gateway, facts.listeners, assigned, earlier)
             self.agents.push_owned(plan.load_balancer, owner, owned_files(plan))
             facts = replace(facts, plan=plan, state=self.agents.owner_state(plan.load_balancer, owner))
+            self.gates.note(owner, plan.listeners, facts.state)
         self._tell_gateway(facts)
         return facts.plan
 

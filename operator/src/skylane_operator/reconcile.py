@@ -14,22 +14,24 @@ from skylane_operator.kube.client import KubeClient
 from skylane_operator.kube.cluster import Cluster
 from skylane_operator.kube.load_balancers import Stored
 from skylane_operator.kube.names import AGAIN_S, NamePublisher, Published
-from skylane_operator.kube.resource import STATEFUL_SET
+from skylane_operator.kube.resource import LOAD_BALANCER, STATEFUL_SET
 from skylane_operator.kube.rollout import Templates, replace_stale_pod, template_of
 from skylane_operator.kube.status_writer import StatusWriter
 from skylane_operator.kube.sync_secrets import SyncSecrets
 from skylane_operator.memories import Memories
-from skylane_operator.model.key import Key
+from skylane_operator.model.key import Key, ObjectKey
 from skylane_operator.model.load_balancer import LoadBalancer
 from skylane_operator.model.upgrade import UpgradeStatus
 from skylane_operator.plan import Plan, plan_for
 from skylane_operator.plan.dns import checks_awaited
+from skylane_operator.plan.in_service import own_state
 from skylane_operator.plan.names import workload_name
 from skylane_operator.plan.observed import Observed
 from skylane_operator.plan.rollout import is_known
 from skylane_operator.plan.upgrade import UpgradeInputs, is_rolled_back, upgrade_for
 from skylane_operator.plan.upgrade import look_again_s as upgrade_look_again_s
 from skylane_operator.plan.vip_owner import Grant, vip_grant
+from skylane_operator.readiness_gates import ReadinessGates
 from skylane_operator.render import Object, RenderSettings, objects_for, sync_secret_for
 from skylane_operator.snapshot import snapshot_for
 from skylane_operator.status import Told, agents_awaited, rejected_status_for, status_for
@@ -55,6 +57,7 @@ class Reconciler:
     names: NamePublisher
     upgrade_deadline_s: int
     began: datetime
+    gates: ReadinessGates
     memories: Memories[Key] = field(default_factory=Memories)
 
     async def reconcile(self, key: Key) -> float | None:
@@ -102,6 +105,7 @@ class Reconciler:
         finally:
             # Also when the API server refused something: what is true of the rest is told all the same.
             observed = self._observed(plan, obstacle)
+            self.gates.note(_own(plan.key), plan.listeners, own_state(plan, observed))
             if self.settled() or not agents_awaited(plan, observed):
                 upgrade = upgrade_for(plan, observed, upgrading)
                 known = is_known(plan, observed)
@@ -164,11 +168,17 @@ class Reconciler:
 
     def _forget(self, key: Key) -> None:
         self.agents.forget(key)
+        self.gates.forget(_own(key))
         self.memories.forget(key)
         self.applier.forget(key)
         self.templates.forget(key)
         self.sync_secrets.forget(key)
         self.status.forget(key)
+
+
+def _own(key: Key) -> ObjectKey:
+    """Whose the listeners of its own spec are."""
+    return ObjectKey(LOAD_BALANCER.kind, key)
 
 
 def _sooner(one_s: float | None, other_s: float | None) -> float | None:

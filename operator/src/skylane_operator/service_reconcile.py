@@ -17,6 +17,7 @@ from skylane_operator.model.kubernetes import Service
 from skylane_operator.plan.observed import OwnerState
 from skylane_operator.plan.service_listeners import ServicePlan, plan_for_service
 from skylane_operator.plan.service_types import Assigned, Assignment
+from skylane_operator.readiness_gates import ReadinessGates
 from skylane_operator.snapshot import owned_files
 from skylane_operator.status import health_awaited, service_status
 
@@ -30,6 +31,7 @@ class ServiceReconciler:
     service_status: StatusWriter
     settled: Callable[[], bool]
     now: Callable[[], datetime]
+    gates: ReadinessGates
     memories: Memories[Key] = field(default_factory=Memories)
 
     def reconcile(self, key: Key) -> float | None:
@@ -48,6 +50,8 @@ class ServiceReconciler:
         elif assignment is not None and assignment.load_balancer == wanted:
             plan = self._serve(service, assignment)
             self._tell(service, assignment, plan)
+        if plan is None:
+            self.gates.forget(owner)
         return self.memories.keep(key, plan.listeners if plan is not None else ())
 
     def _release(self, key: Key, service: Service | None) -> None:
@@ -62,7 +66,7 @@ class ServiceReconciler:
         plan = plan_for_service(
             service,
             assignment,
-            self.cluster.endpoint_slices.by("service", service.metadata.key),
+            self.cluster.slices_of(service.key),
             self.memories.earlier(service.key),
         )
         self.agents.push_owned(plan.load_balancer, plan.owner, owned_files(plan))
@@ -72,6 +76,8 @@ class ServiceReconciler:
         state = OwnerState()
         if isinstance(assignment, Assigned):
             state = self.agents.owner_state(assignment.load_balancer, service_owner(service.key))
+        if plan is not None:
+            self.gates.note(plan.owner, plan.listeners, state)
         awaited = state.pending or not state.pods or (plan is not None and health_awaited(plan, state))
         if awaited and not self.settled():
             return  # what was said before still holds, or will be found not to

@@ -50,6 +50,7 @@ class Settings(BaseModel):
     gateway_api: bool = (
         True  # whether the kinds of the Gateway API are looked at; they may be absent all the same
     )
+    readiness_gates: bool = False  # whether pods that declare skylane.dev/in-service get that condition
     watch_namespaces: Annotated[tuple[str, ...], BeforeValidator(_listed)] = ()  # empty: all
     grpc_address: HostPort = "0.0.0.0:9443"
     http_address: HostPort = "0.0.0.0:8080"

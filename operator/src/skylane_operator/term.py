@@ -32,6 +32,7 @@ from skylane_operator.kube.resource import (
     GATEWAY,
     GATEWAY_CLASS,
     LOAD_BALANCER,
+    POD,
     SERVICE,
     VIRTUAL_IP_POOL,
 )
@@ -41,6 +42,7 @@ from skylane_operator.kube.sync_secrets import SyncSecrets
 from skylane_operator.kube.tls_secret import ensure_secret
 from skylane_operator.kube.token_review import TokenIdentity, identity_of
 from skylane_operator.model.key import Key, ObjectKey
+from skylane_operator.readiness_gates import ReadinessGates
 from skylane_operator.reconcile import Reconciler
 from skylane_operator.render import RenderSettings
 from skylane_operator.service_reconcile import ServiceReconciler
@@ -86,6 +88,14 @@ class Term:
             for resource in ROUTES
             for version in resource.versions()
         }
+        self._pod_status = StatusWriter(client, POD, events)
+        self._gates = ReadinessGates(
+            cluster=cluster,
+            status=self._pod_status,
+            mark=self.objects.mark,
+            settled=lambda: self._settled,
+            now=lambda: datetime.now(UTC),
+        )
         self._server = AgentServer(self.agents, self._identity, self._certificate)
         applier = Applier(client, cluster.owned)
         self._reconciler = Reconciler(
@@ -104,6 +114,7 @@ class Term:
             ),
             upgrade_deadline_s=self._settings.upgrade_deadline_s,
             began=datetime.now(UTC),
+            gates=self._gates,
         )
         self._address_reconciler = AddressReconciler(
             cluster=cluster,
@@ -116,6 +127,7 @@ class Term:
             cluster=cluster,
             agents=self.agents,
             service_status=self._service_status,
+            gates=self._gates,
             settled=lambda: self._settled,
             now=lambda: datetime.now(UTC),
         )
@@ -125,6 +137,7 @@ class Term:
             class_status=self._class_status,
             gateway_status=self._gateway_status,
             route_status=self._route_status,
+            gates=self._gates,
             settled=lambda: self._settled,
             now=lambda: datetime.now(UTC),
         )
@@ -163,7 +176,7 @@ class Term:
 
     def _writers(self) -> tuple[StatusWriter, ...]:
         own = (self.status, self._service_status, self._pool_status, self._class_status, self._gateway_status)
-        return (*own, *self._route_status.values())
+        return (*own, self._pod_status, *self._route_status.values())
 
     def _serve_owners(self) -> None:
         # Before any agent is told what its LoadBalancer wants: what an owner adds to that must not seem to be gone.
@@ -196,6 +209,8 @@ class Term:
     def _mark_objects(self) -> None:
         for one in self._cluster.asking():
             self.objects.mark(one)
+        for pod in self._cluster.gated.pods():
+            self.objects.mark(ObjectKey(POD.kind, pod))
 
     async def _settle(self) -> None:
         await asyncio.sleep(SETTLE_S)
@@ -222,6 +237,8 @@ class Term:
         return self._look_at(one)
 
     def _look_at(self, one: ObjectKey) -> float | None:
+        if one.kind == POD.kind:
+            return self._gates.reconcile(one.key)
         if one.kind == SERVICE.kind:
             return self._service_reconciler.reconcile(one.key)
         return self._gateway_reconciler.reconcile(one)

@@ -13,6 +13,7 @@ from skylane_operator.kube.cluster import Cluster
 from skylane_operator.model.key import Key, gateway_owner, service_owner
 from skylane_operator.model.load_balancer import LoadBalancer
 from skylane_operator.plan import plan_for
+from skylane_operator.readiness_gates import ReadinessGates
 from skylane_operator.service_reconcile import ServiceReconciler
 from skylane_operator.status import rejected_status_for, status_for
 
@@ -228,6 +229,7 @@ class PoisonWorld:
         self._addresses = AddressReconciler(
             self.cluster, nothing, lambda _: None, lambda _: None, told["now"]
         )
+        told["gates"] = ReadinessGates(self.cluster, nothing, lambda _: None, told["settled"], told["now"])
         self._services = ServiceReconciler(self.cluster, agents, nothing, **told)
         routes = {(f"{GATEWAY_GROUP}/v1", kind): nothing for kind in ("TCPRoute", "UDPRoute")}
         self._gateways = GatewayReconciler(self.cluster, agents, nothing, nothing, routes, **told)

@@ -30,9 +30,9 @@ PORTION_BYTES = 512  # of a slow connection
 LEASES = ("coordination.k8s.io/v1", "leases", "skylane-operator")
 
 
-def install(world):
+def install(world, *more_options):
     """What the chart makes, but for the pods. Its names of cluster-wide objects are taken once a test."""
-    options = ("--namespace", world.namespace, "--kube-version", "1.36.0")
+    options = ("--namespace", world.namespace, "--kube-version", "1.36.0", *more_options)
     rendered = run(gotools.helm(), "template", "skylane", ROOT / "charts/skylane", *options)
     for body in yaml.safe_load_all(rendered):
         if body["kind"] not in INSTALLED:

@@ -7,7 +7,15 @@ from typing import Any, TypeVar
 
 from skylane_operator.kube.changes import Changes
 from skylane_operator.kube.client import KubeClient
+from skylane_operator.kube.gated_pods import GatedPods
 from skylane_operator.kube.gateways import Gateways
+from skylane_operator.kube.indexes import (
+    forwarder_index,
+    load_balancer_of,
+    marked_index,
+    password_index,
+    service_of,
+)
 from skylane_operator.kube.load_balancers import LoadBalancers, Stored
 from skylane_operator.kube.owned import LABEL_SELECTOR, Owned, owned_from
 from skylane_operator.kube.passwords import Passwords
@@ -46,7 +54,7 @@ from skylane_operator.plan import Inputs
 from skylane_operator.plan.address_inputs import AddressInputs
 from skylane_operator.plan.askers import service_asker
 from skylane_operator.plan.gateway_routes import RouteInputs
-from skylane_operator.plan.names import LOAD_BALANCER_LABEL
+from skylane_operator.plan.in_service import with_gated
 from skylane_operator.plan.observed import AgentState, Observed
 from skylane_operator.plan.parse import bgp_peer_from
 from skylane_operator.plan.placement import requested_by
@@ -56,32 +64,6 @@ from skylane_operator.plan.types import InvalidPeer
 
 T = TypeVar("T")
 Json = dict[str, Any]
-
-_SERVICE_LABEL = "kubernetes.io/service-name"
-
-
-def _service_of(piece: EndpointSlice) -> Key:
-    return Key(piece.metadata.namespace, piece.metadata.labels.get(_SERVICE_LABEL, ""))
-
-
-def _marked_index(service: Service) -> Iterator[Hashable]:
-    if is_marked(service):
-        yield True
-
-
-def _password_index(peer: BGPPeer | InvalidPeer) -> Iterator[Hashable]:
-    if isinstance(peer, BGPPeer) and peer.password_secret is not None:
-        yield peer.password_secret
-
-
-def _load_balancer_of(pod: Pod) -> Key:
-    return Key(pod.metadata.namespace, pod.metadata.labels.get(LOAD_BALANCER_LABEL, ""))
-
-
-def _forwarder_index(pod: Pod) -> Iterator[Hashable]:
-    if is_forwarder(pod):
-        yield True
-        yield _load_balancer_of(pod)
 
 
 def _pod_from(body: Json) -> Pod:
@@ -103,20 +85,28 @@ class Cluster:
         default_load_balancer: Key | None = None,
         *,
         gateway_api: bool = True,
+        readiness_gates: bool = False,
     ) -> None:
         self.load_balancers = LoadBalancers(client, namespaces, changes.own, changes.offered)
         self._default = default_load_balancer
-        self.services: Store[Service] = Store({"load_balancer": self._wanted_index, "marked": _marked_index})
+        self.services: Store[Service] = Store(
+            {
+                "load_balancer": self._wanted_index,
+                "marked": marked_index,
+                "namespace": lambda service: (service.metadata.namespace,),
+            }
+        )
+        self.gated = GatedPods(self.services, enabled=readiness_gates)
         self.namespaces: Store[Namespace] = Store()
         self.pools: Store[StoredPool] = Store()
         # Written by whoever assigns addresses, read by the plans.
         self.assignments: dict[ObjectKey, Assignment] = {}
         self.address_holders: dict[IPAddress, ObjectKey] = {}
-        self.endpoint_slices: Store[EndpointSlice] = Store({"service": lambda piece: (_service_of(piece),)})
+        self.endpoint_slices: Store[EndpointSlice] = Store({"service": lambda piece: (service_of(piece),)})
         self.nodes: Store[Node] = Store()
-        self.pods: Store[Pod] = Store({"forwarder": _forwarder_index})
+        self.pods: Store[Pod] = Store({"forwarder": forwarder_index})
         self.attachments: Store[NetworkAttachmentDefinition] = Store()
-        self.bgp_peers: Store[BGPPeer | InvalidPeer] = Store({"secret": _password_index})
+        self.bgp_peers: Store[BGPPeer | InvalidPeer] = Store({"secret": password_index})
         self.passwords = Passwords(client, self._password_changed, self._password_used)
         self.owned: dict[str, Store[Owned]] = {
             resource.kind: Store({"load_balancer": lambda owned: (owned.load_balancer,)})
@@ -217,9 +207,7 @@ class Cluster:
         return Inputs(
             load_balancer=load_balancer,
             services={name: service for name, service in services.items() if service is not None},
-            endpoint_slices={
-                name: self.endpoint_slices.by("service", service) for name, service in keys.items()
-            },
+            endpoint_slices={name: self.slices_of(service) for name, service in keys.items()},
             nodes=tuple(self.nodes.values()),
             pods=self._usage.as_pods() + self.pods.by("forwarder", True),  # noqa: FBT003 - an index value
             network_attachments={name: one for name, one in found.items() if one is not None},
@@ -231,6 +219,11 @@ class Cluster:
             bgp_peers={name: peer for name, peer in peers.items() if peer is not None},
             passwords=self.passwords.known,
         )
+
+    def slices_of(self, service: Key) -> tuple[EndpointSlice, ...]:
+        """Its endpoints, with those ready that only our readiness gate keeps from being it."""
+        slices = self.endpoint_slices.by("service", service)
+        return with_gated(slices, self.gated.endpoints) if self.gated.endpoints else slices
 
     def observed_for(
         self,
@@ -304,7 +297,7 @@ class Cluster:
         """What the references of routes depend on."""
         return RouteInputs(
             service=self.services.get,
-            endpoint_slices=lambda service: self.endpoint_slices.by("service", service),
+            endpoint_slices=self.slices_of,
             grants=lambda namespace: self.gateways.grants.by("namespace", namespace),
             namespace_labels=self._labels_of,
         )
@@ -376,16 +369,23 @@ class Cluster:
             self.gateways.namespaces_changed()
 
     def _slice_changed(self, _key: Key, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
-        for key in {_service_of(piece) for piece in (old, new) if piece is not None}:
-            self._changes.service(key)
-            self.gateways.endpoints_changed(key)
-            service = self.services.get(key)
-            if service is not None and self.wanted(service) is not None:
-                self._changes.object(service_owner(key))
+        for key in {service_of(piece) for piece in (old, new) if piece is not None}:
+            self._endpoints_changed(key)
 
-    def _pod_changed(self, _key: Key, old: Pod | None, new: Pod | None) -> None:
+    def _endpoints_changed(self, key: Key) -> None:
+        self._changes.service(key)
+        self.gateways.endpoints_changed(key)
+        service = self.services.get(key)
+        if service is not None and self.wanted(service) is not None:
+            self._changes.object(service_owner(key))
+
+    def _pod_changed(self, key: Key, old: Pod | None, new: Pod | None) -> None:
+        if self.gated.concern(old, new):
+            self._changes.object(ObjectKey(POD.kind, key))
+            for service in self.gated.changed(old, new):
+                self._endpoints_changed(service)
         for load_balancer in {
-            _load_balancer_of(pod) for pod in (old, new) if pod is not None and is_forwarder(pod)
+            load_balancer_of(pod) for pod in (old, new) if pod is not None and is_forwarder(pod)
         }:
             self._changes.own(load_balancer)
         gone = old is not None and new is None

@@ -49,6 +49,9 @@ class ServiceSpec(ReadModel):
     """Spec of a Service."""
 
     type: str = "ClusterIP"
+    selector: Annotated[dict[str, str], BeforeValidator(lambda value: value or {})] = Field(
+        default_factory=dict
+    )
     ports: Items[ServicePort] = ()
     load_balancer_class: str | None = None
     load_balancer_ip: Annotated[str, Field(alias="loadBalancerIP")] = ""
@@ -243,13 +246,19 @@ class Container(ReadModel):
     restart_policy: str | None = None
 
 
+def _texts(field: str) -> Any:  # noqa: ANN401 - a BeforeValidator
+    """Of each entry of a list only the one field."""
+    return BeforeValidator(lambda value: tuple(one[field] for one in _listed(value) if one.get(field)))
+
+
 class PodSpec(ReadModel):
-    """Spec of a Pod."""
+    """Spec of a Pod; of its readiness gates, the types of their conditions."""
 
     node_name: str | None = None
     containers: Items[Container] = ()
     init_containers: Items[Container] = ()
     overhead: Quantities = Field(default_factory=dict)
+    readiness_gates: Annotated[tuple[str, ...], _texts("conditionType")] = ()
 
 
 class PodStatus(ReadModel):
@@ -259,6 +268,7 @@ class PodStatus(ReadModel):
     reason: str = ""
     message: str = ""
     conditions: Items[StatusCondition] = ()
+    pod_ips: Annotated[tuple[str, ...], Field(alias="podIPs"), _texts("ip")] = ()
 
 
 class Pod(ReadModel):
