@@ -1,5 +1,6 @@
 """Processes of tests: when they are gone."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -46,7 +47,8 @@ def test_stop_returns_when_the_last_thread_is_gone(without_leader: Process) -> N
 
 
 def test_a_process_that_nobody_waited_for_is_not_alive(tmp_path: Path) -> None:
-    process = start(["true"], tmp_path / "log")
+    process = start(["sleep", "60"], tmp_path / "log")
+    process.send(signal.SIGKILL)
     wait_for_zombie(process)
     assert not process.alive
     process.stop()
