@@ -19,6 +19,7 @@ ALL_TRUE = {
     "Advertised",
     "BackendsHealthy",
     "Ready",
+    "UpToDate",
 }
 
 
