@@ -13,7 +13,6 @@ import statistics
 import sys
 import tempfile
 import time
-import urllib.request
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -30,9 +29,9 @@ from cluster.paths import REPOSITORY
 from lib.containers import container_status, first_process
 from lib.kube import Cluster
 from lib.load import Load, Toll
+from lib.proc import CommandError
 
 REPORT = REPOSITORY / "build" / "soak.json"
-METRICS_PORT = 8081
 CHANGE_EVERY_S = 1.0
 SAMPLE_EVERY_S = 5.0
 REPLACE_EVERY_S = 60.0
@@ -51,6 +50,7 @@ EXPLAINED = {
     "no_listener": "a client's packet for a listener that has just been removed",
     "neighbour_unresolved": "the first packets of a pod that has just come",
     "unknown_ethertype": "what a network says beside IP, as LLDP does",
+    "bad_arp": "what the other pod probes for and announces is not for us",
     "bad_nd": "the kernels of the network look for IPv6 neighbours",
     "unknown_protocol": "multicast of the network's kernels (IGMP, MLD)",
     "not_ours": "multicast and broadcasts of the network's kernels",
@@ -90,11 +90,9 @@ class Soak:
             self.memory[name].append(_rss_mib(pid))
             self.pids[name].add(pid)
         for pod in steps.pods_of(self.cluster, NAME):
-            counts = _counts(pod["status"].get("podIP", ""))
+            counts = _counts(self.cluster, pod["metadata"]["name"])
             if counts is not None:
-                uid = pod["metadata"]["uid"]
-                self.received[uid] = counts.pop("", 0)
-                self.drops[uid] = counts
+                self.received[pod["metadata"]["uid"]], self.drops[pod["metadata"]["uid"]] = counts
 
     def _processes(self) -> dict[str, int]:
         containers = {
@@ -141,21 +139,14 @@ def _rss_mib(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
-def _counts(address: str) -> dict[str, int] | None:
-    """Drops by reason of the pod's forwarder, and what it received by no reason; None while it cannot be asked."""
+def _counts(cluster: Cluster, pod: str) -> tuple[int, dict[str, int]] | None:
+    """What the pod's forwarder received, and its drops by reason; None while it cannot be asked."""
+    query = ("skylane-fwd", "--query", "/run/skylane/control.sock", json.dumps({"command": "stats"}))
     try:
-        with urllib.request.urlopen(f"http://{address}:{METRICS_PORT}/metrics", timeout=2) as answer:
-            text = answer.read().decode()
-    except OSError:
-        return None
-    found: Counter[str] = Counter()
-    for line in text.splitlines():
-        if line.startswith("skylane_worker_packets_total{") and 'direction="rx"' in line:
-            found[""] += int(float(line.rpartition(" ")[2]))
-        if line.startswith("skylane_forwarder_drops_total{"):
-            labels, _, count = line.rpartition(" ")
-            found[labels.partition('reason="')[2].partition('"')[0]] += int(float(count))
-    return dict(found)
+        stats = json.loads(cluster.kubectl("exec", pod, "--container=forwarder", "--", *query))
+    except CommandError:
+        return None  # it is coming, or going
+    return sum(worker["rx_packets"] for worker in stats["workers"]), stats["drops"]
 
 
 def churn(soak: Soak, seconds: float, dice: random.Random) -> None:
